@@ -1,0 +1,2 @@
+// The whole face of the package to its users.
+export * from './client/index.ts'

@@ -1,0 +1,2 @@
+// The face of the platform's interfaces. The real ones are in node/.
+export * from './platform.ts'

@@ -1,0 +1,41 @@
+// The face of the real platform: Node's clock, random, sockets and files, and the operator's log on stderr.
+import { randomUUID } from 'node:crypto'
+import type { Clock, Platform, Random } from '../platform.ts'
+import { nodeFiles } from './files.ts'
+import { nodeTransport } from './transport.ts'
+
+export { nodeFiles, nodeTransport }
+
+/** The machine's clocks. */
+export const nodeClock: Clock = {
+  // hrtime is CLOCK_MONOTONIC: the same for all processes of a machine, unlike performance.now().
+  monotonicMs: () => Number(process.hrtime.bigint()) / 1e6,
+  wallMs: () => Date.now(),
+  timer(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs)
+    timer.unref()
+    return () => clearTimeout(timer)
+  },
+  soon: callback => {
+    setImmediate(callback)
+  },
+}
+
+export const nodeRandom: Random = { uuid: () => randomUUID(), number: () => Math.random() }
+
+const levels = ['debug', 'info', 'warn', 'error'] as const
+
+/** A platform that logs JSON lines to stderr, from `level` up, each with `node`, the name of this process. */
+export function nodePlatform(node: string, level: (typeof levels)[number] = 'info'): Platform {
+  const threshold = levels.indexOf(level)
+  return {
+    clock: nodeClock,
+    random: nodeRandom,
+    transport: nodeTransport,
+    files: nodeFiles,
+    log(at, event, fields = {}) {
+      if (levels.indexOf(at) < threshold) return
+      process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level: at, node, event, ...fields })}\n`)
+    },
+  }
+}

@@ -1,0 +1,113 @@
+// Owns WebSocket connections between processes, with a bearer token in the handshake.
+// Must not know what frames mean.
+import { createServer } from 'node:http'
+import { WebSocket, WebSocketServer } from 'ws'
+import { CoxswainError } from '../../protocol/errors.ts'
+import type { Connection, ConnectionHandlers, Listener, ListenOptions, Transport } from '../platform.ts'
+
+const handshakeTimeoutMs = 10_000
+/** The whole head of an HTTP request must be there within this. */
+const headersTimeoutMs = 10_000
+const closeReasonBytesMax = 120
+
+/** A socket as a connection; its handlers are set once they are known. */
+function wrap(socket: WebSocket, principal: string, remote: string): { connection: Connection; own(handlers: ConnectionHandlers): void } {
+  let failure = ''
+  const connection: Connection = {
+    principal,
+    remote,
+    send(frame) {
+      // Errors of a dying socket arrive through `closed`.
+      if (socket.readyState === WebSocket.OPEN) socket.send(frame, noop)
+    },
+    get bufferedBytes() {
+      return socket.bufferedAmount
+    },
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
+    close(reason) {
+      if (socket.readyState === WebSocket.CONNECTING) socket.terminate()
+      else socket.close(1000, reason.slice(0, closeReasonBytesMax))
+    },
+  }
+  const own = (handlers: ConnectionHandlers): void => {
+    let refused: number | undefined
+    socket.on('open', () => handlers.opened())
+    socket.on('message', data => handlers.frame(data as Buffer))
+    socket.on('unexpected-response', (_request, response) => {
+      refused = response.statusCode
+      failure = `refused with HTTP ${refused}`
+      socket.terminate()
+    })
+    socket.on('error', error => {
+      failure ||= error.message
+    })
+    socket.on('close', (code, reason) => handlers.closed(reason.toString() || failure || `closed with code ${code}`, refused))
+    if (socket.readyState === WebSocket.OPEN) handlers.opened()
+  }
+  return { connection, own }
+}
+
+function noop(): void {}
+
+function connect(address: string, token: string, frameBytesMax: number, handlers: ConnectionHandlers): Connection {
+  const socket = new WebSocket(address, {
+    headers: { authorization: `Bearer ${token}` },
+    maxPayload: frameBytesMax,
+    perMessageDeflate: false,
+    skipUTF8Validation: true,
+    handshakeTimeout: handshakeTimeoutMs,
+  })
+  socket.on('upgrade', response => {
+    response.socket.setNoDelay(true)
+  })
+  const { connection, own } = wrap(socket, '', address)
+  own(handlers)
+  return connection
+}
+
+async function listen(options: ListenOptions): Promise<Listener> {
+  const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs }, (request, response) => {
+    const open = request.method === 'GET' && request.url === '/healthz'
+    const status = open ? (options.healthy() ? 200 : 503) : 401
+    response.writeHead(status, { 'content-type': 'text/plain', connection: 'close' }).end(open ? `${status === 200 ? 'ok' : 'not leading'}\n` : 'unauthenticated\n')
+  })
+  const sockets = new WebSocketServer({ noServer: true, maxPayload: options.frameBytesMax, perMessageDeflate: false, skipUTF8Validation: true })
+  server.on('upgrade', (request, socket, head) => {
+    const header = request.headers.authorization ?? ''
+    const principal = header.startsWith('Bearer ') ? options.authenticate(header.slice('Bearer '.length)) : undefined
+    // A browser always names its origin; none of our clients is one.
+    if (principal === undefined || request.headers.origin !== undefined) {
+      socket.end('HTTP/1.1 401 Unauthorized\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
+      return
+    }
+    sockets.handleUpgrade(request, socket, head, opened => {
+      request.socket.setNoDelay(true)
+      const { connection, own } = wrap(opened, principal, `${request.socket.remoteAddress}:${request.socket.remotePort}`)
+      own(options.accept(connection))
+    })
+  })
+  server.on('clientError', (_error, socket) => socket.destroy())
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EADDRINUSE' && error.code !== 'EACCES') return reject(error)
+      reject(new CoxswainError('ADDRESS_IN_USE', `${options.host}:${options.port} cannot be listened on (${error.code}).`, { id: `${options.host}:${options.port}` }))
+    })
+    server.listen(options.port, options.host, resolve)
+  })
+  const bound = server.address()
+  const port = typeof bound === 'object' && bound ? bound.port : options.port
+  return {
+    address: `ws://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
+    async close() {
+      for (const socket of sockets.clients) socket.terminate()
+      await new Promise<void>(resolve => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      })
+    },
+  }
+}
+
+/** WebSockets over TCP. */
+export const nodeTransport: Transport = { connect, listen }

@@ -1,0 +1,98 @@
+// Owns what the shells ask of the world: clock, random, transport, files. node/ has the real ones, a simulator brings its own.
+// Must not hold behaviour.
+
+/** Stops a timer; harmless when it has fired. */
+export type Cancel = () => void
+
+export interface Clock {
+  /** Milliseconds since some start, never backwards; comparable between processes of one machine. */
+  monotonicMs(): number
+  /** Milliseconds since 1970, as far as this machine knows. For people, never for safety. */
+  wallMs(): number
+  /** Calls back once after `delayMs`. Does not keep the process alive by itself. */
+  timer(delayMs: number, callback: () => void): Cancel
+  /** Calls back as soon as what is already waiting has been handled. */
+  soon(callback: () => void): void
+}
+
+export interface Random {
+  uuid(): string
+  /** From 0 up to, not including, 1. */
+  number(): number
+}
+
+/** One frame-keeping, ordered, two-way connection. */
+export interface Connection {
+  /** Hands a frame over; never blocks, never throws. After the end it is dropped. The bytes must not be changed afterwards. */
+  send(frame: Uint8Array): void
+  /** Bytes handed over and not yet taken by the network. */
+  readonly bufferedBytes: number
+  /** Who the other side proved to be: a role name on the side that listened, empty on the side that dialled. */
+  readonly principal: string
+  /** Where the other side is, for people. */
+  readonly remote: string
+  /** Stops or goes on reading, so that the sender feels it. */
+  pause(): void
+  resume(): void
+  /** Ends it after what was handed over; `closed` is called back in any case, once. */
+  close(reason: string): void
+}
+
+/** What the owner of a connection is told. `opened` comes first, `closed` last and once. */
+export interface ConnectionHandlers {
+  opened(): void
+  frame(bytes: Uint8Array): void
+  /** `reason` is for people. `refused` holds the HTTP status of a refused handshake. */
+  closed(reason: string, refused?: number): void
+}
+
+export interface Listener {
+  /** Where it listens, such as `ws://127.0.0.1:4711`. */
+  readonly address: string
+  close(): Promise<void>
+}
+
+export interface ListenOptions {
+  host: string
+  /** 0 takes a free one. Throws ADDRESS_IN_USE. */
+  port: number
+  frameBytesMax: number
+  /** The role that this bearer token proves, or undefined: the connection is refused with 401. */
+  authenticate(token: string): string | undefined
+  /** A connection was made: the handlers that own it from now on. */
+  accept(connection: Connection): ConnectionHandlers
+  /** Answers `GET /healthz`, the only thing open to everyone. */
+  healthy(): boolean
+}
+
+export interface Transport {
+  /** Dials; problems are told through `closed`. */
+  connect(address: string, token: string, frameBytesMax: number, handlers: ConnectionHandlers): Connection
+  listen(options: ListenOptions): Promise<Listener>
+}
+
+/** Files of a node. Paths are absolute; every method rejects with the system's error. */
+export interface Files {
+  read(path: string): Promise<Buffer>
+  /** Writes a whole file so that it is there completely or not at all, and synced (file and folder) before this resolves. */
+  writeSynced(path: string, pieces: readonly Uint8Array[]): Promise<void>
+  append(path: string, bytes: Uint8Array): Promise<void>
+  /** Size in bytes, or undefined if it is not there. */
+  size(path: string): Promise<number | undefined>
+  /** Names in a folder, sorted; empty if it is not there. */
+  list(folder: string): Promise<string[]>
+  /** Removes a file or a whole folder; harmless if it is not there. */
+  remove(path: string): Promise<void>
+  /** Makes a folder with mode 0700, and those above it. */
+  makeFolder(path: string): Promise<void>
+}
+
+/** All that a shell may ask of the world. */
+export interface Platform {
+  clock: Clock
+  random: Random
+  transport: Transport
+  files: Files
+  /** A line for the operator's log, as fields. */
+  log(level: 'debug' | 'info' | 'warn' | 'error', event: string, fields?: Record<string, unknown>): void
+}

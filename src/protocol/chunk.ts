@@ -1,0 +1,137 @@
+// Owns the chunk: the bytes of many inputs or results in a row, which everyone between SDK and executor passes on unread.
+// Must not look into an item: its first byte says inline or block, the rest is for SDK and executor.
+//
+// Layout: count, then the length of each item (varints), then the items' bytes one after the other.
+import { malformed, Reader, Writer } from './bytes.ts'
+import type { BlockId } from './ids.ts'
+
+/** Builds a chunk item by item. */
+export class ChunkWriter {
+  readonly #lengths = new Writer(1024)
+  readonly #body = new Writer(4096)
+  #count = 0
+  #itemStart = 0
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** Bytes so far, without the count. */
+  get bytes(): number {
+    return this.#lengths.length + this.#body.length
+  }
+
+  /** Appends an item from its bytes. */
+  add(item: Uint8Array): void {
+    this.#lengths.varint(item.length)
+    this.#body.raw(item)
+    this.#count++
+  }
+
+  /** Where the next item's bytes are to be written; close it with `endItem`, or take it back with `dropItem`. */
+  beginItem(): Writer {
+    this.#itemStart = this.#body.length
+    return this.#body
+  }
+
+  endItem(): void {
+    this.#lengths.varint(this.#body.length - this.#itemStart)
+    this.#count++
+  }
+
+  dropItem(): void {
+    this.#body.truncate(this.#itemStart)
+  }
+
+  /** The chunk's bytes; the writer is empty afterwards. */
+  finish(): Buffer {
+    const head = new Writer(8)
+    head.varint(this.#count)
+    const chunk = Buffer.concat([head.view(), this.#lengths.view(), this.#body.view()])
+    this.#lengths.reset()
+    this.#body.reset()
+    this.#count = 0
+    return chunk
+  }
+}
+
+/** A chunk whose lengths have been read: items by position, and parts of it as chunks of their own. */
+export class Chunk {
+  readonly #buffer: Buffer
+  /** Where each item starts, and the end of the last: count + 1 offsets. */
+  readonly #offsets: Uint32Array
+  readonly count: number
+
+  /** Throws FRAME_MALFORMED unless the bytes are exactly a chunk. */
+  constructor(bytes: Uint8Array) {
+    const reader = new Reader(bytes)
+    const count = reader.varint()
+    if (count > reader.remaining) throw malformed(`claims ${count} items`, reader.position)
+    const offsets = new Uint32Array(count + 1)
+    let total = 0
+    for (let i = 0; i < count; i++) {
+      offsets[i] = total
+      total += reader.varint()
+      if (total > reader.remaining) throw malformed('ends inside an item', reader.position)
+    }
+    if (total !== reader.remaining) throw malformed('has bytes behind its last item', reader.position)
+    const start = reader.position
+    for (let i = 0; i < count; i++) offsets[i] = offsets[i]! + start
+    offsets[count] = start + total
+    this.#buffer = reader.buffer
+    this.#offsets = offsets
+    this.count = count
+  }
+
+  /** The bytes of one item, as a view. */
+  item(position: number): Buffer {
+    return this.#buffer.subarray(this.#offsets[position], this.#offsets[position + 1])
+  }
+
+  /** Items `from` to `from + count - 1` as a chunk; the whole chunk is handed on without a copy. */
+  slice(from: number, count: number): Buffer {
+    if (from === 0 && count === this.count) return this.#buffer
+    const head = new Writer(8 + count * 2)
+    head.varint(count)
+    for (let i = from; i < from + count; i++) head.varint(this.#offsets[i + 1]! - this.#offsets[i]!)
+    return Buffer.concat([head.view(), this.#buffer.subarray(this.#offsets[from], this.#offsets[from + count])])
+  }
+}
+
+/** The number of items of a chunk, without reading further. */
+export function chunkCount(bytes: Uint8Array): number {
+  return new Reader(bytes).varint()
+}
+
+/** First byte of an item whose value follows inline. */
+export const itemInline = 0
+/** First byte of an item that names a block. */
+export const itemBlock = 1
+
+/** What an item says when its value is a block. */
+export interface BlockReference {
+  block: BlockId
+  /** Size of the encoded value. */
+  bytes: number
+  /** The worker that stored it. */
+  holder: string
+}
+
+/** Writes an item that names a block. */
+export function writeBlockItem(writer: Writer, reference: BlockReference): void {
+  writer.byte(itemBlock)
+  writer.raw(Buffer.from(reference.block, 'hex'))
+  writer.varint(reference.bytes)
+  writer.string(reference.holder)
+}
+
+/** Reads an item: the inline bytes of its value, or the reference to its block. */
+export function readItem(item: Uint8Array): { inline: Buffer } | BlockReference {
+  const reader = new Reader(item)
+  const tag = reader.byte()
+  if (tag === itemInline) return { inline: reader.raw(reader.remaining) }
+  if (tag !== itemBlock) throw malformed('is neither inline nor a block', 0)
+  const reference = { block: reader.raw(32).toString('hex'), bytes: reader.varint(), holder: reader.string(200) }
+  reader.finish()
+  return reference
+}

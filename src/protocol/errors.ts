@@ -1,0 +1,144 @@
+// Owns every expected error of Coxswain: its code, its advice, its class. docs/errors.md is held to this table by a test.
+// Must not hold broken assumptions: those are `assert`ed and end the process.
+
+/** What to do about each code, in one sentence. The keys are all the codes there are. */
+export const errorAdvice = {
+  // --- asking for something that cannot be
+  INVALID_ARGUMENT: 'Correct the named argument and call again.',
+  INVALID_TASK: 'Correct the task definition named in the message.',
+  DUPLICATE_TASK: 'Give each task of a program a name of its own.',
+  INVALID_RESOURCES: 'Ask for finite, non-negative amounts; memory as bytes or like "512mb".',
+  VALUE_CANNOT_TRAVEL: 'Send plain data; turn the named field into JSON types, Map, Set, Date, BigInt, typed arrays, Buffer or Error.',
+  VALUE_MALFORMED: 'The bytes are not a value of this release; check that client and workers run compatible releases.',
+  SCHEMA_VIOLATION: 'Correct the input so that it satisfies the schema of the task.',
+  JOB_ID_REUSED: 'Choose another job id, or submit the same content under this one.',
+  NOT_FOUND: 'Check the id with `cox jobs` or `cox workers`; finished jobs are forgotten after their retention.',
+  RESULT_GONE: 'The result was released or its retention is over; run the job again.',
+  // --- programs
+  PROGRAM_BUILD_FAILED: 'Correct the named module so that it bundles; packages with native code go into `external`.',
+  PROGRAM_LOAD_FAILED: 'Correct the module: it must load on a worker without side effects.',
+  PROGRAM_MISSING: 'The client uploads the program and sends the job again by itself; if you see this, submit again.',
+  PROGRAM_TOO_LARGE: 'Make the bundle smaller, or install large packages on the workers and name them in `external`.',
+  MODULE_MISSING: 'Install the named package on every worker, or remove it from `external`.',
+  TASK_NOT_FOUND: 'Export the task from the module that defines it.',
+  CONNECT_WHILE_LOADING: 'Move `connect()` under `if (import.meta.main)`: a program is imported by the workers.',
+  // --- how tasks end
+  TASK_FAILED: 'Read the remote stack and the attempts in this error.',
+  TASK_TIMEOUT: 'Raise `timeout`, or make the task stop on `ctx.signal`.',
+  TASK_CANCELLED: 'Nothing to do: the job or the call was cancelled.',
+  TASK_OUT_OF_MEMORY: 'Raise `memory`, or process the input in smaller pieces.',
+  TASK_CRASHED: 'The executor process ended under the task; see its last words in the logs.',
+  TASK_POISONED: 'Its executors or workers died each time; it is quarantined. Correct the task and submit it anew.',
+  TASK_RESULT_INVALID: 'The task returned something that cannot travel or that its output schema refuses.',
+  WORKER_LOST: 'Nothing to do: the task runs again on another worker.',
+  BLOCK_LOST: 'The worker that held the bytes is gone; run the job again.',
+  BLOCK_CORRUPT: 'The bytes on disk do not match their hash and were not used; check that disk, then run the job again.',
+  // --- the cluster says no, or not now
+  OVERLOADED: 'Wait for `retryAfterMs` and call again; SDK iterators do this by themselves.',
+  UNAUTHENTICATED: 'Use the token of this cluster: COX_TOKEN_FILE, or the token file in its state folder.',
+  FORBIDDEN: 'Use a credential whose role allows this.',
+  UNAVAILABLE: 'No leader answers: start one with `cox up`, or check COX_URL.',
+  NO_CLUSTER: 'Start one with `cox up`, or set COX_URL.',
+  CONNECTION_LOST: 'The connection ended and could not be made again in time; the job goes on: ask for it by id.',
+  VERSION_MISMATCH: 'Upgrade the older side: the message names both releases.',
+  WRONG_CLUSTER: 'The other side belongs to another cluster: check the address and the state folder.',
+  FENCED: 'A newer leader exists: reconnect to it.',
+  // --- bytes on the wire and on disk
+  FRAME_MALFORMED: 'The peer sent bytes that are no message; check that both sides are Coxswain of compatible releases.',
+  FRAME_TOO_LARGE: 'Send less in one message; larger values travel as blocks by themselves.',
+  JOURNAL_CORRUPT: 'Nothing after the named record was used and nothing was deleted. Restore the folder from a backup, or see docs/operations.md.',
+  JOURNAL_WRITE_FAILED: 'The disk refused a write; free space or replace it, then start again. Nothing acknowledged is lost.',
+  JOURNAL_VERSION: 'This journal was written by a newer release: start that release or a newer one.',
+  STATE_FOLDER_IN_USE: 'Another leader owns this folder: use it, stop it with `cox down`, or choose another COX_HOME.',
+  STATE_FOLDER_UNUSABLE: 'Give the folder to this user with mode 0700 on a local disk, or choose another COX_HOME.',
+  NETWORK_FILE_SYSTEM: 'Put the state folder on a local disk: network file systems do not keep the promises the journal needs.',
+  ADDRESS_IN_USE: 'Choose another port with --port, or stop what listens there.',
+  // --- the command line
+  USAGE: 'See `cox --help`.',
+  INTERRUPTED: 'Nothing to do: it was interrupted.',
+} as const
+
+/** The code of an expected error. */
+export type ErrorCode = keyof typeof errorAdvice
+
+/** What an error may carry besides code and message. */
+export interface ErrorDetails {
+  /** The id of what the error is about: a job, worker, record, file. */
+  id?: string
+  /** For OVERLOADED: when to try again, in milliseconds. */
+  retryAfterMs?: number
+  cause?: unknown
+}
+
+/** An expected error: it has a code, says what happened to which id, and what to do. */
+export class CoxswainError extends Error {
+  readonly code: ErrorCode
+  /** The id of what the error is about, or undefined. */
+  readonly id: string | undefined
+  /** For OVERLOADED: when to try again, in milliseconds. */
+  readonly retryAfterMs: number | undefined
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.name = 'CoxswainError'
+    this.code = code
+    this.id = details.id
+    this.retryAfterMs = details.retryAfterMs
+  }
+
+  /** What to do about it, in one sentence. */
+  get advice(): string {
+    return errorAdvice[this.code]
+  }
+}
+
+/** The cluster is over one of its named limits and took nothing; try again after `retryAfterMs`. */
+export class OverloadedError extends CoxswainError {
+  constructor(message: string, details: ErrorDetails = {}) {
+    super('OVERLOADED', message, { retryAfterMs: 100, ...details })
+    this.name = 'OverloadedError'
+  }
+}
+
+/** One failed attempt of a task. */
+export interface FailedAttempt {
+  attempt: number
+  worker: string
+  code: ErrorCode
+  message: string
+  /** Cluster time of the failure, milliseconds since 1970. */
+  atMs: number
+}
+
+/** A task failed for good: the last error with its remote stack, and every attempt before it. */
+export class TaskFailedError extends CoxswainError {
+  /** `job/stage/index` of the task. */
+  readonly task: string
+  /** The stack on the worker, with the user's own source lines. */
+  readonly remoteStack: string
+  /** All failed attempts that are still known, oldest first. */
+  readonly attempts: FailedAttempt[]
+  /** The command that prints everything the journal knows about this task. */
+  readonly story: string
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails & { task: string; remoteStack: string; attempts: FailedAttempt[] }) {
+    super(code, message, { id: details.task, ...details })
+    this.name = 'TaskFailedError'
+    this.task = details.task
+    this.remoteStack = details.remoteStack
+    this.attempts = details.attempts
+    this.story = `cox story ${details.task}`
+    if (details.remoteStack) this.stack = `${this.name}: ${message}\n    --- on the worker ---\n${details.remoteStack}`
+  }
+}
+
+/** True for a string that is one of our codes. */
+export function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && Object.hasOwn(errorAdvice, code)
+}
+
+/** Makes the right class for a code that came over the wire; an unknown code becomes FRAME_MALFORMED. */
+export function errorFromWire(code: string, message: string, details: ErrorDetails = {}): CoxswainError {
+  if (code === 'OVERLOADED') return new OverloadedError(message, details)
+  return new CoxswainError(isErrorCode(code) ? code : 'FRAME_MALFORMED', message, details)
+}

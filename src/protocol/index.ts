@@ -1,0 +1,13 @@
+// The face of the protocol: everything that two rooms must agree on.
+export * from './bytes.ts'
+export * from './chunk.ts'
+export * from './codec.ts'
+export * from './errors.ts'
+export * from './ids.ts'
+export * from './limits.ts'
+export * from './messages.ts'
+export * from './plan.ts'
+export * from './records.ts'
+export * from './release.ts'
+export * from './values.ts'
+export * from './views.ts'

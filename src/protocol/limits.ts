@@ -1,0 +1,36 @@
+// Owns the named limits of what travels and what is kept. Every queue, buffer, batch and frame has one.
+// Must not hold tuning that is one room's own business.
+
+/** Version of hello and messages. Peers of another version are refused with VERSION_MISMATCH. */
+export const protocolVersion = 1
+
+/** Version of the journal's records. A journal of a newer version is refused with JOURNAL_VERSION. */
+export const recordVersion = 1
+
+export const limits = {
+  /** A WebSocket frame, either way. */
+  frameBytesMax: 40 << 20,
+  /** A program's bundle with its source map. */
+  programBytesMax: 32 << 20,
+  /** A value up to this size travels in the message; a larger one becomes a block by itself. */
+  inlineBytesMax: 64 << 10,
+  /** Inputs or results of many tasks in one message: no more than this (one item may pass it). */
+  chunkBytesMax: 1 << 20,
+  chunkTasksMax: 2000,
+  /** An encoded error (message, stack) of one attempt. */
+  errorBytesMax: 32 << 10,
+  /** One block. */
+  blockBytesMax: 8 * 2 ** 30,
+  /** Nesting of a value. */
+  valueDepthMax: 500,
+  /** Jobs in one submit message. */
+  submitJobsMax: 2000,
+  /** Stages of one job. */
+  stagesMax: 1000,
+  jobIdBytesMax: 200,
+  nameBytesMax: 200,
+  labelsMax: 32,
+  /** Log kept per attempt; the rest is counted and dropped. */
+  logBytesPerAttemptMax: 1 << 20,
+  logLineBytesMax: 16 << 10,
+} as const

@@ -1,0 +1,199 @@
+// Owns every message between client, leader and worker. Inputs and results are opaque chunks in them.
+// Must not hold behaviour. docs/protocol.md tells in which order they go.
+import { Reader, Writer } from './bytes.ts'
+import { boolean, bytes, type Codec, enumeration, float64, type Infer, list, optional, string, struct, union, varint } from './codec.ts'
+import { limits } from './limits.ts'
+import { hashField, jobIdField, jobPlan, nameField, range, resources, run, stagePlan, taskBlock } from './plan.ts'
+
+const chunk = bytes(limits.frameBytesMax)
+const json = string(limits.frameBytesMax)
+const request = varint
+
+/** First frame of every connection, from the side that dialled. */
+export const hello = struct({
+  protocol: varint,
+  release: nameField,
+  role: enumeration('client', 'worker'),
+  /** The worker's name, or what the client calls itself. */
+  name: nameField,
+  /** The cluster it belongs to, empty if it does not know yet. */
+  cluster: nameField,
+  /** The highest epoch it has seen: a leader of a lower one steps down. */
+  epochSeen: varint,
+  /** Client: its session, the same over reconnects. Worker: its boot, new with each start of its process. */
+  session: nameField,
+})
+export type Hello = Infer<typeof hello>
+
+/** Answer to hello. `refused` is followed by the end of the connection. */
+export const welcome = union({
+  welcome: [1, struct({ protocol: varint, release: nameField, cluster: nameField, epoch: varint, leader: nameField, pulseMs: varint })],
+  refused: [2, struct({ code: nameField, message: string(4096) })],
+})
+export type Welcome = Infer<typeof welcome>
+
+const wireError = struct({ code: nameField, message: string(8192), id: nameField, retryAfterMs: varint })
+export type WireError = Infer<typeof wireError>
+
+/** Inputs of tasks `first` … of a stage, as a chunk; those of them that are blocks are listed too. */
+const inputs = struct({ stage: varint, first: varint, items: chunk, blocks: list(taskBlock), seal: boolean })
+export type Inputs = Infer<typeof inputs>
+
+export const failedAttempt = struct({ attempt: varint, worker: nameField, code: nameField, message: string(4096), atMs: varint })
+
+/** How a task failed for good. */
+const taskFailure = struct({ index: varint, code: nameField, message: string(4096), stack: string(limits.errorBytesMax), attempts: list(failedAttempt, 100) })
+export type TaskFailure = Infer<typeof taskFailure>
+
+/** One line that a task wrote. */
+export const logLine = struct({
+  job: jobIdField,
+  stage: varint,
+  index: varint,
+  attempt: varint,
+  stream: enumeration('out', 'err', 'log', 'system'),
+  atMs: varint,
+  text: string(limits.logLineBytesMax),
+})
+export type LogLine = Infer<typeof logLine>
+
+export const viewName = enumeration('status', 'jobs', 'job', 'workers', 'story', 'why', 'task', 'locate')
+export type ViewName = Infer<typeof viewName>
+
+export const clientToLeader = union({
+  putProgram: [1, struct({ request, program: hashField, bytes: bytes(limits.programBytesMax) })],
+  /** Each job with its first inputs; `watch`: this connection wants results and changes. */
+  submitJobs: [2, struct({ request, jobs: list(struct({ plan: jobPlan, inputs: list(inputs, limits.stagesMax), watch: boolean }), limits.submitJobsMax) })],
+  /** Idempotent by (job, stage, first): what is there already is acknowledged again. */
+  addTasks: [3, struct({ request, job: jobIdField, inputs })],
+  cancelJob: [4, struct({ request, job: jobIdField, reason: string(1024) })],
+  cancelTasks: [5, struct({ request, job: jobIdField, stage: varint, ranges: list(range) })],
+  /** Send (again) what the job has and will have: all results not released, then changes. */
+  watch: [6, struct({ request, job: jobIdField })],
+  unwatch: [7, struct({ job: jobIdField })],
+  releaseResults: [8, struct({ job: jobIdField, stage: varint, ranges: list(range) })],
+  readResults: [9, struct({ request, job: jobIdField, stage: varint, first: varint, count: varint })],
+  /** A question about the cluster's state; the argument and the answer are JSON (see views.ts). */
+  ask: [10, struct({ request, view: viewName, argument: json })],
+  /** Lines of a job's (or one task's) logs; with `follow` also those to come, until `unfollow`. */
+  readLogs: [11, struct({ request, job: jobIdField, stage: optional(varint), index: optional(varint), follow: boolean })],
+  unfollow: [12, struct({ request })],
+  /** Where can blocks be stored? Answered by `view` with WorkerAddress[]. */
+  drainWorker: [13, struct({ request, worker: nameField })],
+})
+export type ClientToLeader = Infer<typeof clientToLeader>
+
+export const leaderToClient = union({
+  done: [1, struct({ request })],
+  failed: [2, struct({ request, error: wireError })],
+  /** One outcome per submitted job, in order. A job that was there already with the same content is `existing`. */
+  submitted: [3, struct({ request, outcomes: list(struct({ job: jobIdField, existing: boolean, error: optional(wireError) }), limits.submitJobsMax) })],
+  results: [4, struct({ job: jobIdField, stage: varint, first: varint, items: chunk })],
+  tasksFailed: [5, struct({ job: jobIdField, stage: varint, failures: list(taskFailure) })],
+  jobChanged: [6, struct({ job: jobIdField, state: enumeration('running', 'succeeded', 'failed', 'cancelled'), reason: string(4096) })],
+  view: [7, struct({ request, body: json })],
+  resultsRead: [8, struct({ request, parts: list(struct({ first: varint, items: chunk })), failures: list(taskFailure), next: optional(varint) })],
+  /** `ended`: no more lines will come for this request. `dropped`: lines lost since the last message because the reader was slow. */
+  logLines: [9, struct({ request, lines: list(logLine), dropped: varint, ended: boolean })],
+  /** Sent every `pulseMs`: the leader lives. */
+  pulse: [10, struct({ epoch: varint })],
+  progress: [11, struct({ job: jobIdField, stage: varint, index: varint, fraction: float64, note: string(1024) })],
+})
+export type LeaderToClient = Infer<typeof leaderToClient>
+
+/** A lane as its worker knows it: told at registration, so that leader and worker agree on where it stands. */
+const laneReport = struct({
+  lane: varint,
+  /** Tasks ever received for it, and of these how many were reported (acknowledged or not). */
+  received: varint,
+  reported: varint,
+  /** All runs received that hold tasks from the first unacknowledged one on; the first may begin in the middle of a run. */
+  acknowledged: varint,
+  runs: list(run),
+})
+export type LaneReport = Infer<typeof laneReport>
+
+const outcome = union({
+  finished: [1, struct({ count: varint, items: chunk, blocks: list(taskBlock), elapsedMicros: varint })],
+  /** One task failed. `retryable`: false where a further attempt cannot help (bad input, no such task). */
+  failed: [2, struct({ code: nameField, message: string(4096), stack: string(limits.errorBytesMax), retryable: boolean, elapsedMicros: varint })],
+  skipped: [3, struct({ count: varint })],
+})
+export type Outcome = Infer<typeof outcome>
+
+export const workerToLeader = union({
+  register: [
+    1,
+    struct({ capacity: resources, host: nameField, pid: varint, blocks: string(), labels: list(string(200), limits.labelsMax), lanes: list(laneReport) }),
+  ],
+  heartbeat: [
+    2,
+    struct({
+      sequence: varint,
+      /** Share of the machine's cpu time used since the last one, 0 to 1. */
+      cpuShare: float64,
+      memoryUsedBytes: varint,
+      memoryFreeBytes: varint,
+      eventLoopDelayMs: float64,
+      diskFreeBytes: varint,
+      executors: varint,
+    }),
+  ],
+  /** Outcomes of the lane's tasks in order, the first being its task number `from` since it was opened. Sent again until acknowledged. */
+  report: [3, struct({ lane: varint, from: varint, outcomes: list(outcome) })],
+  /** The lane's tasks from number `from` on will not be started here: they are the leader's again. */
+  returnTasks: [4, struct({ lane: varint, from: varint })],
+  getProgram: [5, struct({ request, program: hashField })],
+  logLines: [6, struct({ request, lines: list(logLine), dropped: varint, ended: boolean })],
+  progress: [7, struct({ job: jobIdField, stage: varint, index: varint, fraction: float64, note: string(1024) })],
+  /** Where is this block? Answered by `blockLocated`. */
+  locateBlock: [8, struct({ request, holder: nameField })],
+})
+export type WorkerToLeader = Infer<typeof workerToLeader>
+
+export const leaderToWorker = union({
+  /** The registration is durable. Lanes listed in `keep` go on with that many tasks (counted since the lane was opened); all other lanes are dropped. */
+  registered: [1, struct({ incarnation: varint, epoch: varint, keep: list(struct({ lane: varint, tasks: varint })) })],
+  /** More tasks for a lane. `plan` comes with the first ones: what to run, with which limits. */
+  assign: [
+    2,
+    struct({
+      epoch: varint,
+      incarnation: varint,
+      lane: varint,
+      plan: optional(stagePlan),
+      /** `inputs` are chunks that together hold the run's inputs in order. */
+      runs: list(struct({ run, inputs: list(chunk) })),
+    }),
+  ],
+  /** Stop tasks of this job in the lane (all of them, or those in `ranges` of the stage) and report them as skipped. */
+  cancel: [3, struct({ epoch: varint, lane: varint, job: jobIdField, stage: optional(varint), ranges: list(range) })],
+  /** Outcomes before task number `count` of the lane are durable: forget them. */
+  acknowledge: [4, struct({ lanes: list(struct({ lane: varint, count: varint })) })],
+  /** Answer to getProgram; no bytes: there is no such program. */
+  program: [5, struct({ request, bytes: optional(bytes(limits.programBytesMax)) })],
+  dropBlocks: [6, struct({ epoch: varint, blocks: list(hashField) })],
+  readLogs: [7, struct({ request, job: jobIdField, stage: optional(varint), index: optional(varint), follow: boolean })],
+  unfollow: [8, struct({ request })],
+  drain: [9, struct({ epoch: varint })],
+  pulse: [10, struct({ epoch: varint })],
+  /** This incarnation is over (it was declared lost): forget its lanes and register anew. */
+  dismissed: [11, struct({ reason: string(1024) })],
+  blockLocated: [12, struct({ request, address: string() })],
+})
+export type LeaderToWorker = Infer<typeof leaderToWorker>
+
+/** The bytes of one message. */
+export function encodeMessage<T>(codec: Codec<T>, message: T): Buffer {
+  const writer = new Writer(256)
+  codec.write(writer, message)
+  return writer.finish()
+}
+
+/** The message in these bytes; throws FRAME_MALFORMED or FRAME_TOO_LARGE. */
+export function decodeMessage<T>(codec: Codec<T>, frame: Uint8Array): T {
+  const reader = new Reader(frame)
+  const message = codec.read(reader)
+  reader.finish()
+  return message
+}

@@ -1,0 +1,85 @@
+// Owns the journal's language: every fact that can be recorded. Standbys and later releases read these for ever.
+// Must not hold requests, or anything that may be lost at a failover (heartbeats, progress, logs, metrics).
+//
+// Append-only: new records get new numbers, new fields go to the end of a new record; nothing is ever renumbered.
+import { Reader, Writer } from './bytes.ts'
+import { boolean, enumeration, type Infer, list, optional, string, struct, union, varint } from './codec.ts'
+import { limits } from './limits.ts'
+import { hashField, jobIdField, jobPlan, nameField, range, resources, run, taskBlock } from './plan.ts'
+
+/** Where the bytes of many inputs or results are: a payload of the journal's store. */
+const payload = { payload: varint, bytes: varint }
+
+export const record = union({
+  /** A candidate became leader: the first record of its epoch. `cluster` is made by the first leader and never changes. */
+  LeaderClaimed: [1, struct({ cluster: nameField, epoch: varint, leader: nameField, pid: varint, address: string(), release: nameField, atMs: varint })],
+  /** Cluster time moved on: each append begins with it, so that `apply` needs no clock. */
+  TimePassed: [2, struct({ nowMs: varint })],
+
+  /** A worker registered, as a new incarnation. */
+  WorkerJoined: [
+    10,
+    struct({ worker: nameField, incarnation: varint, boot: nameField, capacity: resources, host: nameField, pid: varint, blocks: string(), labels: list(string(200), limits.labelsMax) }),
+  ],
+  /** An incarnation ended; all its lanes end with it. */
+  WorkerLost: [11, struct({ worker: nameField, incarnation: varint, reason: string(4096) })],
+  /** A worker takes no new work and ends when it has none. */
+  WorkerDraining: [12, struct({ worker: nameField, incarnation: varint })],
+
+  ProgramAdded: [20, struct({ program: hashField, ...payload })],
+  /** No job needs it any more. */
+  ProgramForgotten: [21, struct({ program: hashField })],
+
+  JobSubmitted: [30, struct({ plan: jobPlan })],
+  /** Inputs of the next tasks of a stage. */
+  TasksAdded: [31, struct({ job: jobIdField, stage: varint, first: varint, count: varint, ...payload, blocks: list(taskBlock) })],
+  /** No more tasks will be added: the stage's width is known. */
+  StageSealed: [32, struct({ job: jobIdField, stage: varint })],
+  JobCancelled: [33, struct({ job: jobIdField, reason: string(4096) })],
+  TasksCancelled: [34, struct({ job: jobIdField, stage: varint, ranges: list(range) })],
+  JobFinished: [35, struct({ job: jobIdField, state: enumeration('succeeded', 'failed', 'cancelled') })],
+  /** The owner has these results and nobody will ask for them again. */
+  ResultsReleased: [36, struct({ job: jobIdField, stage: varint, ranges: list(range) })],
+  /** Retention is over: nothing of these jobs is known any more. */
+  JobsForgotten: [37, struct({ jobs: list(jobIdField) })],
+
+  /** Work was handed to a worker's lane. A lane that is not there yet is opened, with one reservation of its class's resources. */
+  TasksAssigned: [40, struct({ lane: varint, worker: nameField, incarnation: varint, runs: list(run), adopted: boolean })],
+  /** The next `count` tasks of the lane, all of its head run, have results. */
+  TasksFinished: [41, struct({ lane: varint, count: varint, ...payload, blocks: list(taskBlock) })],
+  /** The next task of the lane failed. With `retryAtMs` it will be tried again, without it the failure is its outcome. */
+  TaskFailed: [
+    42,
+    struct({
+      lane: varint,
+      code: nameField,
+      message: string(4096),
+      /** The encoded stack, kept for final failures. */
+      stack: string(limits.errorBytesMax),
+      retryAtMs: optional(varint),
+    }),
+  ],
+  /** The next `count` tasks of the lane were cancelled and have stopped, or never ran. */
+  TasksSkipped: [43, struct({ lane: varint, count: varint })],
+  /** The lane keeps its next `keep` tasks; the rest never started and is ready again. */
+  TasksReturned: [44, struct({ lane: varint, keep: varint })],
+})
+export type JournalRecord = Infer<typeof record>
+export type RecordKind = JournalRecord['kind']
+export type RecordOf<K extends RecordKind> = Extract<JournalRecord, { kind: K }>
+
+/** The bytes of the records of one append. */
+export function encodeRecords(records: readonly JournalRecord[]): Buffer {
+  const writer = new Writer(records.length * 64)
+  for (const one of records) record.write(writer, one)
+  return writer.finish()
+}
+
+/** The `count` records of one append; throws FRAME_MALFORMED on anything else. */
+export function decodeRecords(bytes: Uint8Array, count: number): JournalRecord[] {
+  const reader = new Reader(bytes)
+  const records: JournalRecord[] = []
+  for (let i = 0; i < count; i++) records.push(record.read(reader))
+  reader.finish()
+  return records
+}

@@ -1,0 +1,143 @@
+// Owns the answers to questions about the cluster, as CLI, SDK and dashboard get them (JSON on the wire).
+// Must not hold how they are computed: that is core/views.
+import type { FailedAttempt } from './errors.ts'
+import type { JobId, WorkerId } from './ids.ts'
+import type { Resources } from './plan.ts'
+
+export type JobState = 'running' | 'succeeded' | 'failed' | 'cancelled'
+
+/** How many tasks of a stage are in which state. */
+export interface TaskCounts {
+  /** Added so far. */
+  total: number
+  /** Waiting for a slot, a retry or a dependency. */
+  waiting: number
+  /** Handed to a worker. */
+  running: number
+  succeeded: number
+  failed: number
+  cancelled: number
+}
+
+export interface StageView {
+  task: string
+  program: string
+  sealed: boolean
+  tasks: TaskCounts
+  resources: Resources
+}
+
+export interface JobView {
+  id: JobId
+  name: string
+  state: JobState
+  /** Cluster time, milliseconds since 1970. */
+  submittedAtMs: number
+  /** Missing while it runs. */
+  finishedAtMs?: number
+  /** Why it was cancelled or failed. */
+  reason?: string
+  labels: string[]
+  priority: number
+  detached: boolean
+  tasks: TaskCounts
+  stages: StageView[]
+}
+
+export interface WorkerView {
+  id: WorkerId
+  incarnation: number
+  state: 'ready' | 'draining' | 'silent'
+  host: string
+  pid: number
+  blocks: string
+  labels: string[]
+  capacity: Resources
+  reserved: Resources
+  /** Load L_i of this worker: its most used resource's share, 0 to 1 (reserved or measured, the larger). */
+  load: number
+  lanes: number
+  /** Tasks handed to it and not finished. */
+  tasks: number
+  cpuShare: number
+  memoryUsedBytes: number
+  memoryFreeBytes: number
+  eventLoopDelayMs: number
+  diskFreeBytes: number
+  executors: number
+  /** Milliseconds since its last sign of life. */
+  silentMs: number
+}
+
+export interface StatusView {
+  cluster: string
+  release: string
+  leader: { id: string; epoch: number; pid: number; address: string; rssBytes: number; eventLoopDelayMs: number; upMs: number }
+  candidates: { id: string; state: 'leader' | 'standby'; pid: number }[]
+  workers: WorkerView[]
+  /** L = (1/N) Σ L_i over all workers. */
+  load: number
+  jobs: { running: number; finished: number }
+  tasks: { waiting: number; running: number }
+  journal: { index: number; rows: number; bytes: number; payloadBytes: number; snapshotIndex: number; appendP50Ms: number }
+  timeMs: number
+}
+
+/** One record about an id, in words. */
+export interface StoryLine {
+  /** Position in the journal. */
+  index: number
+  epoch: number
+  atMs: number
+  kind: string
+  text: string
+}
+
+/** Why something waits: the rule and its numbers. */
+export interface WhyView {
+  id: string
+  /** The rule that holds it, as a short stable word such as `resources-too-large`. */
+  rule: string
+  text: string
+}
+
+/** Where one task stands. */
+export interface TaskView {
+  job: JobId
+  stage: number
+  index: number
+  state: 'waiting' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'released'
+  attempt: number
+  worker?: WorkerId
+  attempts: FailedAttempt[]
+}
+
+/** Argument of `jobs`. */
+export interface JobsQuery {
+  state?: JobState
+  name?: string
+  label?: string
+  /** At most this many, newest first; 50 by default, 1,000 at most. */
+  limit?: number
+  /** Only jobs submitted before this one. */
+  before?: JobId
+}
+
+/** Answer to `locate`: where blocks can be stored and fetched. */
+export interface WorkerAddress {
+  worker: WorkerId
+  /** Base URL of its block server. */
+  blocks: string
+}
+
+/** Argument and answer of each view. */
+export interface Views {
+  status: { argument: Record<string, never>; answer: StatusView }
+  jobs: { argument: JobsQuery; answer: JobView[] }
+  job: { argument: { job: JobId }; answer: JobView }
+  workers: { argument: Record<string, never>; answer: WorkerView[] }
+  story: { argument: { id: string; limit?: number }; answer: { lines: StoryLine[]; complete: boolean } }
+  why: { argument: { id: string }; answer: WhyView[] }
+  task: { argument: { job: JobId; stage: number; index: number }; answer: TaskView }
+  locate: { argument: Record<string, never>; answer: WorkerAddress[] }
+}
