@@ -1,11 +1,52 @@
 // Owns what user values look like as bytes, between SDK and executor. Nobody else may look into them.
-import type { Writer } from './bytes.ts'
+// Must not know where the bytes go, nor keep any of them.
+import { Writer } from './bytes.ts'
+import { Decoder } from './values/decode.ts'
+import { Encoder } from './values/encode.ts'
 
-/** Appends the value's bytes. Throws VALUE_CANNOT_TRAVEL with the path to the offending field. */
-export declare function writeValue(writer: Writer, value: unknown): void
+/** Scratch memory up to this size is kept for the next value. */
+const scratchBytesMax = 256 << 10
 
-/** The value's bytes in pieces, large binary parts not copied. Throws VALUE_CANNOT_TRAVEL with the path to the offending field. */
-export declare function encodeValue(value: unknown): Uint8Array[]
+// One encoder is kept. While it is busy (a getter of a value encodes another one) a new one serves.
+let idle: Encoder | undefined
+let idleWriter: Writer | undefined
 
-/** The value in these bytes. Throws VALUE_MALFORMED. */
-export declare function decodeValue(bytes: Uint8Array): unknown
+/**
+ * Appends the value's bytes. Throws VALUE_CANNOT_TRAVEL with the path to the offending field, which begins with `root`;
+ * what was written by then must be taken back by the caller.
+ */
+export function writeValue(writer: Writer, value: unknown, root = 'input'): void {
+  const encoder = idle ?? new Encoder()
+  idle = undefined
+  try {
+    encoder.encode(writer, value, root)
+  } finally {
+    idle = encoder
+  }
+}
+
+/**
+ * The value's bytes in pieces, large binary parts not copied: they are read when the pieces are.
+ * Throws VALUE_CANNOT_TRAVEL with the path to the offending field, which begins with `root`.
+ */
+export function encodeValue(value: unknown, root = 'input'): Uint8Array[] {
+  const encoder = idle ?? new Encoder()
+  const writer = idleWriter ?? new Writer(4096)
+  idle = undefined
+  idleWriter = undefined
+  const segments: Uint8Array[] = []
+  try {
+    encoder.encode(writer, value, root, segments)
+    if (writer.length > 0) segments.push(writer.finish())
+  } finally {
+    writer.reset(scratchBytesMax)
+    idle = encoder
+    idleWriter = writer
+  }
+  return segments
+}
+
+/** The value in these bytes. Large binary parts are views of them. Throws VALUE_MALFORMED. */
+export function decodeValue(bytes: Uint8Array): unknown {
+  return new Decoder(bytes).decode()
+}

@@ -1,0 +1,324 @@
+// Owns the way from bytes to a user's value: any bytes give a value or VALUE_MALFORMED, in time and memory linear in their length.
+// Must not trust a claimed length, and must not let a key reach an object's prototype.
+import { CoxswainError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import { alignmentBytes, binaryKinds, errorClasses, errorFieldNames, errorFields, tags } from './tags.ts'
+
+/** Binary parts up to this size are copied, so that a few bytes do not keep a whole frame alive; larger ones are views of it. */
+const copyBytesMax = 16 << 10
+const asciiBytesMax = 24
+const keyCacheSize = 1024
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+/** Keys come again and again: the same text is made once. A slot is simply overwritten by another key. */
+const keyCache: (string | undefined)[] = new Array<string | undefined>(keyCacheSize).fill(undefined)
+
+/** Decodes one value from its bytes. */
+export class Decoder {
+  readonly #bytes: Buffer
+  readonly #end: number
+  #position = 0
+  #depth = 0
+  readonly #objects: unknown[] = []
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#end = this.#bytes.length
+  }
+
+  /** The value; throws VALUE_MALFORMED unless the bytes are exactly one. */
+  decode(): unknown {
+    const value = this.#value()
+    if (this.#position !== this.#end) throw this.#malformed('there are bytes behind the value')
+    return value
+  }
+
+  #malformed(what: string): CoxswainError {
+    return new CoxswainError('VALUE_MALFORMED', `The bytes are not a value: ${what} (at byte ${this.#position} of ${this.#end}).`)
+  }
+
+  #byte(): number {
+    if (this.#position >= this.#end) throw this.#malformed('they end early')
+    return this.#bytes[this.#position++]!
+  }
+
+  #varint(): number {
+    const first = this.#byte()
+    if (first < 0x80) return first
+    let value = first & 0x7f
+    let scale = 0x80
+    for (let group = 1; group < 8; group++) {
+      const byte = this.#byte()
+      value += (byte & 0x7f) * scale
+      if (byte < 0x80) {
+        if (value > Number.MAX_SAFE_INTEGER) break
+        return value
+      }
+      scale *= 0x80
+    }
+    throw this.#malformed('an integer is too long')
+  }
+
+  /** A count of things that take at least `bytesEach` bytes each. */
+  #count(bytesEach: number): number {
+    const count = this.#varint()
+    if (count * bytesEach > this.#end - this.#position) throw this.#malformed(`a count of ${count} is more than the bytes can hold`)
+    return count
+  }
+
+  #take(length: number): number {
+    const from = this.#position
+    if (length > this.#end - from) throw this.#malformed(`${length} bytes are claimed`)
+    this.#position = from + length
+    return from
+  }
+
+  #value(): unknown {
+    const tag = this.#byte()
+    if (tag < 0x80) return tag
+    if (tag < tags.smallArray) return this.#fields({}, tag - tags.smallObject)
+    if (tag < tags.null) return this.#array(tag - tags.smallArray)
+    switch (tag) {
+      case tags.null:
+        return null
+      case tags.undefined:
+        return undefined
+      case tags.false:
+        return false
+      case tags.true:
+        return true
+      case tags.positive:
+        return this.#varint()
+      case tags.negative:
+        return -1 - this.#varint()
+      case tags.float64:
+        return this.#float64()
+      case tags.text:
+        return this.#text()
+      default:
+        return this.#rare(tag)
+    }
+  }
+
+  #rare(tag: number): unknown {
+    switch (tag) {
+      case tags.text16:
+        return this.#text16()
+      case tags.array:
+        return this.#array(this.#count(1))
+      case tags.object:
+        return this.#fields({}, this.#count(2))
+      case tags.bareObject:
+        return this.#fields(Object.create(null) as object, this.#count(2))
+      case tags.oddObject:
+        return this.#oddFields(this.#byte() === 0 ? {} : (Object.create(null) as object), this.#count(2))
+      case tags.map:
+        return this.#map(this.#count(2))
+      case tags.set:
+        return this.#set(this.#count(1))
+      case tags.date:
+        return this.#keep(new Date(this.#float64()))
+      case tags.bigintPositive:
+        return this.#bigint()
+      case tags.bigintNegative:
+        return -this.#bigint()
+      case tags.binary:
+        return this.#binary()
+      case tags.error:
+        return this.#error()
+      case tags.reference:
+        return this.#reference()
+      default:
+        throw this.#malformed(`${tag} is no kind of value`)
+    }
+  }
+
+  /** Gives an object its number. */
+  #keep<T extends object>(object: T): T {
+    this.#objects.push(object)
+    return object
+  }
+
+  #enter(): void {
+    if (++this.#depth > limits.valueDepthMax) throw this.#malformed('it is nested too deeply')
+  }
+
+  #reference(): unknown {
+    const position = this.#varint()
+    if (position >= this.#objects.length) throw this.#malformed('a reference points to nothing')
+    return this.#objects[position]
+  }
+
+  #float64(): number {
+    return this.#bytes.readDoubleLE(this.#take(8))
+  }
+
+  #text(): string {
+    const length = this.#varint()
+    const from = this.#take(length)
+    const bytes = this.#bytes
+    if (length <= asciiBytesMax) {
+      let text = ''
+      for (let i = from; i < from + length; i++) {
+        const byte = bytes[i]!
+        if (byte >= 0x80) return this.#decodeText(from, length)
+        text += String.fromCharCode(byte)
+      }
+      return text
+    }
+    return this.#decodeText(from, length)
+  }
+
+  #decodeText(from: number, length: number): string {
+    try {
+      return utf8.decode(this.#bytes.subarray(from, from + length))
+    } catch {
+      throw this.#malformed('a text is not UTF-8')
+    }
+  }
+
+  #key(): string {
+    const length = this.#varint()
+    const from = this.#take(length)
+    if (length > asciiBytesMax) return this.#decodeText(from, length)
+    const bytes = this.#bytes
+    let hash = length
+    for (let i = from; i < from + length; i++) {
+      const byte = bytes[i]!
+      if (byte >= 0x80) return this.#decodeText(from, length)
+      hash = (hash * 31 + byte) | 0
+    }
+    const slot = hash & (keyCacheSize - 1)
+    const cached = keyCache[slot]
+    if (cached !== undefined && cached.length === length) {
+      let i = 0
+      while (i < length && cached.charCodeAt(i) === bytes[from + i]) i++
+      if (i === length) return cached
+    }
+    const key = bytes.toString('latin1', from, from + length)
+    keyCache[slot] = key
+    return key
+  }
+
+  #text16(): string {
+    const length = this.#varint()
+    if (length % 2 !== 0) throw this.#malformed('a text ends within a letter')
+    const from = this.#take(length)
+    return this.#bytes.toString('utf16le', from, from + length)
+  }
+
+  #array(count: number): unknown[] {
+    const array: unknown[] = []
+    this.#objects.push(array)
+    this.#enter()
+    for (let i = 0; i < count; i++) array.push(this.#value())
+    this.#depth--
+    return array
+  }
+
+  #fields(object: object, count: number): object {
+    this.#objects.push(object)
+    this.#enter()
+    for (let i = 0; i < count; i++) {
+      const key = this.#key()
+      setField(object, key, this.#value())
+    }
+    this.#depth--
+    return object
+  }
+
+  #oddFields(object: object, count: number): object {
+    this.#keep(object)
+    this.#enter()
+    for (let i = 0; i < count; i++) {
+      const key = this.#string()
+      setField(object, key, this.#value())
+    }
+    this.#depth--
+    return object
+  }
+
+  #string(): string {
+    const text = this.#value()
+    if (typeof text !== 'string') throw this.#malformed('a key is no text')
+    return text
+  }
+
+  #map(count: number): Map<unknown, unknown> {
+    const map = this.#keep(new Map<unknown, unknown>())
+    this.#enter()
+    for (let i = 0; i < count; i++) {
+      const key = this.#value()
+      map.set(key, this.#value())
+    }
+    this.#depth--
+    return map
+  }
+
+  #set(count: number): Set<unknown> {
+    const set = this.#keep(new Set<unknown>())
+    this.#enter()
+    for (let i = 0; i < count; i++) set.add(this.#value())
+    this.#depth--
+    return set
+  }
+
+  #bigint(): bigint {
+    const length = this.#varint()
+    const from = this.#take(length)
+    try {
+      return length === 0 ? 0n : BigInt(`0x${this.#bytes.toString('hex', from, from + length)}`)
+    } catch {
+      throw this.#malformed('an integer is too large')
+    }
+  }
+
+  #binary(): object {
+    const kind = binaryKinds[this.#byte()]
+    if (!kind) throw this.#malformed('it has an unknown kind of bytes')
+    const length = this.#varint()
+    if (kind.elementBytes > 1) {
+      if (length % kind.elementBytes !== 0) throw this.#malformed(`a ${kind.name} has a broken length`)
+      while (this.#position % alignmentBytes !== 0) {
+        if (this.#byte() !== 0) throw this.#malformed('the padding is not empty')
+      }
+    }
+    const from = this.#take(length)
+    const buffer = this.#bytes.buffer as ArrayBuffer
+    const offset = this.#bytes.byteOffset + from
+    const inPlace =
+      kind.name === 'ArrayBuffer' ? offset === 0 && length === buffer.byteLength : length > copyBytesMax && offset % kind.elementBytes === 0
+    if (inPlace) return this.#keep(kind.make(buffer, offset, length))
+    if (kind.name === 'Buffer') return this.#keep(Buffer.from(this.#bytes.subarray(from, from + length)))
+    return this.#keep(kind.make(buffer.slice(offset, offset + length), 0, length))
+  }
+
+  #error(): object {
+    const errorClass = errorClasses[this.#byte()]
+    const present = this.#byte()
+    if (!errorClass || present >= 32) throw this.#malformed('it has an unknown kind of error')
+    const error = this.#keep(Reflect.construct(Error, [], errorClass) as object)
+    this.#enter()
+    // What was made here is replaced by what was sent, or is not there at all.
+    Object.defineProperty(error, 'stack', { value: undefined, writable: true, configurable: true, enumerable: false })
+    for (const field of errorFieldNames) {
+      if (present & errorFields[field]) {
+        Object.defineProperty(error, field, { value: this.#value(), writable: true, configurable: true, enumerable: false })
+      }
+    }
+    const count = this.#count(2)
+    for (let i = 0; i < count; i++) {
+      const key = this.#string()
+      if (!Object.hasOwn(errorFields, key)) setField(error, key, this.#value())
+      else throw this.#malformed('a field of an error is there twice')
+    }
+    this.#depth--
+    return error
+  }
+}
+
+/** A field by assignment is fast; the one key that assignment would give to the prototype is defined instead. */
+function setField(object: object, key: string, value: unknown): void {
+  if (key !== '__proto__' && !(key in Error.prototype && object instanceof Error)) (object as Record<string, unknown>)[key] = value
+  else Object.defineProperty(object, key, { value, writable: true, configurable: true, enumerable: true })
+}
