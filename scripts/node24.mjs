@@ -15,10 +15,14 @@ function findNode() {
   if (existsSync(bundled)) return bundled
   process.stderr.write(`Node ${process.versions.node} is older than 24: installing ${packageName} from npm, once.\n`)
   const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ['npm']
-  const install = spawnSync(npm[0], [...npm.slice(1), 'ci', '--prefix', home, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
-    stdio: ['ignore', 2, 2],
-    cwd: home,
-  })
+  const install = spawnSync(
+    npm[0],
+    [...npm.slice(1), 'ci', '--prefix', home, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
+    {
+      stdio: ['ignore', 2, 2],
+      cwd: home,
+    },
+  )
   if (install.status !== 0 || !existsSync(bundled)) {
     process.stderr.write(`Could not install Node 24 (${packageName}). Install Node 24 or newer yourself and try again.\n`)
     process.exit(1)
@@ -29,7 +33,10 @@ function findNode() {
 const node = findNode()
 // Everything that is started below finds the same Node first on its path.
 const path = `${dirname(node)}:${process.env.PATH ?? ''}`
-const child = spawn(node, ['--disable-warning=ExperimentalWarning', ...process.argv.slice(2)], { stdio: 'inherit', env: { ...process.env, PATH: path } })
+const child = spawn(node, ['--disable-warning=ExperimentalWarning', ...process.argv.slice(2)], {
+  stdio: 'inherit',
+  env: { ...process.env, PATH: path },
+})
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
 child.on('exit', (code, signal) => {
   if (signal) {

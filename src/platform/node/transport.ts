@@ -2,7 +2,7 @@
 // Must not know what frames mean.
 import { createServer } from 'node:http'
 import { WebSocket, WebSocketServer } from 'ws'
-import { CoxswainError } from '../../protocol/errors.ts'
+import { CoxswainError } from '../../protocol/index.ts'
 import type { Connection, ConnectionHandlers, Listener, ListenOptions, Transport } from '../platform.ts'
 
 const handshakeTimeoutMs = 10_000

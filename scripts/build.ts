@@ -1,0 +1,43 @@
+// Owns `npm run build`: what a user installs, made anew in dist/.
+// Must not put anything there that only tests need.
+import { chmodSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { root, runStep } from './steps.ts'
+
+const dist = join(root, 'dist')
+
+/** What the compiled tree must look like; each line that is returned is a reason to refuse it. */
+function faults(): string[] {
+  const found: string[] = []
+  const command = readFileSync(join(dist, 'cli/main.js'), 'utf8')
+  if (!command.startsWith('#!/usr/bin/env node')) found.push('cli/main.js has lost its first line (#!/usr/bin/env node)')
+  for (const name of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.js')) continue
+    if (/(^|\/)conformance\.js$/.test(name)) found.push(`${name} is for tests only`)
+    const text = readFileSync(join(dist, name), 'utf8')
+    if (/(from|import\() *['"]\.[^'"]*\.ts['"]/.test(text)) found.push(`${name} imports a .ts file`)
+    if (/['"]node:test['"]/.test(text)) found.push(`${name} imports node:test`)
+  }
+  return found
+}
+
+rmSync(dist, { recursive: true, force: true })
+const compiled = await runStep('compile', process.execPath, [
+  join(root, 'node_modules/typescript/bin/tsc'),
+  '-p',
+  'tsconfig.build.json',
+  '--pretty',
+  'false',
+])
+if (!compiled.ok) {
+  process.stderr.write(compiled.output)
+  process.exit(1)
+}
+chmodSync(join(dist, 'cli/main.js'), 0o755)
+const wrong = faults()
+if (wrong.length > 0) {
+  process.stderr.write(`${wrong.join('\n')}\n`)
+  process.exit(1)
+}
+// npm pack reads stdout, so the summary goes to stderr.
+process.stderr.write(`built dist/ in ${(compiled.tookMs / 1000).toFixed(1)} s\n`)
