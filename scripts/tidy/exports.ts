@@ -33,7 +33,8 @@ function ownExports(tree: Tree, path: string): Declaration[] {
       for (const declaration of statement.declarationList.declarations)
         found.push(...boundNames(declaration.name).map(name => ({ path, name, node: statement })))
     } else {
-      const name = (statement as ts.DeclarationStatement).name?.text
+      const isDefault = ts.getModifiers(statement)?.some(modifier => modifier.kind === ts.SyntaxKind.DefaultKeyword)
+      const name = isDefault ? 'default' : (statement as ts.DeclarationStatement).name?.text
       if (name) found.push({ path, name, node: statement })
     }
   }
@@ -91,10 +92,11 @@ function usedDeclarations(tree: Tree): Set<string> {
   return used
 }
 
-/** Types that another part of the same file mentions belong to the face of that part. */
+/** Types that another part of the same file mentions belong to the face of that part, and a codec's type to the codec. */
 function mentionedInFile(tree: Tree, declaration: Declaration): boolean {
   const isType = ts.isInterfaceDeclaration(declaration.node) || ts.isTypeAliasDeclaration(declaration.node)
   if (!isType) return false
+  if (ts.isTypeAliasDeclaration(declaration.node) && declaration.node.type.getText().startsWith('Infer<typeof')) return true
   let mentions = 0
   walk(tree.source(declaration.path), node => {
     if (ts.isIdentifier(node) && node.text === declaration.name) mentions++
@@ -131,7 +133,8 @@ export const deadFiles: Check = tree => {
       for (const [name] of tree.text(path).matchAll(/[\w./-]+\.(ts|mjs)/g)) named.add(name)
     // A worker thread's or child's file is named by a piece of a URL, without its ending.
     if (/\.(ts|mjs)$/.test(path)) {
-      for (const [, name] of tree.text(path).matchAll(/['"`](?:\.{1,2}\/)+([\w./-]+?)(?:\.ts|\$\{\w+\}|\.)?['"`]/g)) named.add(name!)
+      for (const [, name] of tree.text(path).matchAll(/['"`](?:\.{1,2}\/)*([\w-]+(?:\/[\w.-]+)*?)(?:\.ts|\$\{\w+\}|\.)?['"`]/g))
+        named.add(name!)
     }
   }
   const isNamed = (path: string): boolean => [...named].some(name => path.endsWith(name) || path.replace(/\.ts$/, '').endsWith(`/${name}`))

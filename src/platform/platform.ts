@@ -4,6 +4,7 @@
 /** Stops a timer; harmless when it has fired. */
 export type Cancel = () => void
 
+/** Time, as far as a shell may know it. */
 export interface Clock {
   /** Milliseconds since some start, never backwards; comparable between processes of one machine. */
   monotonicMs(): number
@@ -15,6 +16,7 @@ export interface Clock {
   soon(callback: () => void): void
 }
 
+/** Chance: for ids and jitter. */
 export interface Random {
   uuid(): string
   /** From 0 up to, not including, 1. */
@@ -46,12 +48,14 @@ export interface ConnectionHandlers {
   closed(reason: string, refused?: number): void
 }
 
+/** A port that is listened on. */
 export interface Listener {
   /** Where it listens, such as `ws://127.0.0.1:4711`. */
   readonly address: string
   close(): Promise<void>
 }
 
+/** What to listen on, and who answers. */
 export interface ListenOptions {
   host: string
   /** 0 takes a free one. Throws ADDRESS_IN_USE. */
@@ -65,6 +69,7 @@ export interface ListenOptions {
   healthy(): boolean
 }
 
+/** Dials and listens. */
 export interface Transport {
   /** Dials; problems are told through `closed`. */
   connect(address: string, token: string, frameBytesMax: number, handlers: ConnectionHandlers): Connection

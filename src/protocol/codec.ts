@@ -39,12 +39,14 @@ export const integer: Codec<number> = {
   },
 }
 
+/** A double, as its eight bytes. */
 export const float64: Codec<number> = {
   shape: { kind: 'float64' },
   write: (writer, value) => writer.float64(value),
   read: reader => reader.float64(),
 }
 
+/** True or false, as one byte; any other byte is malformed. */
 export const boolean: Codec<boolean> = {
   shape: { kind: 'boolean' },
   write: (writer, value) => writer.byte(value ? 1 : 0),
@@ -144,9 +146,7 @@ export type UnionOf<C> = { [K in keyof C]: { kind: K } & FieldValue<C[K]> }[keyo
 
 /** One of several structs, told apart by a byte which is the case's own number: never reuse one. */
 // biome-ignore lint/suspicious/noExplicitAny: cases of any type; each case's own type is inferred from it
-export function union<C extends Record<string, readonly [number, Codec<any>]>>(
-  cases: C,
-): Codec<UnionOf<{ [K in keyof C]: C[K][1] }>> {
+export function union<C extends Record<string, readonly [number, Codec<any>]>>(cases: C): Codec<UnionOf<{ [K in keyof C]: C[K][1] }>> {
   const byKind = new Map<string, readonly [number, Codec<unknown>]>(Object.entries(cases))
   const byTag = new Map<number, { kind: string; codec: Codec<unknown> }>()
   for (const [kind, [tag, codec]] of byKind) {

@@ -46,7 +46,8 @@ export const errorAdvice = {
   // --- bytes on the wire and on disk
   FRAME_MALFORMED: 'The peer sent bytes that are no message; check that both sides are Coxswain of compatible releases.',
   FRAME_TOO_LARGE: 'Send less in one message; larger values travel as blocks by themselves.',
-  JOURNAL_CORRUPT: 'Nothing after the named record was used and nothing was deleted. Restore the folder from a backup, or see docs/operations.md.',
+  JOURNAL_CORRUPT:
+    'Nothing after the named record was used and nothing was deleted. Restore the folder from a backup, or see docs/operations.md.',
   JOURNAL_WRITE_FAILED: 'The disk refused a write; free space or replace it, then start again. Nothing acknowledged is lost.',
   JOURNAL_VERSION: 'This journal was written by a newer release: start that release or a newer one.',
   STATE_FOLDER_IN_USE: 'Another leader owns this folder: use it, stop it with `cox down`, or choose another COX_HOME.',

@@ -7,6 +7,7 @@ export const protocolVersion = 1
 /** Version of the journal's records. A journal of a newer version is refused with JOURNAL_VERSION. */
 export const recordVersion = 1
 
+/** Every limit by its name; units stand last in it. */
 export const limits = {
   /** A WebSocket frame, either way. */
   frameBytesMax: 40 << 20,

@@ -39,10 +39,17 @@ export type WireError = Infer<typeof wireError>
 const inputs = struct({ stage: varint, first: varint, items: chunk, blocks: list(taskBlock), seal: boolean })
 export type Inputs = Infer<typeof inputs>
 
+/** An attempt that failed, as it is told to the client. */
 export const failedAttempt = struct({ attempt: varint, worker: nameField, code: nameField, message: string(4096), atMs: varint })
 
 /** How a task failed for good. */
-const taskFailure = struct({ index: varint, code: nameField, message: string(4096), stack: string(limits.errorBytesMax), attempts: list(failedAttempt, 100) })
+const taskFailure = struct({
+  index: varint,
+  code: nameField,
+  message: string(4096),
+  stack: string(limits.errorBytesMax),
+  attempts: list(failedAttempt, 100),
+})
 export type TaskFailure = Infer<typeof taskFailure>
 
 /** One line that a task wrote. */
@@ -57,13 +64,21 @@ export const logLine = struct({
 })
 export type LogLine = Infer<typeof logLine>
 
+/** The questions that can be asked about the cluster (see views.ts). */
 export const viewName = enumeration('status', 'jobs', 'job', 'workers', 'story', 'why', 'task', 'locate')
 export type ViewName = Infer<typeof viewName>
 
+/** What a client asks of the leader. */
 export const clientToLeader = union({
   putProgram: [1, struct({ request, program: hashField, bytes: bytes(limits.programBytesMax) })],
   /** Each job with its first inputs; `watch`: this connection wants results and changes. */
-  submitJobs: [2, struct({ request, jobs: list(struct({ plan: jobPlan, inputs: list(inputs, limits.stagesMax), watch: boolean }), limits.submitJobsMax) })],
+  submitJobs: [
+    2,
+    struct({
+      request,
+      jobs: list(struct({ plan: jobPlan, inputs: list(inputs, limits.stagesMax), watch: boolean }), limits.submitJobsMax),
+    }),
+  ],
   /** Idempotent by (job, stage, first): what is there already is acknowledged again. */
   addTasks: [3, struct({ request, job: jobIdField, inputs })],
   cancelJob: [4, struct({ request, job: jobIdField, reason: string(1024) })],
@@ -83,16 +98,23 @@ export const clientToLeader = union({
 })
 export type ClientToLeader = Infer<typeof clientToLeader>
 
+/** What the leader answers and tells a client. */
 export const leaderToClient = union({
   done: [1, struct({ request })],
   failed: [2, struct({ request, error: wireError })],
   /** One outcome per submitted job, in order. A job that was there already with the same content is `existing`. */
-  submitted: [3, struct({ request, outcomes: list(struct({ job: jobIdField, existing: boolean, error: optional(wireError) }), limits.submitJobsMax) })],
+  submitted: [
+    3,
+    struct({ request, outcomes: list(struct({ job: jobIdField, existing: boolean, error: optional(wireError) }), limits.submitJobsMax) }),
+  ],
   results: [4, struct({ job: jobIdField, stage: varint, first: varint, items: chunk })],
   tasksFailed: [5, struct({ job: jobIdField, stage: varint, failures: list(taskFailure) })],
   jobChanged: [6, struct({ job: jobIdField, state: enumeration('running', 'succeeded', 'failed', 'cancelled'), reason: string(4096) })],
   view: [7, struct({ request, body: json })],
-  resultsRead: [8, struct({ request, parts: list(struct({ first: varint, items: chunk })), failures: list(taskFailure), next: optional(varint) })],
+  resultsRead: [
+    8,
+    struct({ request, parts: list(struct({ first: varint, items: chunk })), failures: list(taskFailure), next: optional(varint) }),
+  ],
   /** `ended`: no more lines will come for this request. `dropped`: lines lost since the last message because the reader was slow. */
   logLines: [9, struct({ request, lines: list(logLine), dropped: varint, ended: boolean })],
   /** Sent every `pulseMs`: the leader lives. */
@@ -116,15 +138,26 @@ export type LaneReport = Infer<typeof laneReport>
 const outcome = union({
   finished: [1, struct({ count: varint, items: chunk, blocks: list(taskBlock), elapsedMicros: varint })],
   /** One task failed. `retryable`: false where a further attempt cannot help (bad input, no such task). */
-  failed: [2, struct({ code: nameField, message: string(4096), stack: string(limits.errorBytesMax), retryable: boolean, elapsedMicros: varint })],
+  failed: [
+    2,
+    struct({ code: nameField, message: string(4096), stack: string(limits.errorBytesMax), retryable: boolean, elapsedMicros: varint }),
+  ],
   skipped: [3, struct({ count: varint })],
 })
 export type Outcome = Infer<typeof outcome>
 
+/** What a worker tells and asks the leader. */
 export const workerToLeader = union({
   register: [
     1,
-    struct({ capacity: resources, host: nameField, pid: varint, blocks: string(), labels: list(string(200), limits.labelsMax), lanes: list(laneReport) }),
+    struct({
+      capacity: resources,
+      host: nameField,
+      pid: varint,
+      blocks: string(),
+      labels: list(string(200), limits.labelsMax),
+      lanes: list(laneReport),
+    }),
   ],
   heartbeat: [
     2,
@@ -151,6 +184,7 @@ export const workerToLeader = union({
 })
 export type WorkerToLeader = Infer<typeof workerToLeader>
 
+/** What the leader orders and answers a worker. */
 export const leaderToWorker = union({
   /** The registration is durable. Lanes listed in `keep` go on with that many tasks (counted since the lane was opened); all other lanes are dropped. */
   registered: [1, struct({ incarnation: varint, epoch: varint, keep: list(struct({ lane: varint, tasks: varint })) })],

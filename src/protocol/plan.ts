@@ -3,8 +3,11 @@
 import { boolean, enumeration, type Infer, integer, list, string, struct, varint } from './codec.ts'
 import { limits } from './limits.ts'
 
+/** The id of a job in a message or record. */
 export const jobIdField = string(limits.jobIdBytesMax)
+/** A short name: of a worker, a task, a session. */
 export const nameField = string(limits.nameBytesMax)
+/** A SHA-256 in 64 hex digits. */
 export const hashField = string(64)
 
 /** An amount of each resource. cpus, gpus and named ones in thousandths, so that sums are exact. */

@@ -10,16 +10,29 @@ import { hashField, jobIdField, jobPlan, nameField, range, resources, run, taskB
 /** Where the bytes of many inputs or results are: a payload of the journal's store. */
 const payload = { payload: varint, bytes: varint }
 
+/** Every fact that can be recorded, by its kind. */
 export const record = union({
   /** A candidate became leader: the first record of its epoch. `cluster` is made by the first leader and never changes. */
-  LeaderClaimed: [1, struct({ cluster: nameField, epoch: varint, leader: nameField, pid: varint, address: string(), release: nameField, atMs: varint })],
+  LeaderClaimed: [
+    1,
+    struct({ cluster: nameField, epoch: varint, leader: nameField, pid: varint, address: string(), release: nameField, atMs: varint }),
+  ],
   /** Cluster time moved on: each append begins with it, so that `apply` needs no clock. */
   TimePassed: [2, struct({ nowMs: varint })],
 
   /** A worker registered, as a new incarnation. */
   WorkerJoined: [
     10,
-    struct({ worker: nameField, incarnation: varint, boot: nameField, capacity: resources, host: nameField, pid: varint, blocks: string(), labels: list(string(200), limits.labelsMax) }),
+    struct({
+      worker: nameField,
+      incarnation: varint,
+      boot: nameField,
+      capacity: resources,
+      host: nameField,
+      pid: varint,
+      blocks: string(),
+      labels: list(string(200), limits.labelsMax),
+    }),
   ],
   /** An incarnation ended; all its lanes end with it. */
   WorkerLost: [11, struct({ worker: nameField, incarnation: varint, reason: string(4096) })],
@@ -64,8 +77,11 @@ export const record = union({
   /** The lane keeps its next `keep` tasks; the rest never started and is ready again. */
   TasksReturned: [44, struct({ lane: varint, keep: varint })],
 })
+/** One fact. */
 export type JournalRecord = Infer<typeof record>
+/** The name of a kind of fact. */
 export type RecordKind = JournalRecord['kind']
+/** The fact of one kind. */
 export type RecordOf<K extends RecordKind> = Extract<JournalRecord, { kind: K }>
 
 /** The bytes of the records of one append. */

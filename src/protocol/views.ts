@@ -4,6 +4,7 @@ import type { FailedAttempt } from './errors.ts'
 import type { JobId, WorkerId } from './ids.ts'
 import type { Resources } from './plan.ts'
 
+/** Where a job stands. */
 export type JobState = 'running' | 'succeeded' | 'failed' | 'cancelled'
 
 /** How many tasks of a stage are in which state. */
@@ -19,6 +20,7 @@ export interface TaskCounts {
   cancelled: number
 }
 
+/** A stage of a job and how far it is. */
 export interface StageView {
   task: string
   program: string
@@ -27,6 +29,7 @@ export interface StageView {
   resources: Resources
 }
 
+/** A job as it is now. */
 export interface JobView {
   id: JobId
   name: string
@@ -44,6 +47,7 @@ export interface JobView {
   stages: StageView[]
 }
 
+/** A worker as the leader knows it. */
 export interface WorkerView {
   id: WorkerId
   incarnation: number
@@ -69,6 +73,7 @@ export interface WorkerView {
   silentMs: number
 }
 
+/** The cluster as a whole. */
 export interface StatusView {
   cluster: string
   release: string

@@ -70,9 +70,16 @@ async function listen(options: ListenOptions): Promise<Listener> {
   const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs }, (request, response) => {
     const open = request.method === 'GET' && request.url === '/healthz'
     const status = open ? (options.healthy() ? 200 : 503) : 401
-    response.writeHead(status, { 'content-type': 'text/plain', connection: 'close' }).end(open ? `${status === 200 ? 'ok' : 'not leading'}\n` : 'unauthenticated\n')
+    response
+      .writeHead(status, { 'content-type': 'text/plain', connection: 'close' })
+      .end(open ? `${status === 200 ? 'ok' : 'not leading'}\n` : 'unauthenticated\n')
   })
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: options.frameBytesMax, perMessageDeflate: false, skipUTF8Validation: true })
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: options.frameBytesMax,
+    perMessageDeflate: false,
+    skipUTF8Validation: true,
+  })
   server.on('upgrade', (request, socket, head) => {
     const header = request.headers.authorization ?? ''
     const principal = header.startsWith('Bearer ') ? options.authenticate(header.slice('Bearer '.length)) : undefined
@@ -91,7 +98,11 @@ async function listen(options: ListenOptions): Promise<Listener> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EADDRINUSE' && error.code !== 'EACCES') return reject(error)
-      reject(new CoxswainError('ADDRESS_IN_USE', `${options.host}:${options.port} cannot be listened on (${error.code}).`, { id: `${options.host}:${options.port}` }))
+      reject(
+        new CoxswainError('ADDRESS_IN_USE', `${options.host}:${options.port} cannot be listened on (${error.code}).`, {
+          id: `${options.host}:${options.port}`,
+        }),
+      )
     })
     server.listen(options.port, options.host, resolve)
   })
