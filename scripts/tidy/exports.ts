@@ -133,11 +133,11 @@ export const deadFiles: Check = tree => {
       for (const [name] of tree.text(path).matchAll(/[\w./-]+\.(ts|mjs)/g)) named.add(name)
     // A worker thread's or child's file is named by a piece of a URL, without its ending.
     if (/\.(ts|mjs)$/.test(path)) {
-      for (const [, name] of tree.text(path).matchAll(/['"`](?:\.{1,2}\/)*([\w-]+(?:\/[\w.-]+)*?)(?:\.ts|\$\{\w+\}|\.)?['"`]/g))
-        named.add(name!)
+      for (const [, name] of tree.text(path).matchAll(/['"`]([\w./-]*\/[\w./-]+?)(?:\.ts|\$\{\w+\}|\.)?['"`]/g))
+        named.add(name!.replace(/^[./]+/, ''))
     }
   }
-  const isNamed = (path: string): boolean => [...named].some(name => path.endsWith(name) || path.replace(/\.ts$/, '').endsWith(`/${name}`))
+  const isNamed = (path: string): boolean => [...named].some(name => `/${path}`.endsWith(`/${name}`) || `/${path}`.endsWith(`/${name}.ts`))
   return tree
     .code('src', 'scripts', 'bench', 'simulator')
     .filter(path => !alive.has(path) && !isNamed(path))
