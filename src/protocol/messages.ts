@@ -41,6 +41,7 @@ export type Inputs = Infer<typeof inputs>
 
 /** An attempt that failed, as it is told to the client. */
 export const failedAttempt = struct({ attempt: varint, worker: nameField, code: nameField, message: string(4096), atMs: varint })
+export type AttemptFields = Infer<typeof failedAttempt>
 
 /** How a task failed for good. */
 const taskFailure = struct({

@@ -1,0 +1,39 @@
+// Owns the one place where facts become state. A record that does not fit is a broken assumption: it ends the process.
+// Must not choose, read a clock, or do I/O: leader, standby and replay all come to the same state.
+import type { JournalRecord, RecordKind, RecordOf } from '../protocol/index.ts'
+import * as jobs from './jobs/apply.ts'
+import * as leadership from './leadership/apply.ts'
+import * as membership from './membership/apply.ts'
+import * as programs from './programs/apply.ts'
+import type { State } from './state.ts'
+import * as tasks from './tasks/apply.ts'
+
+// A mapped type: a record without its handler does not compile.
+const handlers: { [K in RecordKind]: (state: State, record: RecordOf<K>) => void } = {
+  LeaderClaimed: leadership.applyLeaderClaimed,
+  TimePassed: leadership.applyTimePassed,
+  WorkerJoined: membership.applyWorkerJoined,
+  WorkerLost: membership.applyWorkerLost,
+  WorkerDraining: membership.applyWorkerDraining,
+  ProgramAdded: programs.applyProgramAdded,
+  ProgramForgotten: programs.applyProgramForgotten,
+  JobSubmitted: jobs.applyJobSubmitted,
+  TasksAdded: jobs.applyTasksAdded,
+  StageSealed: jobs.applyStageSealed,
+  JobCancelled: jobs.applyJobCancelled,
+  TasksCancelled: jobs.applyTasksCancelled,
+  JobFinished: jobs.applyJobFinished,
+  ResultsReleased: jobs.applyResultsReleased,
+  JobsForgotten: jobs.applyJobsForgotten,
+  TasksAssigned: tasks.applyTasksAssigned,
+  TasksFinished: tasks.applyTasksFinished,
+  TaskFailed: tasks.applyTaskFailed,
+  TasksSkipped: tasks.applyTasksSkipped,
+  TasksReturned: tasks.applyTasksReturned,
+}
+
+/** Writes one fact into the state. */
+export function apply(state: State, record: JournalRecord): void {
+  ;(handlers[record.kind] as (state: State, record: JournalRecord) => void)(state, record)
+  state.index++
+}

@@ -1,0 +1,91 @@
+// Owns the invariants that hold after every record: S9 to S12 and S14 as far as one state can show them. Run after every step in tests.
+// Must not repair anything.
+import type { Job, Stage } from './jobs/state.ts'
+import { change, copy, nothing } from './membership/resources.ts'
+import type { Worker } from './membership/state.ts'
+import type { State } from './state.ts'
+import type { Lane, SchedulingClass } from './tasks/state.ts'
+
+function assert(holds: boolean, what: string): asserts holds {
+  if (!holds) throw new Error(`invariant broken: ${what}`)
+}
+
+function sum<T>(items: Iterable<T>, amount: (item: T) => number): number {
+  let total = 0
+  for (const item of items) total += amount(item)
+  return total
+}
+
+function checkWorker(worker: Worker): void {
+  const reserved = nothing()
+  for (const lane of worker.lanes) change(reserved, lane.class.plan.resources, 1)
+  const expected = copy(worker.capacity)
+  change(expected, reserved, -1)
+  assert(
+    expected.cpuMillis === worker.free.cpuMillis && expected.memoryBytes === worker.free.memoryBytes,
+    `S14: the reservations of ${worker.id} do not add up`,
+  )
+  assert(
+    worker.free.cpuMillis >= 0 && worker.free.memoryBytes >= 0 && worker.free.gpuMillis >= 0,
+    `S14: ${worker.id} is promised more than it has`,
+  )
+  for (const one of worker.free.named) assert(one.millis >= 0, `S14: ${worker.id} is promised more ${one.name} than it has`)
+}
+
+function checkLane(state: State, lane: Lane): void {
+  assert(lane.runs.length > 0, `lane ${lane.id} is open and empty`)
+  assert(sum(lane.runs, run => run.count) === lane.assigned - lane.done, `lane ${lane.id} does not account for its tasks`)
+  assert(lane.worker.lanes.has(lane) && lane.class.lanes.has(lane), `lane ${lane.id} is not where it belongs`)
+  assert(state.membership.workers.get(lane.worker.id) === lane.worker, `S10: lane ${lane.id} belongs to a worker that is gone`)
+  for (const run of lane.runs) assert(run.count > 0 && run.stage.class === lane.class, `lane ${lane.id} holds a strange run`)
+}
+
+function checkStage(stage: Stage): void {
+  const name = `stage ${stage.number} of ${stage.job.plan.job}`
+  assert(sum(stage.ready, run => run.count) === stage.readyCount, `${name}: ready tasks do not add up`)
+  const parts = stage.readyCount + stage.delayedCount + stage.runningCount + stage.succeeded + stage.failed + stage.cancelled
+  assert(parts === stage.added, `S11: ${name} has ${stage.added} tasks and ${parts} accounted for`)
+  let end = 0
+  let kept = 0
+  for (const segment of stage.results) {
+    assert(segment.first >= end, `S9: ${name} has two results for task ${segment.first}`)
+    end = segment.first + segment.count
+    kept += segment.count
+    const gone = sum(stage.released.within(segment.first, segment.count), range => range.count)
+    assert(segment.needed === segment.count - gone, `${name}: results at ${segment.first} miscount who needs them`)
+  }
+  assert(kept <= stage.succeeded, `S12: ${name} has more results than successes`)
+  if (stage.job.finishedAtMs > 0)
+    assert(stage.readyCount + stage.delayedCount + stage.runningCount === 0, `S11: ${name} is over and still has work`)
+}
+
+function checkClass(state: State, schedulingClass: SchedulingClass): void {
+  assert(
+    sum(schedulingClass.waiting, stage => stage.readyCount) === schedulingClass.readyCount,
+    `class ${schedulingClass.key}: ready tasks do not add up`,
+  )
+  assert(
+    state.tasks.waiting.has(schedulingClass) === schedulingClass.readyCount > 0,
+    `class ${schedulingClass.key} is not listed as it should be`,
+  )
+  for (const stage of schedulingClass.waiting)
+    assert(stage.blockedBy === 0 && stage.readyCount > 0, `class ${schedulingClass.key} lists a stage that does not wait`)
+}
+
+function checkTotals(state: State, jobs: readonly Job[]): void {
+  const stages = jobs.flatMap(job => job.stages)
+  assert(sum(stages, stage => sum(stage.inputs, segment => segment.bytes)) === state.jobs.inputBytes, 'bytes of inputs do not add up')
+  assert(sum(stages, stage => sum(stage.results, segment => segment.bytes)) === state.jobs.resultBytes, 'bytes of results do not add up')
+  const open = sum(stages, stage => stage.added - stage.succeeded - stage.failed - stage.cancelled)
+  assert(open === state.jobs.openTasks, 'open tasks do not add up')
+}
+
+/** Throws if an invariant is broken, naming it. Costs time in proportion to the whole state: for tests. */
+export function check(state: State): void {
+  for (const worker of state.membership.workers.values()) checkWorker(worker)
+  for (const lane of state.tasks.lanes.values()) checkLane(state, lane)
+  for (const schedulingClass of state.tasks.classes.values()) checkClass(state, schedulingClass)
+  const jobs = [...state.jobs.byId.values()]
+  for (const job of jobs) job.stages.forEach(checkStage)
+  checkTotals(state, jobs)
+}

@@ -1,0 +1,56 @@
+// Owns what can be asked of the leader's mind, and the form of its answers. Must not hold how they are decided.
+import type { CoxswainError, Inputs, JobPlan, JournalRecord, LaneReport, Outcome, PayloadId, Range, Resources } from '../protocol/index.ts'
+
+/** A command as it comes out of the mailbox: decoded, authenticated, stamped. */
+export type Command =
+  | {
+      kind: 'registerWorker'
+      worker: string
+      boot: string
+      capacity: Resources
+      host: string
+      pid: number
+      blocks: string
+      labels: string[]
+      lanes: LaneReport[]
+    }
+  | { kind: 'loseWorker'; worker: string; incarnation: number; reason: string }
+  | { kind: 'drainWorker'; worker: string }
+  | { kind: 'report'; worker: string; incarnation: number; lane: number; from: number; outcomes: Outcome[]; jitter: number }
+  | { kind: 'returnTasks'; worker: string; incarnation: number; lane: number; from: number }
+  | { kind: 'putProgram'; program: string; bytes: Uint8Array }
+  | { kind: 'submitJob'; plan: JobPlan; inputs: Inputs[] }
+  | { kind: 'addTasks'; job: string; inputs: Inputs }
+  | { kind: 'cancelJob'; job: string; reason: string }
+  | { kind: 'cancelTasks'; job: string; stage: number; ranges: Range[] }
+  | { kind: 'releaseResults'; job: string; stage: number; ranges: Range[] }
+  | { kind: 'endSession'; session: string }
+
+export type CommandKind = Command['kind']
+export type CommandOf<K extends CommandKind> = Extract<Command, { kind: K }>
+
+/** What a command is answered with, once its records are durable. */
+export type Reply =
+  | { kind: 'done' }
+  | { kind: 'submitted'; existing: boolean }
+  | { kind: 'registered'; incarnation: number; keep: { lane: number; tasks: number }[] }
+  /** The sender is not (any more) the incarnation it thinks it is. */
+  | { kind: 'dismissed'; reason: string }
+  | { kind: 'refused'; error: CoxswainError }
+
+/** Facts that follow from a command, the bytes they name, and the answer. */
+export interface Decision {
+  records: JournalRecord[]
+  payloads: { payload: PayloadId; bytes: Uint8Array }[]
+  reply: Reply
+}
+
+/** No facts, only an answer. */
+export function answer(reply: Reply): Decision {
+  return { records: [], payloads: [], reply }
+}
+
+/** The command cannot be done, and why. */
+export function refuse(error: CoxswainError): Decision {
+  return answer({ kind: 'refused', error })
+}

@@ -1,0 +1,33 @@
+// Owns the face of the leader's mind: decide, apply, settle, on one state. Synchronous, no clock, no random, no I/O.
+// Must not be asked anything that is not stamped on the input.
+import { apply } from './apply.ts'
+import type { Command, CommandKind, CommandOf, Decision } from './commands.ts'
+import * as jobs from './jobs/decide.ts'
+import type { CoreLimits } from './limits.ts'
+import * as membership from './membership/decide.ts'
+import * as programs from './programs/decide.ts'
+import type { State } from './state.ts'
+import * as tasks from './tasks/decide.ts'
+
+// A mapped type: a command without its handler does not compile.
+const handlers: { [K in CommandKind]: (state: State, command: CommandOf<K>, limits: CoreLimits) => Decision } = {
+  registerWorker: membership.decideRegisterWorker,
+  loseWorker: membership.decideLoseWorker,
+  drainWorker: membership.decideDrainWorker,
+  report: tasks.decideReport,
+  returnTasks: tasks.decideReturnTasks,
+  putProgram: programs.decidePutProgram,
+  submitJob: jobs.decideSubmitJob,
+  addTasks: jobs.decideAddTasks,
+  cancelJob: jobs.decideCancelJob,
+  cancelTasks: jobs.decideCancelTasks,
+  releaseResults: jobs.decideReleaseResults,
+  endSession: jobs.decideEndSession,
+}
+
+/** What follows from a command: facts, the bytes they name, an answer. Changes nothing. */
+export function decide(state: State, command: Command, limits: CoreLimits): Decision {
+  return (handlers[command.kind] as (state: State, command: Command, limits: CoreLimits) => Decision)(state, command, limits)
+}
+
+export { apply }

@@ -1,0 +1,107 @@
+// Owns the accounts that several facts change alike: inputs let go, blocks let go, a stage or job that became complete.
+// Must not choose anything.
+import type { Range, TaskBlock } from '../../protocol/index.ts'
+import type { State } from '../state.ts'
+import { dropReady, unblock } from '../tasks/ready.ts'
+import { type Stage, stageDone } from './state.ts'
+
+/** These tasks have an outcome: their inputs are not needed again. */
+export function settleInputs(state: State, stage: Stage, range: Range): void {
+  const end = range.first + range.count
+  for (const segment of [...stage.inputs.overlapping(range.first, range.count)]) {
+    segment.needed -= Math.min(end, segment.first + segment.count) - Math.max(range.first, segment.first)
+    if (segment.needed > 0) continue
+    stage.inputs.remove(segment)
+    state.jobs.inputBytes -= segment.bytes
+    state.payloadDrops.push(segment.payload)
+  }
+  takeBlocks(state, stage.inputBlocks, range)
+}
+
+/** Lets go of the blocks of these tasks; costs the smaller of the range and the blocks there are. */
+function takeBlocks(state: State, blocks: Map<number, TaskBlock>, range: Range): void {
+  if (blocks.size === 0) return
+  const end = range.first + range.count
+  const indices = range.count < blocks.size ? Array.from({ length: range.count }, (_, i) => range.first + i) : [...blocks.keys()]
+  for (const index of indices) {
+    const block = blocks.get(index)
+    if (!block || index < range.first || index >= end) continue
+    blocks.delete(index)
+    dropBlock(state, block.block, block.holder)
+  }
+}
+
+/** One more fact names the block. */
+export function needBlock(state: State, block: string): void {
+  state.blockUses.set(block, (state.blockUses.get(block) ?? 0) + 1)
+}
+
+/** One fact less names the block; with the last it may be deleted where it is held. */
+export function dropBlock(state: State, block: string, holder: string): void {
+  const uses = (state.blockUses.get(block) ?? 0) - 1
+  if (uses > 0) state.blockUses.set(block, uses)
+  else {
+    state.blockUses.delete(block)
+    state.blockDrops.push({ block, holder })
+  }
+}
+
+/** `count` more tasks of the stage have an outcome. */
+export function finishTasks(state: State, stage: Stage, count: number): void {
+  state.jobs.openTasks -= count
+  completeIfDone(state, stage)
+}
+
+/** Tells those that wait for the stage when it is complete, and notes a job whose stages all are. */
+export function completeIfDone(state: State, stage: Stage): void {
+  if (!stageDone(stage)) return
+  const { job } = stage
+  if (job.state === 'running') {
+    for (const consumer of job.stages) {
+      if (!consumer.plan.edges.some(edge => edge.producer === stage.number)) continue
+      if (stage.succeeded === stage.added) unblock(state, consumer)
+      else abandon(state, consumer)
+    }
+  }
+  if (job.finishedAtMs === 0 && job.stages.every(stageDone)) state.jobs.complete.add(job)
+}
+
+/** A stage can never start because one before it did not succeed: its tasks are cancelled. */
+function abandon(state: State, stage: Stage): void {
+  stage.sealed = true
+  cancelWaiting(state, stage, 0, stage.added)
+  completeIfDone(state, stage)
+}
+
+/** Cancels what waits in line; what runs counts as cancelled when its worker says that it has stopped. */
+export function cancelWaiting(state: State, stage: Stage, first: number, count: number): void {
+  for (const range of dropReady(state, stage, first, count)) {
+    stage.cancelled += range.count
+    settleInputs(state, stage, range)
+    finishTasks(state, stage, range.count)
+  }
+}
+
+/** The results of these tasks will not be asked for again. */
+export function releaseResults(state: State, stage: Stage, range: Range): void {
+  const end = range.first + range.count
+  for (const segment of [...stage.results.overlapping(range.first, range.count)]) {
+    const from = Math.max(range.first, segment.first)
+    const to = Math.min(end, segment.first + segment.count)
+    const fresh = stage.released.outside(from, to - from).reduce((sum, part) => sum + part.count, 0)
+    stage.released.add(from, to - from)
+    segment.needed -= fresh
+    if (segment.needed > 0) continue
+    stage.results.remove(segment)
+    state.jobs.resultBytes -= segment.bytes
+    state.payloadDrops.push(segment.payload)
+  }
+  takeBlocks(state, stage.resultBlocks, range)
+  for (const index of stage.troubles.keys()) {
+    const trouble = stage.troubles.get(index)!
+    if (trouble.final && index >= range.first && index < end) {
+      stage.troubles.delete(index)
+      stage.released.add(index, 1)
+    }
+  }
+}

@@ -1,0 +1,130 @@
+// Owns what the facts about jobs do to the state. Must not choose anything.
+import type { RecordOf } from '../../protocol/index.ts'
+import type { State } from '../state.ts'
+import { keepBlock, stageOf } from '../tasks/apply.ts'
+import { classOf, forgetClassIfUnused } from '../tasks/classes.ts'
+import { pushReady, unshiftReady } from '../tasks/ready.ts'
+import { cancelWaiting, completeIfDone, finishTasks, releaseResults, settleInputs } from './accounts.ts'
+import { createStage, type Job, type Stage } from './state.ts'
+
+export function applyJobSubmitted(state: State, record: RecordOf<'JobSubmitted'>): void {
+  const { plan } = record
+  const job: Job = { plan, submittedAtMs: state.nowMs, state: 'running', finishedAtMs: 0, reason: '', stages: [] }
+  plan.stages.forEach((stagePlan, number) => {
+    const schedulingClass = classOf(state, stagePlan)
+    schedulingClass.stages++
+    const program = state.programs.byId.get(stagePlan.program)
+    if (program) program.users++
+    const stage = createStage(job, number, stagePlan, schedulingClass)
+    stage.blockedBy = stagePlan.edges.length
+    job.stages.push(stage)
+  })
+  state.jobs.byId.set(plan.job, job)
+  const owned = state.jobs.bySession.get(plan.session) ?? new Set()
+  state.jobs.bySession.set(plan.session, owned.add(job))
+}
+
+export function applyTasksAdded(state: State, record: RecordOf<'TasksAdded'>): void {
+  const stage = stageOf(state, record.job, record.stage)
+  const { first, count } = record
+  stage.inputs.insert({ first, count, payload: record.payload, bytes: record.bytes, needed: count })
+  stage.added += count
+  state.nextPayload = Math.max(state.nextPayload, record.payload + 1)
+  state.jobs.inputBytes += record.bytes
+  state.jobs.openTasks += count
+  for (const block of record.blocks) keepBlock(state, stage.inputBlocks, block)
+  pushReady(state, stage, { first, count, attempt: 1, avoid: '' })
+}
+
+export function applyStageSealed(state: State, record: RecordOf<'StageSealed'>): void {
+  const stage = stageOf(state, record.job, record.stage)
+  stage.sealed = true
+  completeIfDone(state, stage)
+}
+
+export function applyJobCancelled(state: State, record: RecordOf<'JobCancelled'>): void {
+  const job = state.jobs.byId.get(record.job)
+  if (!job) throw new Error(`no job ${record.job}`)
+  job.state = 'cancelled'
+  job.reason = record.reason
+  for (const stage of job.stages) {
+    stage.sealed = true
+    const delayed = stage.delayedCount
+    stage.delayedCount = 0
+    stage.cancelled += delayed
+    cancelWaiting(state, stage, 0, stage.added)
+    // Delayed tasks stay in the heap until their time and are then ignored; their inputs go with the job's end.
+    finishTasks(state, stage, delayed)
+  }
+}
+
+export function applyTasksCancelled(state: State, record: RecordOf<'TasksCancelled'>): void {
+  const stage = stageOf(state, record.job, record.stage)
+  for (const range of record.ranges) {
+    for (const run of stageRuns(stage)) {
+      const from = Math.max(run.first, range.first)
+      const end = Math.min(run.first + run.count, range.first + range.count)
+      if (from < end) stage.cancelling.add(from, end - from)
+    }
+    for (const { item } of state.delayed) {
+      if (item.stage === stage && item.index >= range.first && item.index < range.first + range.count) stage.cancelling.add(item.index, 1)
+    }
+    cancelWaiting(state, stage, range.first, range.count)
+  }
+}
+
+/** What of a stage is in lanes. */
+export function stageRuns(stage: Stage): { first: number; count: number }[] {
+  const runs: { first: number; count: number }[] = []
+  for (const lane of stage.class.lanes) for (const run of lane.runs) if (run.stage === stage) runs.push(run)
+  return runs
+}
+
+export function applyJobFinished(state: State, record: RecordOf<'JobFinished'>): void {
+  const job = state.jobs.byId.get(record.job)
+  if (!job) throw new Error(`no job ${record.job}`)
+  job.state = record.state
+  job.finishedAtMs = state.nowMs
+  state.jobs.complete.delete(job)
+  state.jobs.finished.add(job)
+  const owned = state.jobs.bySession.get(job.plan.session)
+  owned?.delete(job)
+  if (owned?.size === 0) state.jobs.bySession.delete(job.plan.session)
+  for (const stage of job.stages) {
+    for (const segment of [...stage.inputs]) settleInputs(state, stage, { first: segment.first, count: segment.count })
+    stage.class.stages--
+    forgetClassIfUnused(state, stage.class)
+    const program = state.programs.byId.get(stage.plan.program)
+    if (program && --program.users === 0) program.idleSinceMs = state.nowMs
+  }
+}
+
+export function applyResultsReleased(state: State, record: RecordOf<'ResultsReleased'>): void {
+  const stage = stageOf(state, record.job, record.stage)
+  for (const range of record.ranges) releaseResults(state, stage, range)
+}
+
+export function applyJobsForgotten(state: State, record: RecordOf<'JobsForgotten'>): void {
+  for (const id of record.jobs) {
+    const job = state.jobs.byId.get(id)
+    if (!job) throw new Error(`no job ${id}`)
+    for (const stage of job.stages) releaseResults(state, stage, { first: 0, count: stage.added })
+    state.jobs.finished.delete(job)
+    state.jobs.byId.delete(id)
+  }
+}
+
+/** Puts the tasks whose pause is over back in line. */
+export function wakeDelayed(state: State): void {
+  for (let next = state.delayed.nextKey; next !== undefined && next <= state.nowMs; next = state.delayed.nextKey) {
+    const { stage, index, attempt, avoid } = state.delayed.pop()!
+    if (stage.job.state !== 'running' || stage.delayedCount === 0) continue
+    stage.delayedCount--
+    if (stage.cancelling.has(index)) {
+      stage.cancelling.remove(index, 1)
+      stage.cancelled++
+      settleInputs(state, stage, { first: index, count: 1 })
+      finishTasks(state, stage, 1)
+    } else unshiftReady(state, stage, { first: index, count: 1, attempt, avoid })
+  }
+}

@@ -1,0 +1,177 @@
+// Owns what follows when a job is submitted, fed, cancelled or let go. Must not write state.
+import {
+  CoxswainError,
+  chunkCount,
+  type Inputs,
+  type JobPlan,
+  type JournalRecord,
+  OverloadedError,
+  type PayloadId,
+} from '../../protocol/index.ts'
+import { answer, type CommandOf, type Decision, refuse } from '../commands.ts'
+import type { CoreLimits } from '../limits.ts'
+import type { State } from '../state.ts'
+import type { Job, Stage } from './state.ts'
+
+const retryAfterMs = 100
+
+function missing(job: string): CoxswainError {
+  return new CoxswainError('NOT_FOUND', `There is no job ${job}.`, { id: job })
+}
+
+/** Why nothing can be taken now, or undefined. */
+function overload(state: State, tasks: number, bytes: number, jobs: number, limits: CoreLimits): OverloadedError | undefined {
+  const over = (what: string, number: number): OverloadedError =>
+    new OverloadedError(`The cluster holds its limit of ${number} ${what}.`, { retryAfterMs })
+  if (state.jobs.openTasks + tasks > limits.openTasksMax) return over('unfinished tasks', limits.openTasksMax)
+  if (state.jobs.inputBytes + bytes > limits.inputBytesMax) return over('bytes of inputs of unfinished tasks', limits.inputBytesMax)
+  if (state.jobs.byId.size - state.jobs.finished.size + jobs > limits.runningJobsMax) return over('running jobs', limits.runningJobsMax)
+  return undefined
+}
+
+/** What is wrong with a plan, or undefined. The SDK never sends such a one; other clients may. */
+function flaw(plan: JobPlan): CoxswainError | undefined {
+  const invalid = (message: string): CoxswainError => new CoxswainError('INVALID_ARGUMENT', `Job ${plan.job}: ${message}`, { id: plan.job })
+  if (plan.stages.length === 0) return invalid('it has no stages.')
+  if (Math.abs(plan.priority) > 100) return invalid(`the priority ${plan.priority} is not between -100 and 100.`)
+  for (const [number, stage] of plan.stages.entries()) {
+    const edge = stage.edges.find(one => one.producer >= number)
+    if (edge) return invalid(`stage ${number} waits for stage ${edge.producer}, which is not before it.`)
+    if (new Set(stage.edges.map(one => one.producer)).size < stage.edges.length) return invalid(`stage ${number} names a producer twice.`)
+    if (new Set(stage.resources.named.map(one => one.name)).size < stage.resources.named.length) {
+      return new CoxswainError('INVALID_RESOURCES', `Job ${plan.job}: stage ${number} names a resource twice.`, { id: plan.job })
+    }
+  }
+  return undefined
+}
+
+/** The records that add these inputs to a stage that holds `added` tasks, or why not. */
+function addInputs(plan: JobPlan, stage: { added: number; sealed: boolean }, inputs: Inputs, payload: PayloadId): Decision {
+  const count = chunkCount(inputs.items)
+  const { job } = plan
+  const reply = { kind: 'done' as const }
+  const end = inputs.first + count
+  // Sent again after a reconnect: what is there already stays as it is.
+  const known = end <= stage.added
+  if (!known && inputs.first !== stage.added) {
+    return refuse(
+      new CoxswainError('INVALID_ARGUMENT', `Job ${job}: tasks from ${inputs.first} on were sent where ${stage.added} is next.`, {
+        id: job,
+      }),
+    )
+  }
+  if (!known && stage.sealed) return refuse(new CoxswainError('INVALID_ARGUMENT', `Job ${job} takes no more tasks.`, { id: job }))
+  const records: JournalRecord[] = []
+  if (!known)
+    records.push({
+      kind: 'TasksAdded',
+      job,
+      stage: inputs.stage,
+      first: inputs.first,
+      count,
+      payload,
+      bytes: inputs.items.length,
+      blocks: inputs.blocks,
+    })
+  if (inputs.seal && !stage.sealed) records.push({ kind: 'StageSealed', job, stage: inputs.stage })
+  return { records, payloads: known ? [] : [{ payload, bytes: inputs.items }], reply }
+}
+
+export function decideSubmitJob(state: State, command: CommandOf<'submitJob'>, limits: CoreLimits): Decision {
+  const { plan } = command
+  const known = state.jobs.byId.get(plan.job)
+  if (known) {
+    if (known.plan.contentHash === plan.contentHash) return answer({ kind: 'submitted', existing: true })
+    return refuse(
+      new CoxswainError('JOB_ID_REUSED', `There is a job ${plan.job} already, and it asks for something else.`, { id: plan.job }),
+    )
+  }
+  const wrong = flaw(plan)
+  if (wrong) return refuse(wrong)
+  const unknown = plan.stages.find(stage => !state.programs.byId.has(stage.program))
+  if (unknown)
+    return refuse(new CoxswainError('PROGRAM_MISSING', `The program ${unknown.program} is not known here.`, { id: unknown.program }))
+  const tasks = command.inputs.reduce((sum, inputs) => sum + chunkCount(inputs.items), 0)
+  const bytes = command.inputs.reduce((sum, inputs) => sum + inputs.items.length, 0)
+  const over = overload(state, tasks, bytes, 1, limits)
+  if (over) return refuse(over)
+  const decision: Decision = { records: [{ kind: 'JobSubmitted', plan }], payloads: [], reply: { kind: 'submitted', existing: false } }
+  const stages = plan.stages.map(() => ({ added: 0, sealed: false }))
+  for (const inputs of command.inputs) {
+    const stage = stages[inputs.stage]
+    if (!stage) return refuse(new CoxswainError('INVALID_ARGUMENT', `Job ${plan.job} has no stage ${inputs.stage}.`, { id: plan.job }))
+    const added = addInputs(plan, stage, inputs, state.nextPayload + decision.payloads.length)
+    if (added.reply.kind === 'refused') return added
+    stage.added += chunkCount(inputs.items)
+    stage.sealed ||= inputs.seal
+    decision.records.push(...added.records)
+    decision.payloads.push(...added.payloads)
+  }
+  return decision
+}
+
+export function decideAddTasks(state: State, command: CommandOf<'addTasks'>, limits: CoreLimits): Decision {
+  const { inputs } = command
+  const found = findStage(state, command.job, inputs.stage)
+  if (found instanceof CoxswainError) return refuse(found)
+  if (found.job.state !== 'running') {
+    return refuse(
+      new CoxswainError('TASK_CANCELLED', `Job ${command.job} is ${found.job.state} and takes no more tasks.`, { id: command.job }),
+    )
+  }
+  const over = overload(state, chunkCount(inputs.items), inputs.items.length, 0, limits)
+  return over ? refuse(over) : addInputs(found.job.plan, found, inputs, state.nextPayload)
+}
+
+function findStage(state: State, id: string, number: number): Stage | CoxswainError {
+  const job = state.jobs.byId.get(id)
+  if (!job) return missing(id)
+  return job.stages[number] ?? new CoxswainError('INVALID_ARGUMENT', `Job ${id} has no stage ${number}.`, { id })
+}
+
+export function decideCancelJob(state: State, command: CommandOf<'cancelJob'>): Decision {
+  const job = state.jobs.byId.get(command.job)
+  if (!job) return refuse(missing(command.job))
+  // What ended stays as it ended; cancelling twice is the same as once.
+  if (job.state !== 'running') return answer({ kind: 'done' })
+  return { records: [{ kind: 'JobCancelled', job: command.job, reason: command.reason }], payloads: [], reply: { kind: 'done' } }
+}
+
+export function decideCancelTasks(state: State, command: CommandOf<'cancelTasks'>): Decision {
+  const stage = findStage(state, command.job, command.stage)
+  if (stage instanceof CoxswainError) return refuse(stage)
+  if (stage.job.state !== 'running') return answer({ kind: 'done' })
+  const ranges = command.ranges
+    .filter(range => range.first < stage.added)
+    .map(range => ({ first: range.first, count: Math.min(range.count, stage.added - range.first) }))
+  if (ranges.length === 0) return answer({ kind: 'done' })
+  return { records: [{ kind: 'TasksCancelled', job: command.job, stage: command.stage, ranges }], payloads: [], reply: { kind: 'done' } }
+}
+
+export function decideReleaseResults(state: State, command: CommandOf<'releaseResults'>): Decision {
+  const stage = findStage(state, command.job, command.stage)
+  // The job may be forgotten already: then there is nothing to let go.
+  if (stage instanceof CoxswainError) return answer({ kind: 'done' })
+  const ranges = command.ranges
+    .flatMap(range => stage.released.outside(range.first, Math.min(range.count, Math.max(0, stage.added - range.first))))
+    .filter(range => range.count > 0)
+  if (ranges.length === 0) return answer({ kind: 'done' })
+  return { records: [{ kind: 'ResultsReleased', job: command.job, stage: command.stage, ranges }], payloads: [], reply: { kind: 'done' } }
+}
+
+/** The client is gone: jobs that asked for it end with it, and so does a job whose inputs only that client could complete. */
+export function decideEndSession(state: State, command: CommandOf<'endSession'>): Decision {
+  const records: JournalRecord[] = []
+  for (const job of state.jobs.bySession.get(command.session) ?? []) {
+    if (job.state !== 'running') continue
+    const open = job.stages.some(stage => !stage.sealed)
+    if (!job.plan.detached || open) records.push({ kind: 'JobCancelled', job: job.plan.job, reason: 'its client is gone' })
+  }
+  return { records, payloads: [], reply: { kind: 'done' } }
+}
+
+/** The final state of a job whose tasks all have outcomes. */
+export function finalState(job: Job): 'succeeded' | 'failed' | 'cancelled' {
+  if (job.state === 'cancelled') return 'cancelled'
+  return job.stages.some(stage => stage.failed > 0) ? 'failed' : 'succeeded'
+}

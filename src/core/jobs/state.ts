@@ -1,0 +1,116 @@
+// Owns what a job is: a graph of stages, each with compact accounts of its tasks. No object per task that is merely waiting or done.
+// Must not hold bytes of inputs or results: those are payloads, named by number.
+import type { AttemptFields, JobId, JobPlan, JobState, StagePlan, TaskBlock } from '../../protocol/index.ts'
+import { RangeSet } from '../ranges.ts'
+import { SegmentList } from '../segments.ts'
+import type { SchedulingClass } from '../tasks/state.ts'
+
+/** Tasks in a row that wait for a slot at the same attempt. */
+export interface ReadyRun {
+  first: number
+  count: number
+  attempt: number
+  /** The worker on which the last attempt died: another one is tried first. */
+  avoid: string
+}
+
+/** What is remembered of a task that failed at least once. */
+export interface Trouble {
+  attempts: AttemptFields[]
+  /** How often its executor or worker died under it. */
+  deaths: number
+  /** Set when the last failure is the task's outcome. */
+  final: { code: string; message: string; stack: string } | undefined
+}
+
+export interface Stage {
+  job: Job
+  number: number
+  plan: StagePlan
+  class: SchedulingClass
+  sealed: boolean
+  /** Tasks added so far. */
+  added: number
+  /** Producers that are not complete: while there are any, nothing of this stage becomes ready. */
+  blockedBy: number
+  inputs: SegmentList
+  /** Waiting for a slot, in the order in which they go. */
+  ready: ReadyRun[]
+  readyCount: number
+  /** Tasks that wait for the time of their next attempt. */
+  delayedCount: number
+  /** Handed to lanes. */
+  runningCount: number
+  succeeded: number
+  failed: number
+  cancelled: number
+  results: SegmentList
+  /** Tasks whose results were given up by their owner. */
+  released: RangeSet
+  /** Tasks that were cancelled one by one; those of them that are in a lane count as cancelled when they have stopped. */
+  cancelling: RangeSet
+  troubles: Map<number, Trouble>
+  /** Blocks of inputs and results, by task number. */
+  inputBlocks: Map<number, TaskBlock>
+  resultBlocks: Map<number, TaskBlock>
+}
+
+export interface Job {
+  plan: JobPlan
+  submittedAtMs: number
+  state: JobState
+  finishedAtMs: number
+  reason: string
+  stages: Stage[]
+}
+
+export interface Jobs {
+  byId: Map<JobId, Job>
+  /** Derived: jobs by the session that asked, as long as they run. */
+  bySession: Map<string, Set<Job>>
+  /** Finished jobs, oldest first: the order in which they are forgotten. */
+  finished: Set<Job>
+  /** Derived: all tasks of these jobs are done, but JobFinished is not recorded yet. */
+  complete: Set<Job>
+  /** Bytes of inputs of unfinished tasks, and of results not released: held to limits. */
+  inputBytes: number
+  resultBytes: number
+  /** Tasks added and not done. */
+  openTasks: number
+}
+
+export function createJobs(): Jobs {
+  return { byId: new Map(), bySession: new Map(), finished: new Set(), complete: new Set(), inputBytes: 0, resultBytes: 0, openTasks: 0 }
+}
+
+/** A stage as it is when its job is submitted. */
+export function createStage(job: Job, number: number, plan: StagePlan, schedulingClass: SchedulingClass): Stage {
+  return {
+    job,
+    number,
+    plan,
+    class: schedulingClass,
+    sealed: false,
+    added: 0,
+    blockedBy: 0,
+    inputs: new SegmentList(),
+    ready: [],
+    readyCount: 0,
+    delayedCount: 0,
+    runningCount: 0,
+    succeeded: 0,
+    failed: 0,
+    cancelled: 0,
+    results: new SegmentList(),
+    released: new RangeSet(),
+    cancelling: new RangeSet(),
+    troubles: new Map(),
+    inputBlocks: new Map(),
+    resultBlocks: new Map(),
+  }
+}
+
+/** True when every task that will ever be in the stage has an outcome. */
+export function stageDone(stage: Stage): boolean {
+  return stage.sealed && stage.succeeded + stage.failed + stage.cancelled === stage.added
+}

@@ -1,0 +1,40 @@
+// Owns the named limits and periods of the leader's mind. Must not hold what travels: that is protocol/limits.ts.
+
+export interface CoreLimits {
+  /** Tasks that were added and have no outcome. Above it, adding is refused as OVERLOADED. */
+  openTasksMax: number
+  /** Bytes of inputs of such tasks. */
+  inputBytesMax: number
+  /** Jobs that run. */
+  runningJobsMax: number
+  /** Finished jobs whose summary is kept, for how long, and how many bytes of results they may hold together. */
+  finishedJobsMax: number
+  finishedJobAgeMs: number
+  resultBytesMax: number
+  /** Deaths of executors or workers under one task before it is quarantined. */
+  deathsMax: number
+  /** How much work a lane has ahead, and the most tasks and bytes in one assignment. */
+  laneAheadMs: number
+  laneTasksMax: number
+  assignTasksMax: number
+  assignBytesMax: number
+  /** A program nobody uses is forgotten after this. */
+  programIdleMs: number
+  workersMax: number
+}
+
+export const defaultLimits: CoreLimits = {
+  openTasksMax: 20_000_000,
+  inputBytesMax: 4 * 2 ** 30,
+  runningJobsMax: 200_000,
+  finishedJobsMax: 10_000,
+  finishedJobAgeMs: 7 * 24 * 3_600_000,
+  resultBytesMax: 1 * 2 ** 30,
+  deathsMax: 3,
+  laneAheadMs: 40,
+  laneTasksMax: 8_000,
+  assignTasksMax: 2_000,
+  assignBytesMax: 1 << 20,
+  programIdleMs: 24 * 3_600_000,
+  workersMax: 20_000,
+}

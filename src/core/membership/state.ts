@@ -1,0 +1,52 @@
+// Owns who the workers are and what they have left. Must not hold load or signs of life: those are observed, not facts.
+import type { Resources, WorkerId } from '../../protocol/index.ts'
+import type { Lane } from '../tasks/state.ts'
+import { usedShare } from './resources.ts'
+
+/** One life of a worker, from registration to loss. */
+export interface Worker {
+  id: WorkerId
+  incarnation: number
+  boot: string
+  capacity: Resources
+  /** Capacity less what its lanes reserve. */
+  free: Resources
+  host: string
+  pid: number
+  blocks: string
+  labels: string[]
+  draining: boolean
+  lanes: Set<Lane>
+  /** Where `Membership.byFree` holds it. */
+  bucket: number
+}
+
+/** Workers are kept in this many buckets by the share that is free, so that placing costs the same with 10 and with 10,000. */
+export const freeBuckets = 17
+
+export interface Membership {
+  workers: Map<WorkerId, Worker>
+  /** Grows over all workers and leaders. */
+  nextIncarnation: number
+  /** Derived: bucket 16 holds the idle ones, bucket 0 those that have (almost) nothing left. Draining ones are in none. */
+  byFree: Set<Worker>[]
+}
+
+export function createMembership(): Membership {
+  return { workers: new Map(), nextIncarnation: 1, byFree: Array.from({ length: freeBuckets }, () => new Set<Worker>()) }
+}
+
+/** Puts a worker where its free share belongs; to be called after each change of it. */
+export function rebucket(membership: Membership, worker: Worker): void {
+  const bucket = worker.draining ? -1 : Math.floor((1 - usedShare(worker.capacity, worker.free)) * (freeBuckets - 1))
+  if (bucket === worker.bucket) return
+  membership.byFree[worker.bucket]?.delete(worker)
+  membership.byFree[bucket]?.add(worker)
+  worker.bucket = bucket
+}
+
+/** Takes a worker out of the index. */
+export function unbucket(membership: Membership, worker: Worker): void {
+  membership.byFree[worker.bucket]?.delete(worker)
+  worker.bucket = -1
+}

@@ -1,0 +1,246 @@
+// Owns the bytes of a whole state: what a leader writes so that old records may go, and a standby starts from.
+// Must not hold derived things: they are made anew when a snapshot is read.
+import {
+  boolean,
+  CoxswainError,
+  enumeration,
+  failedAttempt,
+  type Infer,
+  integer,
+  jobPlan,
+  list,
+  optional,
+  Reader,
+  range,
+  recordVersion,
+  resources,
+  stagePlan,
+  string,
+  struct,
+  taskBlock,
+  varint,
+  Writer,
+} from '../protocol/index.ts'
+import { needBlock } from './jobs/accounts.ts'
+import { createStage, type Job, type Stage, stageDone } from './jobs/state.ts'
+import { change, copy } from './membership/resources.ts'
+import { rebucket } from './membership/state.ts'
+import { RangeSet } from './ranges.ts'
+import { SegmentList } from './segments.ts'
+import { createState, type State } from './state.ts'
+import { stageOf } from './tasks/apply.ts'
+import { classOf } from './tasks/classes.ts'
+import { pushReady } from './tasks/ready.ts'
+
+/** Lists in a snapshot are as long as the state was: their limit is only against nonsense. */
+const countMax = 2 ** 31
+const name = string(4096)
+
+const head = struct({
+  cluster: name,
+  epoch: varint,
+  leader: name,
+  leaderPid: varint,
+  leaderAddress: name,
+  leaderRelease: name,
+  nowMs: varint,
+  index: varint,
+  nextPayload: varint,
+  nextIncarnation: varint,
+  nextLane: varint,
+})
+
+const workerState = struct({
+  id: name,
+  incarnation: varint,
+  boot: name,
+  capacity: resources,
+  host: name,
+  pid: varint,
+  blocks: name,
+  labels: list(name, 64),
+  draining: boolean,
+})
+const programState = struct({ id: name, payload: varint, bytes: varint, users: varint, idleSinceMs: varint })
+const segment = struct({ first: varint, count: varint, payload: varint, bytes: varint, needed: varint })
+const readyRun = struct({ first: varint, count: varint, attempt: varint, avoid: name })
+const trouble = struct({
+  index: varint,
+  attempts: list(failedAttempt, 100),
+  deaths: varint,
+  final: optional(struct({ code: name, message: string(8192), stack: string(1 << 20) })),
+})
+
+const stageState = struct({
+  sealed: boolean,
+  added: varint,
+  blockedBy: varint,
+  inputs: list(segment, countMax),
+  ready: list(readyRun, countMax),
+  delayedCount: varint,
+  runningCount: varint,
+  succeeded: varint,
+  failed: varint,
+  cancelled: varint,
+  results: list(segment, countMax),
+  released: list(range, countMax),
+  cancelling: list(range, countMax),
+  troubles: list(trouble, countMax),
+  inputBlocks: list(taskBlock, countMax),
+  resultBlocks: list(taskBlock, countMax),
+})
+const jobState = struct({
+  plan: jobPlan,
+  submittedAtMs: varint,
+  state: enumeration('running', 'succeeded', 'failed', 'cancelled'),
+  finishedAtMs: varint,
+  reason: string(8192),
+  stages: list(stageState, 65_536),
+})
+const laneRun = struct({ job: name, stage: varint, first: varint, count: varint, attempt: varint })
+const laneState = struct({
+  id: integer,
+  worker: name,
+  plan: stagePlan,
+  runs: list(laneRun, countMax),
+  assigned: varint,
+  done: varint,
+  closing: boolean,
+})
+const delayedState = struct({ job: name, stage: varint, index: varint, attempt: varint, avoid: name, atMs: varint })
+
+const snapshot = struct({
+  version: varint,
+  head,
+  workers: list(workerState, countMax),
+  programs: list(programState, countMax),
+  jobs: list(jobState, countMax),
+  /** Finished jobs in the order in which they finished. */
+  finished: list(name, countMax),
+  lanes: list(laneState, countMax),
+  delayed: list(delayedState, countMax),
+})
+type SnapshotValue = Infer<typeof snapshot>
+
+function stageValue(stage: Stage): Infer<typeof stageState> {
+  return {
+    ...stage,
+    inputs: [...stage.inputs],
+    results: [...stage.results],
+    released: stage.released.ranges,
+    cancelling: stage.cancelling.ranges,
+    troubles: [...stage.troubles].map(([index, one]) => ({ index, ...one })),
+    inputBlocks: [...stage.inputBlocks.values()],
+    resultBlocks: [...stage.resultBlocks.values()],
+  }
+}
+
+/** The bytes of the state. Two states that came from the same records have the same bytes. */
+export function encodeSnapshot(state: State): Buffer {
+  const value: SnapshotValue = {
+    version: recordVersion,
+    head: { ...state, nextIncarnation: state.membership.nextIncarnation, nextLane: state.tasks.nextLane },
+    workers: [...state.membership.workers.values()],
+    programs: [...state.programs.byId.values()],
+    jobs: [...state.jobs.byId.values()].map(job => ({ ...job, stages: job.stages.map(stageValue) })),
+    finished: [...state.jobs.finished].map(job => job.plan.job),
+    lanes: [...state.tasks.lanes.values()].map(lane => ({
+      ...lane,
+      worker: lane.worker.id,
+      plan: lane.class.plan,
+      runs: lane.runs.map(run => ({ ...run, job: run.stage.job.plan.job, stage: run.stage.number })),
+    })),
+    delayed: [...state.delayed]
+      .map(({ key, item }) => ({
+        job: item.stage.job.plan.job,
+        stage: item.stage.number,
+        index: item.index,
+        attempt: item.attempt,
+        avoid: item.avoid,
+        atMs: key,
+      }))
+      .filter(one => state.jobs.byId.get(one.job)?.state === 'running')
+      .sort((a, b) => a.atMs - b.atMs || (a.job < b.job ? -1 : a.job > b.job ? 1 : 0) || a.stage - b.stage || a.index - b.index),
+  }
+  const writer = new Writer(1 << 16)
+  snapshot.write(writer, value)
+  return writer.finish()
+}
+
+function restoreStage(state: State, job: Job, number: number, value: Infer<typeof stageState>): Stage {
+  const plan = job.plan.stages[number]!
+  const schedulingClass = classOf(state, plan)
+  const stage = createStage(job, number, plan, schedulingClass)
+  const { sealed, added, blockedBy, delayedCount, runningCount, succeeded, failed, cancelled } = value
+  Object.assign(stage, { sealed, added, blockedBy, delayedCount, runningCount, succeeded, failed, cancelled })
+  stage.inputs = new SegmentList(value.inputs)
+  stage.results = new SegmentList(value.results)
+  stage.released = new RangeSet(value.released)
+  stage.cancelling = new RangeSet(value.cancelling)
+  for (const { index, attempts, deaths, final } of value.troubles) stage.troubles.set(index, { attempts, deaths, final })
+  for (const block of value.inputBlocks) stage.inputBlocks.set(block.index, block)
+  for (const block of value.resultBlocks) stage.resultBlocks.set(block.index, block)
+  for (const block of [...value.inputBlocks, ...value.resultBlocks]) needBlock(state, block.block)
+  for (const one of value.inputs) state.jobs.inputBytes += one.bytes
+  for (const one of value.results) state.jobs.resultBytes += one.bytes
+  state.jobs.openTasks += added - succeeded - failed - cancelled
+  for (const run of value.ready) pushReady(state, stage, run)
+  if (job.finishedAtMs === 0) schedulingClass.stages++
+  return stage
+}
+
+function restoreJob(state: State, value: Infer<typeof jobState>): void {
+  const { plan, submittedAtMs, finishedAtMs, reason } = value
+  const job: Job = { plan, submittedAtMs, state: value.state, finishedAtMs, reason, stages: [] }
+  state.jobs.byId.set(plan.job, job)
+  for (const [number, stage] of value.stages.entries()) job.stages.push(restoreStage(state, job, number, stage))
+  if (finishedAtMs > 0) return
+  const owned = state.jobs.bySession.get(plan.session) ?? new Set()
+  state.jobs.bySession.set(plan.session, owned.add(job))
+  if (job.stages.every(stageDone)) state.jobs.complete.add(job)
+}
+
+function restoreLane(state: State, value: Infer<typeof laneState>): void {
+  const worker = state.membership.workers.get(value.worker)!
+  const schedulingClass = classOf(state, value.plan)
+  const runs = value.runs.map(run => ({
+    stage: stageOf(state, run.job, run.stage),
+    first: run.first,
+    count: run.count,
+    attempt: run.attempt,
+  }))
+  const lane = { id: value.id, worker, class: schedulingClass, runs, assigned: value.assigned, done: value.done, closing: value.closing }
+  state.tasks.lanes.set(lane.id, lane)
+  schedulingClass.lanes.add(lane)
+  worker.lanes.add(lane)
+  change(worker.free, schedulingClass.plan.resources, -1)
+  rebucket(state.membership, worker)
+}
+
+/** The state in these bytes. Throws JOURNAL_VERSION for one of a newer release, FRAME_MALFORMED for nonsense. */
+export function decodeSnapshot(bytes: Uint8Array): State {
+  const reader = new Reader(bytes)
+  const version = reader.varint()
+  if (version > recordVersion)
+    throw new CoxswainError('JOURNAL_VERSION', `The snapshot has version ${version}; this release knows ${recordVersion}.`)
+  reader.position = 0
+  const value = snapshot.read(reader)
+  reader.finish()
+  const state = createState()
+  const { nextIncarnation, nextLane, ...own } = value.head
+  Object.assign(state, own)
+  state.membership.nextIncarnation = nextIncarnation
+  for (const one of value.workers) {
+    const worker = { ...one, free: copy(one.capacity), lanes: new Set<never>(), bucket: -1 }
+    state.membership.workers.set(worker.id, worker)
+    rebucket(state.membership, worker)
+  }
+  for (const program of value.programs) state.programs.byId.set(program.id, program)
+  for (const job of value.jobs) restoreJob(state, job)
+  for (const id of value.finished) state.jobs.finished.add(state.jobs.byId.get(id)!)
+  for (const lane of value.lanes) restoreLane(state, lane)
+  for (const one of value.delayed)
+    state.delayed.push(one.atMs, { stage: stageOf(state, one.job, one.stage), index: one.index, attempt: one.attempt, avoid: one.avoid })
+  state.tasks.nextLane = nextLane
+  return state
+}

@@ -1,0 +1,70 @@
+// Owns the state of the cluster's mind: the sum of all journaled facts. Only `apply` writes it.
+// Must not hold bytes of inputs or results, clocks, connections, or anything observed.
+import type { PayloadId } from '../protocol/index.ts'
+import { Heap } from './heap.ts'
+import { createJobs, type Jobs, type Stage } from './jobs/state.ts'
+import { createMembership, type Membership } from './membership/state.ts'
+import { createPrograms, type Programs } from './programs/state.ts'
+import { createTasks, type Tasks } from './tasks/state.ts'
+
+/** A block that nothing names any more, and the worker that holds it. */
+export interface BlockDrop {
+  block: string
+  holder: string
+}
+
+/** A task that waits for the time of its next attempt. */
+export interface DelayedTask {
+  stage: Stage
+  index: number
+  attempt: number
+  avoid: string
+}
+
+export interface State {
+  cluster: string
+  epoch: number
+  leader: string
+  /** Pid, address and release of the leader, as it claimed. */
+  leaderPid: number
+  leaderAddress: string
+  leaderRelease: string
+  /** Cluster time: never goes back, moves with TimePassed. */
+  nowMs: number
+  /** Records applied so far: the journal's index. */
+  index: number
+  membership: Membership
+  programs: Programs
+  jobs: Jobs
+  tasks: Tasks
+  delayed: Heap<DelayedTask>
+  nextPayload: PayloadId
+  /** Derived, taken away by the loop: payloads and blocks that no fact names any more. */
+  payloadDrops: PayloadId[]
+  blockDrops: BlockDrop[]
+  /** How many facts name each block. */
+  blockUses: Map<string, number>
+}
+
+/** The state before the first record. */
+export function createState(): State {
+  return {
+    cluster: '',
+    epoch: 0,
+    leader: '',
+    leaderPid: 0,
+    leaderAddress: '',
+    leaderRelease: '',
+    nowMs: 0,
+    index: 0,
+    membership: createMembership(),
+    programs: createPrograms(),
+    jobs: createJobs(),
+    tasks: createTasks(),
+    delayed: new Heap(),
+    nextPayload: 1,
+    payloadDrops: [],
+    blockDrops: [],
+    blockUses: new Map(),
+  }
+}

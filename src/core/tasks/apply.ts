@@ -1,0 +1,195 @@
+// Owns what the facts about lanes and attempts do to the state. Must not choose anything.
+import { laneEpoch, type Range, type RecordOf, type TaskBlock } from '../../protocol/index.ts'
+import { finishTasks, needBlock, settleInputs } from '../jobs/accounts.ts'
+import type { Stage, Trouble } from '../jobs/state.ts'
+import { change } from '../membership/resources.ts'
+import { rebucket, type Worker } from '../membership/state.ts'
+import type { State } from '../state.ts'
+import { forgetClassIfUnused } from './classes.ts'
+import { takeReady, unshiftReady } from './ready.ts'
+import type { Lane, LaneRun } from './state.ts'
+
+/** Failed attempts remembered per task. */
+export const attemptsKeptMax = 20
+
+/** The stage a run belongs to; it must be there. */
+export function stageOf(state: State, job: string, number: number): Stage {
+  const stage = state.jobs.byId.get(job)?.stages[number]
+  if (!stage) throw new Error(`no stage ${number} of job ${job}`)
+  return stage
+}
+
+function openLane(state: State, record: RecordOf<'TasksAssigned'>, worker: Worker): Lane {
+  const stage = stageOf(state, record.runs[0]!.job, record.runs[0]!.stage)
+  const lane: Lane = { id: record.lane, worker, class: stage.class, runs: [], assigned: 0, done: 0, closing: false }
+  state.tasks.lanes.set(lane.id, lane)
+  if (laneEpoch(lane.id) === state.epoch) state.tasks.nextLane = Math.max(state.tasks.nextLane, (lane.id % 2 ** 32) + 1)
+  lane.class.lanes.add(lane)
+  worker.lanes.add(lane)
+  change(worker.free, stage.plan.resources, -1)
+  rebucket(state.membership, worker)
+  return lane
+}
+
+/** The lane has no unfinished tasks: its reservation ends, exactly once, here. */
+export function closeLane(state: State, lane: Lane): void {
+  if (!state.tasks.lanes.delete(lane.id)) throw new Error(`lane ${lane.id} was closed twice`)
+  lane.class.lanes.delete(lane)
+  lane.worker.lanes.delete(lane)
+  change(lane.worker.free, lane.class.plan.resources, 1)
+  if (state.membership.workers.get(lane.worker.id) === lane.worker) rebucket(state.membership, lane.worker)
+  forgetClassIfUnused(state, lane.class)
+}
+
+export function applyTasksAssigned(state: State, record: RecordOf<'TasksAssigned'>): void {
+  const worker = state.membership.workers.get(record.worker)
+  if (!worker || worker.incarnation !== record.incarnation) throw new Error(`tasks assigned to unknown worker ${record.worker}`)
+  const lane = state.tasks.lanes.get(record.lane) ?? openLane(state, record, worker)
+  for (const run of record.runs) {
+    const stage = stageOf(state, run.job, run.stage)
+    takeReady(state, stage, run.first, run.count, run.attempt)
+    stage.runningCount += run.count
+    lane.runs.push({ stage, first: run.first, count: run.count, attempt: run.attempt })
+    lane.assigned += run.count
+    stage.class.waiting.rotate(stage)
+  }
+}
+
+/** Moves the lane on by `count` tasks, all of its head run, and says which they were. */
+function advance(lane: Lane, count: number): LaneRun {
+  const head = lane.runs[0]
+  if (!head || head.count < count) throw new Error(`lane ${lane.id} has no ${count} tasks at its head`)
+  const done: LaneRun = { ...head, count }
+  head.first += count
+  head.count -= count
+  if (head.count === 0) lane.runs.shift()
+  lane.done += count
+  done.stage.runningCount -= count
+  return done
+}
+
+function laneOf(state: State, id: number): Lane {
+  const lane = state.tasks.lanes.get(id)
+  if (!lane) throw new Error(`no lane ${id}`)
+  return lane
+}
+
+function keepResults(state: State, stage: Stage, record: RecordOf<'TasksFinished'>, done: Range): void {
+  stage.results.insert({ first: done.first, count: done.count, payload: record.payload, bytes: record.bytes, needed: done.count })
+  state.jobs.resultBytes += record.bytes
+  state.nextPayload = Math.max(state.nextPayload, record.payload + 1)
+  for (const block of record.blocks) keepBlock(state, stage.resultBlocks, block)
+}
+
+/** Remembers a block of a task and that one more fact names it. */
+export function keepBlock(state: State, blocks: Map<number, TaskBlock>, block: TaskBlock): void {
+  blocks.set(block.index, block)
+  needBlock(state, block.block)
+}
+
+export function applyTasksFinished(state: State, record: RecordOf<'TasksFinished'>): void {
+  const lane = laneOf(state, record.lane)
+  const done = advance(lane, record.count)
+  const { stage } = done
+  keepResults(state, stage, record, done)
+  if (stage.troubles.size > 0) for (let task = done.first; task < done.first + done.count; task++) stage.troubles.delete(task)
+  stage.succeeded += done.count
+  settleInputs(state, stage, done)
+  if (lane.runs.length === 0) closeLane(state, lane)
+  finishTasks(state, stage, done.count)
+}
+
+/** What is remembered of a task's failures, made where there is nothing yet. */
+function troubleOf(stage: Stage, task: number): Trouble {
+  let trouble = stage.troubles.get(task)
+  if (!trouble) {
+    trouble = { attempts: [], deaths: 0, final: undefined }
+    stage.troubles.set(task, trouble)
+  }
+  return trouble
+}
+
+/** Failures that came with the death of an executor or worker. */
+export const deathCodes: ReadonlySet<string> = new Set(['TASK_CRASHED', 'TASK_OUT_OF_MEMORY', 'WORKER_LOST', 'TASK_POISONED'])
+
+export function applyTaskFailed(state: State, record: RecordOf<'TaskFailed'>): void {
+  const lane = laneOf(state, record.lane)
+  const done = advance(lane, 1)
+  const { stage } = done
+  const trouble = troubleOf(stage, done.first)
+  const died = deathCodes.has(record.code)
+  if (died) trouble.deaths++
+  trouble.attempts.push({ attempt: done.attempt, worker: lane.worker.id, code: record.code, message: record.message, atMs: state.nowMs })
+  if (trouble.attempts.length > attemptsKeptMax) trouble.attempts.shift()
+  if (record.retryAtMs === undefined) {
+    trouble.final = { code: record.code, message: record.message, stack: record.stack }
+    stage.failed++
+    settleInputs(state, stage, done)
+  } else {
+    stage.delayedCount++
+    state.delayed.push(record.retryAtMs, { stage, index: done.first, attempt: done.attempt + 1, avoid: died ? lane.worker.id : '' })
+  }
+  if (lane.runs.length === 0) closeLane(state, lane)
+  if (record.retryAtMs === undefined) finishTasks(state, stage, 1)
+}
+
+/** Puts tasks that a lane gives up where they belong now: back in line, or among the cancelled. */
+function giveUp(state: State, run: LaneRun): void {
+  const { stage } = run
+  if (stage.job.state !== 'running') {
+    stage.cancelled += run.count
+    settleInputs(state, stage, run)
+    finishTasks(state, stage, run.count)
+    return
+  }
+  const cancelled = stage.cancelling.within(run.first, run.count)
+  for (const part of cancelled) {
+    stage.cancelling.remove(part.first, part.count)
+    stage.cancelled += part.count
+    settleInputs(state, stage, part)
+    finishTasks(state, stage, part.count)
+  }
+  const free = cancelled.length === 0 ? [run] : subtract(run, cancelled)
+  for (const part of free.reverse()) unshiftReady(state, stage, { first: part.first, count: part.count, attempt: run.attempt, avoid: '' })
+}
+
+function subtract(run: Range, parts: readonly Range[]): Range[] {
+  const rest: Range[] = []
+  let from = run.first
+  for (const part of parts) {
+    if (part.first > from) rest.push({ first: from, count: part.first - from })
+    from = part.first + part.count
+  }
+  if (from < run.first + run.count) rest.push({ first: from, count: run.first + run.count - from })
+  return rest
+}
+
+export function applyTasksSkipped(state: State, record: RecordOf<'TasksSkipped'>): void {
+  const lane = laneOf(state, record.lane)
+  const done = advance(lane, record.count)
+  giveUp(state, done)
+  if (lane.runs.length === 0) closeLane(state, lane)
+}
+
+export function applyTasksReturned(state: State, record: RecordOf<'TasksReturned'>): void {
+  const lane = laneOf(state, record.lane)
+  lane.closing = true
+  returnTail(state, lane, record.keep)
+  if (lane.runs.length === 0) closeLane(state, lane)
+}
+
+/** Takes all but the next `keep` tasks out of the lane, the last ones first, so that they stand in line in their old order. */
+export function returnTail(state: State, lane: Lane, keep: number): void {
+  let surplus = lane.assigned - lane.done - keep
+  while (surplus > 0) {
+    const last = lane.runs[lane.runs.length - 1]!
+    const count = Math.min(surplus, last.count)
+    const part: LaneRun = { ...last, first: last.first + last.count - count, count }
+    last.count -= count
+    if (last.count === 0) lane.runs.pop()
+    lane.assigned -= count
+    surplus -= count
+    part.stage.runningCount -= count
+    giveUp(state, part)
+  }
+}

@@ -1,0 +1,107 @@
+// Owns scheduling classes and lanes: who runs what, in which order. Must not hold how loaded anyone is.
+//
+// A lane is a reservation of one class's resources on one worker, in which tasks run one after the other. It opens with its first
+// TasksAssigned and closes, releasing the reservation, when the last of its tasks has an outcome or is returned.
+import type { LaneId, StagePlan } from '../../protocol/index.ts'
+import type { Stage } from '../jobs/state.ts'
+import type { Worker } from '../membership/state.ts'
+
+/** Stages in the order in which they are served: by priority, within one in turn. */
+export class WaitingStages {
+  readonly #byPriority = new Map<number, Set<Stage>>()
+  /** Highest first. */
+  #priorities: number[] = []
+
+  /** The highest priority of all, or undefined if none waits. */
+  get priority(): number | undefined {
+    return this.#priorities[0]
+  }
+
+  add(stage: Stage): void {
+    const { priority } = stage.job.plan
+    let level = this.#byPriority.get(priority)
+    if (!level) {
+      level = new Set()
+      this.#byPriority.set(priority, level)
+      this.#priorities = [...this.#byPriority.keys()].sort((a, b) => b - a)
+    }
+    level.add(stage)
+  }
+
+  delete(stage: Stage): void {
+    const { priority } = stage.job.plan
+    const level = this.#byPriority.get(priority)
+    if (!level?.delete(stage) || level.size > 0) return
+    this.#byPriority.delete(priority)
+    this.#priorities = this.#priorities.filter(one => one !== priority)
+  }
+
+  /** A served stage goes to the end of its priority's line, so that jobs take turns. */
+  rotate(stage: Stage): void {
+    const level = this.#byPriority.get(stage.job.plan.priority)
+    if (level && level.size > 1 && level.delete(stage)) level.add(stage)
+  }
+
+  *[Symbol.iterator](): Generator<Stage> {
+    for (const priority of this.#priorities) yield* this.#byPriority.get(priority)!
+  }
+}
+
+/** Tasks that may share a lane: same program, definition, resources and timeout. */
+export interface SchedulingClass {
+  key: string
+  /** The plan of its first stage, for what all of them share. */
+  plan: StagePlan
+  /** Stages of it that have ready tasks. */
+  waiting: WaitingStages
+  readyCount: number
+  lanes: Set<Lane>
+  /** Stages of unfinished jobs; the class is forgotten when there are none and no lanes. */
+  stages: number
+}
+
+/** Tasks in a row of one stage in a lane. */
+export interface LaneRun {
+  stage: Stage
+  first: number
+  count: number
+  attempt: number
+}
+
+export interface Lane {
+  id: LaneId
+  worker: Worker
+  class: SchedulingClass
+  /** Unfinished runs, the head first; the head shrinks from its front as outcomes come. */
+  runs: LaneRun[]
+  /** Tasks ever assigned to it, and of these those with an outcome: the numbers by which leader and agent account. */
+  assigned: number
+  done: number
+  /** It gave tasks back and will get no more. */
+  closing: boolean
+}
+
+export interface Tasks {
+  classes: Map<string, SchedulingClass>
+  lanes: Map<LaneId, Lane>
+  /** Lanes opened in this epoch. */
+  nextLane: number
+  /** Derived: classes that have ready tasks. */
+  waiting: Set<SchedulingClass>
+}
+
+export function createTasks(): Tasks {
+  return { classes: new Map(), lanes: new Map(), nextLane: 1, waiting: new Set() }
+}
+
+/** What makes two stages share a class. */
+export function classKey(plan: StagePlan): string {
+  const named = plan.resources.named.map(one => `${one.name}=${one.millis}`).sort()
+  const { cpuMillis, memoryBytes, gpuMillis } = plan.resources
+  return JSON.stringify([plan.program, plan.task, cpuMillis, memoryBytes, gpuMillis, named, plan.timeoutMs])
+}
+
+/** Tasks of a lane without an outcome. */
+export function outstanding(lane: Lane): number {
+  return lane.assigned - lane.done
+}

@@ -1,0 +1,112 @@
+// Owns the answers about jobs and tasks, for CLI, SDK and dashboard. Reads state, in pieces of bounded size.
+// Must not write anything.
+import {
+  CoxswainError,
+  type FailedAttempt,
+  type JobsQuery,
+  type JobView,
+  type StageView,
+  type TaskCounts,
+  type TaskFailure,
+  type TaskView,
+} from '../../protocol/index.ts'
+import { stageRuns } from '../jobs/apply.ts'
+import type { Job, Stage } from '../jobs/state.ts'
+import type { State } from '../state.ts'
+
+const defaultJobs = 50
+const jobsMax = 1000
+
+function countsOf(stage: Stage): TaskCounts {
+  return {
+    total: stage.added,
+    waiting: stage.readyCount + stage.delayedCount,
+    running: stage.runningCount,
+    succeeded: stage.succeeded,
+    failed: stage.failed,
+    cancelled: stage.cancelled,
+  }
+}
+
+function viewStage(stage: Stage): StageView {
+  const { task, program, resources } = stage.plan
+  return { task, program, sealed: stage.sealed, tasks: countsOf(stage), resources }
+}
+
+function addCounts(stages: readonly StageView[]): TaskCounts {
+  const total: TaskCounts = { total: 0, waiting: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 }
+  for (const stage of stages) for (const key of Object.keys(total) as (keyof TaskCounts)[]) total[key] += stage.tasks[key]
+  return total
+}
+
+/** A job as people see it. */
+export function viewJob(job: Job): JobView {
+  const stages = job.stages.map(viewStage)
+  return {
+    id: job.plan.job,
+    name: job.plan.name,
+    state: job.state,
+    submittedAtMs: job.submittedAtMs,
+    ...(job.finishedAtMs > 0 && { finishedAtMs: job.finishedAtMs }),
+    ...(job.reason !== '' && { reason: job.reason }),
+    labels: job.plan.labels,
+    priority: job.plan.priority,
+    detached: job.plan.detached,
+    tasks: addCounts(stages),
+    stages,
+  }
+}
+
+/** The job of this id; throws NOT_FOUND. */
+export function jobOf(state: State, id: string): Job {
+  const job = state.jobs.byId.get(id)
+  if (!job) throw new CoxswainError('NOT_FOUND', `There is no job ${id}.`, { id })
+  return job
+}
+
+/** Jobs that match, newest first. */
+export function listJobs(state: State, query: JobsQuery): JobView[] {
+  const limit = Math.min(query.limit ?? defaultJobs, jobsMax)
+  const found: JobView[] = []
+  let skipping = query.before !== undefined
+  for (const job of [...state.jobs.byId.values()].reverse()) {
+    if (skipping) {
+      skipping = job.plan.job !== query.before
+      continue
+    }
+    if (query.state && job.state !== query.state) continue
+    if (query.name && job.plan.name !== query.name) continue
+    if (query.label && !job.plan.labels.includes(query.label)) continue
+    found.push(viewJob(job))
+    if (found.length >= limit) break
+  }
+  return found
+}
+
+/** How a task failed for good, or undefined. */
+export function failureOfTask(stage: Stage, index: number): TaskFailure | undefined {
+  const trouble = stage.troubles.get(index)
+  return trouble?.final && { index, ...trouble.final, attempts: trouble.attempts }
+}
+
+/** Where one task stands; throws NOT_FOUND. */
+export function viewTask(state: State, id: string, number: number, index: number): TaskView {
+  const stage = jobOf(state, id).stages[number]
+  if (!stage || index >= stage.added) throw new CoxswainError('NOT_FOUND', `Job ${id} has no task ${index} in stage ${number}.`, { id })
+  const trouble = stage.troubles.get(index)
+  const attempts = (trouble?.attempts ?? []) as FailedAttempt[]
+  const view = { job: id, stage: number, index, attempts, attempt: attempts.length + 1 }
+  if (stage.results.find(index)) return { ...view, state: stage.released.has(index) ? 'released' : 'succeeded' }
+  if (trouble?.final) return { ...view, state: 'failed', attempt: attempts.length }
+  if (stage.released.has(index)) return { ...view, state: 'released' }
+  for (const lane of stage.class.lanes) {
+    if (lane.runs.some(run => run.stage === stage && run.first <= index && index < run.first + run.count))
+      return { ...view, state: 'running', worker: lane.worker.id }
+  }
+  const ready = stage.ready.some(run => run.first <= index && index < run.first + run.count)
+  const delayed = [...state.delayed].some(({ item }) => item.stage === stage && item.index === index)
+  return { ...view, state: ready || (delayed && stage.job.state === 'running') ? 'waiting' : 'cancelled' }
+}
+
+/** Which of a stage's tasks are in lanes. */
+export { stageRuns }

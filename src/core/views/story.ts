@@ -1,0 +1,199 @@
+// Owns the telling of records in words: everything the journal knows about one id. Reads records in order and follows lanes, because
+// most facts about a task name only its lane. Must not need the state.
+import { type JournalRecord, laneText, type RecordOf, type Run, type StoryLine } from '../../protocol/index.ts'
+
+interface Told {
+  job: string
+  stage: number
+  first: number
+  count: number
+  attempt: number
+}
+
+interface LaneTold {
+  worker: string
+  runs: Told[]
+}
+
+/** What the id names: a job, one of its tasks, a worker, a program or a lane. */
+function subjectOf(id: string): { id: string; job: string; stage: number; index: number | undefined } {
+  const parts = id.split('/')
+  const numbers = parts.slice(1).map(Number)
+  const isTask = numbers.length > 0 && numbers.length <= 2 && numbers.every(number => Number.isSafeInteger(number))
+  return {
+    id,
+    job: isTask ? parts[0]! : id,
+    stage: numbers.length === 2 ? numbers[0]! : 0,
+    index: isTask ? numbers[numbers.length - 1] : undefined,
+  }
+}
+
+function tasksText(run: { first: number; count: number }): string {
+  return run.count === 1 ? `task ${run.first}` : `tasks ${run.first} to ${run.first + run.count - 1}`
+}
+
+/** Collects the lines about one id from records given in order. */
+export class Story {
+  readonly #subject: ReturnType<typeof subjectOf>
+  readonly #lanes = new Map<number, LaneTold>()
+  #nowMs = 0
+  readonly lines: StoryLine[] = []
+  readonly #linesMax: number
+
+  constructor(id: string, linesMax: number) {
+    this.#subject = subjectOf(id)
+    this.#linesMax = linesMax
+  }
+
+  /** Takes the next record. */
+  next(index: number, epoch: number, record: JournalRecord): void {
+    if (record.kind === 'TimePassed') this.#nowMs = record.nowMs
+    if (record.kind === 'LeaderClaimed') this.#nowMs = Math.max(this.#nowMs, record.atMs)
+    const text = this.#tell(record)
+    if (text === undefined) return
+    // The end of a story matters more than its middle: the oldest lines but the first go.
+    if (this.lines.length >= this.#linesMax) this.lines.splice(1, 1)
+    this.lines.push({ index, epoch, atMs: this.#nowMs, kind: record.kind, text })
+  }
+
+  #isJob(job: string): boolean {
+    return job === this.#subject.job
+  }
+
+  /** True if the range of a stage holds what the story is about. */
+  #concerns(run: { job: string; stage: number; first: number; count: number }): boolean {
+    const { index, stage } = this.#subject
+    return this.#isJob(run.job) && (index === undefined || (run.stage === stage && run.first <= index && index < run.first + run.count))
+  }
+
+  #isWorker(worker: string): boolean {
+    return this.#subject.id === worker
+  }
+
+  #tell(record: JournalRecord): string | undefined {
+    switch (record.kind) {
+      case 'TasksAssigned':
+        return this.#assigned(record)
+      case 'TasksFinished':
+      case 'TaskFailed':
+      case 'TasksSkipped':
+        return this.#advanced(record)
+      case 'TasksReturned':
+        return this.#returned(record)
+      case 'WorkerJoined':
+        return this.#isWorker(record.worker)
+          ? `joined as incarnation ${record.incarnation} from ${record.host}, pid ${record.pid}, with ${record.capacity.cpuMillis / 1000} cpus`
+          : undefined
+      case 'WorkerLost':
+        return this.#lost(record)
+      case 'WorkerDraining':
+        return this.#isWorker(record.worker) ? 'takes no new work' : undefined
+      case 'LeaderClaimed':
+        return this.#subject.id === record.leader
+          ? `became leader of epoch ${record.epoch}, pid ${record.pid}, at ${record.address}`
+          : undefined
+      case 'ProgramAdded':
+      case 'ProgramForgotten':
+        return record.program.startsWith(this.#subject.id) && this.#subject.id.length >= 8
+          ? record.kind === 'ProgramAdded'
+            ? `stored, ${record.bytes} bytes`
+            : 'forgotten: nobody used it'
+          : undefined
+      case 'TimePassed':
+        return undefined
+      default:
+        return this.#jobLine(record)
+    }
+  }
+
+  #jobLine(record: Exclude<JournalRecord, { kind: 'TimePassed' }>): string | undefined {
+    switch (record.kind) {
+      case 'JobSubmitted':
+        return this.#isJob(record.plan.job)
+          ? `submitted: ${record.plan.name}, ${record.plan.stages.length === 1 ? '1 stage' : `${record.plan.stages.length} stages`}, program ${record.plan.stages[0]?.program.slice(0, 12)}`
+          : undefined
+      case 'TasksAdded':
+        return this.#concerns(record) ? `${tasksText(record)} added to stage ${record.stage}, ${record.bytes} bytes of input` : undefined
+      case 'StageSealed':
+        return this.#isJob(record.job) ? `stage ${record.stage} is complete: no more tasks will be added` : undefined
+      case 'JobCancelled':
+        return this.#isJob(record.job) ? `cancelled: ${record.reason}` : undefined
+      case 'TasksCancelled':
+        return record.ranges.some(range => this.#concerns({ ...range, job: record.job, stage: record.stage }))
+          ? `${record.ranges.map(tasksText).join(', ')} cancelled`
+          : undefined
+      case 'JobFinished':
+        return this.#isJob(record.job) ? `ended: ${record.state}` : undefined
+      case 'ResultsReleased':
+        return record.ranges.some(range => this.#concerns({ ...range, job: record.job, stage: record.stage }))
+          ? `results of ${record.ranges.map(tasksText).join(', ')} were taken by the client and let go`
+          : undefined
+      case 'JobsForgotten':
+        return record.jobs.some(job => this.#isJob(job)) ? 'forgotten: its retention is over' : undefined
+      default:
+        return undefined
+    }
+  }
+
+  #assigned(record: RecordOf<'TasksAssigned'>): string | undefined {
+    const lane = this.#lanes.get(record.lane) ?? { worker: record.worker, runs: [] }
+    this.#lanes.set(record.lane, lane)
+    for (const run of record.runs) lane.runs.push({ ...run })
+    const mine = record.runs.filter(run => this.#concerns(run))
+    if (mine.length === 0 && !this.#isWorker(record.worker) && this.#subject.id !== laneText(record.lane)) return undefined
+    const shown = mine.length > 0 ? mine : record.runs
+    return `${shown.map(run => this.#runText(run)).join(', ')} given to ${record.worker} (incarnation ${record.incarnation}), lane ${laneText(record.lane)}${record.adopted ? ', adopted: it ran there already' : ''}`
+  }
+
+  #runText(run: Run): string {
+    return `${this.#isJob(run.job) ? '' : `${run.job}: `}${tasksText(run)}, attempt ${run.attempt}`
+  }
+
+  #advanced(record: RecordOf<'TasksFinished' | 'TaskFailed' | 'TasksSkipped'>): string | undefined {
+    const lane = this.#lanes.get(record.lane)
+    const head = lane?.runs[0]
+    // The lane was opened before the first record we were given.
+    if (!lane || !head) return undefined
+    const count = record.kind === 'TaskFailed' ? 1 : record.count
+    const done: Told = { ...head, count }
+    head.first += count
+    head.count -= count
+    if (head.count <= 0) lane.runs.shift()
+    if (lane.runs.length === 0) this.#lanes.delete(record.lane)
+    if (!this.#concerns(done) && !this.#isWorker(lane.worker) && this.#subject.id !== laneText(record.lane)) return undefined
+    const what = `${this.#isJob(done.job) ? '' : `${done.job}: `}${tasksText(done)}`
+    if (record.kind === 'TasksFinished') return `${what} finished on ${lane.worker}, ${record.bytes} bytes of results`
+    if (record.kind === 'TasksSkipped') return `${what} stopped on ${lane.worker}: cancelled`
+    const next = record.retryAtMs === undefined ? 'for good' : `; next attempt in ${Math.max(0, record.retryAtMs - this.#nowMs)} ms`
+    return `${what} failed on ${lane.worker} at attempt ${done.attempt} ${next}: ${record.code}: ${record.message}`
+  }
+
+  #returned(record: RecordOf<'TasksReturned'>): string | undefined {
+    const lane = this.#lanes.get(record.lane)
+    if (!lane) return undefined
+    let left = record.keep
+    const back: Told[] = []
+    lane.runs = lane.runs.flatMap(run => {
+      const kept = Math.min(left, run.count)
+      left -= kept
+      if (kept < run.count) back.push({ ...run, first: run.first + kept, count: run.count - kept })
+      return kept > 0 ? [{ ...run, count: kept }] : []
+    })
+    const mine = back.filter(run => this.#concerns(run))
+    return mine.length > 0 ? `${mine.map(tasksText).join(', ')} not started on ${lane.worker}: back in line` : undefined
+  }
+
+  #lost(record: RecordOf<'WorkerLost'>): string | undefined {
+    const back: Told[] = []
+    for (const [id, lane] of this.#lanes) {
+      if (lane.worker !== record.worker) continue
+      back.push(...lane.runs)
+      this.#lanes.delete(id)
+    }
+    if (this.#isWorker(record.worker)) return `incarnation ${record.incarnation} lost: ${record.reason}`
+    const mine = back.filter(run => this.#concerns(run))
+    return mine.length > 0
+      ? `${mine.map(tasksText).join(', ')} back in line: worker ${record.worker} was lost (${record.reason})`
+      : undefined
+  }
+}
