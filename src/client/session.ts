@@ -1,0 +1,225 @@
+// Owns a client's session over all its connections: requests until they are answered, and the jobs that are watched.
+// Must not know what requests mean. Every request is idempotent, so it is sent again after a reconnect until it is answered.
+import type { Cancel, Platform } from '../platform/index.ts'
+import {
+  type ClientToLeader,
+  CoxswainError,
+  clientToLeader,
+  encodeMessage,
+  errorFromWire,
+  type LeaderToClient,
+  type TaskFailure,
+  Writer,
+} from '../protocol/index.ts'
+import { Link, type LinkOptions } from './link.ts'
+
+/** Who wants to know what becomes of a job. */
+export interface JobListener {
+  results(stage: number, first: number, items: Uint8Array): void
+  failures(stage: number, failures: readonly TaskFailure[]): void
+  changed(state: JobChange['state'], reason: string): void
+  progress(stage: number, index: number, fraction: number, note: string): void
+  /** Nothing more will come: the session ended, or the job is not known any more. */
+  lost(error: CoxswainError): void
+}
+
+/** A change of a job's state, as the leader tells it. */
+export type JobChange = Extract<LeaderToClient, { kind: 'jobChanged' }>
+
+type WithoutRequest<T> = T extends { request: number } ? Omit<T, 'request'> : never
+/** A message that is answered. */
+export type Request = WithoutRequest<ClientToLeader>
+/** A message that is not answered. */
+export type Notice = Exclude<ClientToLeader, { request: number }> | Extract<ClientToLeader, { kind: 'unfollow' }>
+/** The answer to a request. */
+export type Reply = Extract<LeaderToClient, { request: number }>
+/** The answer of one kind. */
+export type ReplyOf<K extends Reply['kind']> = Extract<Reply, { kind: K }>
+
+interface Pending {
+  frame: Uint8Array
+  /** True: this answer was the last one. */
+  answer(reply: Reply): boolean
+  fail(error: CoxswainError): void
+}
+
+interface Watched {
+  listeners: Set<JobListener>
+  /** The leader has acknowledged the job, so that it can be watched again after a reconnect. */
+  established: boolean
+}
+
+/** More requests than this at a time are refused: their frames are kept for sending again. */
+const requestsMax = 100_000
+
+/** A client's session: one name for the leader, over all its connections. */
+export class Session {
+  readonly id: string
+  readonly #link: Link
+  #nextRequest = 1
+  readonly #pending = new Map<number, Pending>()
+  readonly #watched = new Map<string, Watched>()
+  #ended: CoxswainError | undefined
+  readonly #first = Promise.withResolvers<void>()
+
+  constructor(options: LinkOptions, platform: Platform) {
+    this.id = platform.random.uuid()
+    this.#first.promise.catch(nothing)
+    this.#link = new Link(this.id, options, platform, {
+      opened: () => this.#opened(),
+      message: message => this.#receive(message),
+      ended: error => this.#end(error),
+    })
+  }
+
+  /** The cluster's id, empty before the first connection. */
+  get cluster(): string {
+    return this.#link.cluster
+  }
+
+  /** Resolves with the first welcome. */
+  open(): Promise<void> {
+    this.#link.start()
+    return this.#first.promise
+  }
+
+  /** Ends the connection; what waits for an answer is rejected with CONNECTION_LOST. */
+  close(): void {
+    this.#link.end(new CoxswainError('CONNECTION_LOST', 'The connection to the cluster was closed by its user.'))
+  }
+
+  /** Sends a request until it is answered; rejects with the leader's error, or CONNECTION_LOST. */
+  request(message: Request): Promise<Reply> {
+    const { promise, resolve, reject } = Promise.withResolvers<Reply>()
+    this.#send(message, {
+      answer(reply) {
+        if (reply.kind === 'failed') reject(wireError(reply.error))
+        else resolve(reply)
+        return true
+      },
+      fail: reject,
+    })
+    return promise
+  }
+
+  /** Asks for lines of logs: `more` is called for each answer, until it says that it was the last or the returned function is called. */
+  stream(message: Request, more: (reply: ReplyOf<'logLines'>) => void, fail: (error: CoxswainError) => void): Cancel {
+    const request = this.#send(message, {
+      answer(reply) {
+        if (reply.kind === 'failed') fail(wireError(reply.error))
+        else if (reply.kind === 'logLines') {
+          more(reply)
+          return reply.ended
+        }
+        return true
+      },
+      fail,
+    })
+    return () => {
+      if (this.#pending.delete(request)) this.post({ kind: 'unfollow', request })
+    }
+  }
+
+  #send(message: Request, owner: Omit<Pending, 'frame'>): number {
+    const request = this.#nextRequest++
+    if (this.#ended) owner.fail(this.#ended)
+    else if (this.#pending.size >= requestsMax)
+      owner.fail(errorFromWire('OVERLOADED', `${requestsMax} requests of this client wait for the leader.`))
+    else {
+      const writer = new Writer(512)
+      clientToLeader.write(writer, { ...message, request } as ClientToLeader)
+      const frame = writer.view()
+      this.#pending.set(request, { frame, answer: owner.answer, fail: owner.fail })
+      this.#link.send(frame)
+    }
+    return request
+  }
+
+  /** Sends a message that needs no answer; without a connection it is dropped. */
+  post(message: Notice): void {
+    this.#link.send(encodeMessage(clientToLeader, message))
+  }
+
+  /** Tells `listener` what comes for a job from now on. The returned function ends that. */
+  listen(job: string, listener: JobListener): Cancel {
+    let watched = this.#watched.get(job)
+    if (!watched) {
+      watched = { listeners: new Set(), established: false }
+      this.#watched.set(job, watched)
+    }
+    watched.listeners.add(listener)
+    return () => {
+      if (!watched.listeners.delete(listener) || watched.listeners.size > 0 || this.#watched.get(job) !== watched) return
+      this.#watched.delete(job)
+      if (watched.established) this.post({ kind: 'unwatch', job })
+    }
+  }
+
+  /** The leader knows this job: after a reconnect it is watched again. */
+  establish(job: string): void {
+    const watched = this.#watched.get(job)
+    if (watched) watched.established = true
+  }
+
+  #opened(): void {
+    const again = [...this.#watched].filter(([, watched]) => watched.established)
+    for (const one of this.#pending.values()) this.#link.send(one.frame)
+    for (const [job, watched] of again) this.#watchAgain(job, watched)
+    this.#first.resolve()
+  }
+
+  #watchAgain(job: string, watched: Watched): void {
+    this.request({ kind: 'watch', job }).catch((error: CoxswainError) => {
+      // An ended session tells the listeners by itself.
+      if (this.#ended || this.#watched.get(job) !== watched) return
+      this.#watched.delete(job)
+      for (const listener of [...watched.listeners]) listener.lost(error)
+    })
+  }
+
+  #receive(message: LeaderToClient): void {
+    switch (message.kind) {
+      case 'results':
+        this.#tell(message.job, listener => listener.results(message.stage, message.first, message.items))
+        break
+      case 'tasksFailed':
+        this.#tell(message.job, listener => listener.failures(message.stage, message.failures))
+        break
+      case 'jobChanged':
+        this.#tell(message.job, listener => listener.changed(message.state, message.reason))
+        break
+      case 'progress':
+        this.#tell(message.job, listener => listener.progress(message.stage, message.index, message.fraction, message.note))
+        break
+      case 'pulse':
+        break
+      default: {
+        const pending = this.#pending.get(message.request)
+        if (pending?.answer(message)) this.#pending.delete(message.request)
+      }
+    }
+  }
+
+  #tell(job: string, say: (listener: JobListener) => void): void {
+    const watched = this.#watched.get(job)
+    if (watched) for (const listener of [...watched.listeners]) say(listener)
+  }
+
+  #end(error: CoxswainError): void {
+    this.#ended = error
+    this.#first.reject(error)
+    const pending = [...this.#pending.values()]
+    const watched = [...this.#watched.values()]
+    this.#pending.clear()
+    this.#watched.clear()
+    for (const one of pending) one.fail(error)
+    for (const one of watched) for (const listener of [...one.listeners]) listener.lost(error)
+  }
+}
+
+function nothing(): void {}
+
+function wireError(error: { code: string; message: string; id: string; retryAfterMs: number }): CoxswainError {
+  const details = error.code === 'OVERLOADED' ? { retryAfterMs: error.retryAfterMs } : {}
+  return errorFromWire(error.code, error.message, error.id === '' ? details : { ...details, id: error.id })
+}
