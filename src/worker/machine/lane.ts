@@ -1,0 +1,239 @@
+// Owns what a worker knows of one lane: its tasks by number, what was sent to an executor, which outcomes wait for their acknowledgement.
+// Must not choose: when to send, return, kill or report is decided by the machine.
+import {
+  Chunk,
+  type JobId,
+  type LaneId,
+  type LaneReport,
+  type Outcome,
+  type Range,
+  type Run,
+  type StagePlan,
+} from '../../protocol/index.ts'
+import { assertInvariant } from './assert.ts'
+import { addRange, dropBefore, type NumberRange } from './ranges.ts'
+import type { Executor } from './state.ts'
+
+/** Inputs that came together: tasks in a row of one run. */
+export interface Segment {
+  /** Number within the lane of the first task, and how many there are. */
+  start: number
+  count: number
+  epoch: number
+  job: JobId
+  stage: number
+  /** Index within the stage of the first task. */
+  first: number
+  attempt: number
+  /** Its first item is that of the first task. */
+  chunk: Chunk
+  bytes: number
+}
+
+interface LaneRun {
+  start: number
+  run: Run
+}
+
+/** An outcome the leader has not acknowledged. */
+interface KeptOutcome {
+  from: number
+  count: number
+  bytes: number
+  outcome: Outcome
+}
+
+/** How many tasks an outcome is about. */
+export function outcomeCount(outcome: Outcome): number {
+  return outcome.kind === 'failed' ? 1 : outcome.count
+}
+
+function outcomeBytes(outcome: Outcome): number {
+  if (outcome.kind === 'finished') return 64 + outcome.items.length + outcome.blocks.length * 128
+  return outcome.kind === 'failed' ? 64 + outcome.message.length + outcome.stack.length : 16
+}
+
+export class Lane {
+  readonly id: LaneId
+  readonly plan: StagePlan
+  /** Tasks ever received and kept, of these with an outcome, of these acknowledged. */
+  received = 0
+  head = 0
+  acknowledged = 0
+  /** Number of the next task to send; what lies between `head` and this is at the executor. */
+  next = 0
+  /** Tasks were returned: the lane gets no more. */
+  closed = false
+  segments: Segment[] = []
+  runs: LaneRun[] = []
+  outcomes: KeptOutcome[] = []
+  /** Bytes of the kept outcomes. */
+  outcomeBytes = 0
+  /** Tasks the leader wants skipped; of these, those that were never sent to the executor. */
+  cancelled: NumberRange[] = []
+  passedOver: NumberRange[] = []
+  cancelledAtMs = 0
+
+  executor: Executor | undefined
+  /** Batches of a lower generation were given back. */
+  generation = 0
+  /** Tasks below this number run one at a time on an executor of their own: one of them may have killed the last. */
+  suspectUntil = 0
+  /** Last word to or from the executor about this lane. */
+  contactMs = 0
+  /** Since when the first unreported task may be running; undefined while its user code does not run. */
+  runningSinceMs: number | undefined
+  waitingSinceMs: number | undefined
+
+  constructor(id: LaneId, plan: StagePlan) {
+    this.id = id
+    this.plan = plan
+  }
+
+  get outstanding(): number {
+    return this.next - this.head
+  }
+
+  get inputBytes(): number {
+    return this.segments.reduce((bytes, segment) => bytes + segment.bytes, 0)
+  }
+
+  /** Appends a run with its inputs. */
+  receive(epoch: number, run: Run, inputs: readonly Chunk[]): void {
+    this.runs.push({ start: this.received, run })
+    let first = run.first
+    for (const chunk of inputs) {
+      if (chunk.count === 0) continue
+      const { job, stage, attempt } = run
+      const bytes = chunk.slice(0, chunk.count).length
+      this.segments.push({ start: this.received, count: chunk.count, epoch, job, stage, first, attempt, chunk, bytes })
+      this.received += chunk.count
+      first += chunk.count
+    }
+  }
+
+  /** The segment that holds the task. */
+  segmentAt(number: number): Segment {
+    for (const segment of this.segments) if (number < segment.start + segment.count) return segment
+    throw new Error(`lane ${this.id} has no task ${number}`)
+  }
+
+  /** Keeps an outcome of the next tasks and moves on. */
+  settle(outcome: Outcome): void {
+    const count = outcomeCount(outcome)
+    assertInvariant(this.head + count <= this.received, `lane ${this.id} has an outcome of a task that it was not given`)
+    const bytes = outcomeBytes(outcome)
+    this.outcomes.push({ from: this.head, count, bytes, outcome })
+    this.outcomeBytes += bytes
+    this.head += count
+    if (this.next < this.head) this.next = this.head
+    while (this.segments.length > 0 && this.segments[0]!.start + this.segments[0]!.count <= this.head) this.segments.shift()
+    dropBefore(this.cancelled, this.head)
+    dropBefore(this.passedOver, this.head)
+  }
+
+  /** What was sent and has no outcome counts as not sent. */
+  rewind(): void {
+    this.next = this.head
+    this.passedOver = []
+    this.runningSinceMs = undefined
+  }
+
+  /** Forgets all tasks from number `count` on. */
+  truncate(count: number): void {
+    if (count >= this.received) return
+    this.received = count
+    while (this.segments.length > 0 && this.segments[this.segments.length - 1]!.start >= count) this.segments.pop()
+    const last = this.segments[this.segments.length - 1]
+    if (last && last.start + last.count > count) last.count = count - last.start
+    while (this.runs.length > 0 && this.runs[this.runs.length - 1]!.start >= count) this.runs.pop()
+    const run = this.runs[this.runs.length - 1]
+    if (run && run.start + run.run.count > count) run.run = { ...run.run, count: count - run.start }
+    while (this.outcomes.length > 0) {
+      const kept = this.outcomes[this.outcomes.length - 1]!
+      if (kept.from + kept.count <= count) break
+      this.outcomes.pop()
+      this.outcomeBytes -= kept.bytes
+      if (kept.from < count) {
+        const part = this.#part(kept, kept.from, count)
+        this.outcomes.push(part)
+        this.outcomeBytes += part.bytes
+      }
+    }
+    this.head = Math.min(this.head, count)
+    this.next = Math.min(this.next, count)
+    this.acknowledged = Math.min(this.acknowledged, count)
+    clip(this.cancelled, count)
+    clip(this.passedOver, count)
+  }
+
+  /** Outcomes before number `count` are durable. */
+  acknowledge(count: number): void {
+    if (count <= this.acknowledged) return
+    this.acknowledged = Math.min(count, this.head)
+    while (this.outcomes.length > 0 && this.outcomes[0]!.from < this.acknowledged) {
+      const kept = this.outcomes.shift()!
+      this.outcomeBytes -= kept.bytes
+      if (kept.from + kept.count > this.acknowledged) {
+        const part = this.#part(kept, this.acknowledged, kept.from + kept.count)
+        this.outcomes.unshift(part)
+        this.outcomeBytes += part.bytes
+      }
+    }
+    while (this.runs.length > 0 && this.runs[0]!.start + this.runs[0]!.run.count <= this.acknowledged) this.runs.shift()
+  }
+
+  /** Part of a kept outcome, from number to number. */
+  #part(kept: KeptOutcome, from: number, to: number): KeptOutcome {
+    const { outcome } = kept
+    if (outcome.kind === 'failed') return kept
+    const count = to - from
+    if (outcome.kind === 'skipped') return { from, count, bytes: kept.bytes, outcome: { ...outcome, count } }
+    const index = this.#indexOf(from)
+    const part: Outcome = {
+      ...outcome,
+      count,
+      items: new Chunk(outcome.items).slice(from - kept.from, count),
+      blocks: outcome.blocks.filter(block => block.index >= index && block.index < index + count),
+      elapsedMicros: Math.round((outcome.elapsedMicros * count) / kept.count),
+    }
+    return { from, count, bytes: outcomeBytes(part), outcome: part }
+  }
+
+  #indexOf(number: number): number {
+    const run = this.runs.find(one => number < one.start + one.run.count)
+    assertInvariant(run !== undefined, `lane ${this.id} has forgotten the run of task ${number}`)
+    return run.run.first + number - run.start
+  }
+
+  /** Marks the unreported tasks of a job (of a stage, of ranges in it) as cancelled; the ranges of numbers that this concerns. */
+  cancel(job: JobId, stage: number | undefined, ranges: readonly Range[]): NumberRange[] {
+    const concerned: NumberRange[] = []
+    for (const segment of this.segments) {
+      if (segment.job !== job || (stage !== undefined && segment.stage !== stage)) continue
+      const parts = ranges.length === 0 ? [{ first: segment.first, count: segment.count }] : ranges
+      for (const part of parts) {
+        const from = Math.max(this.head, segment.start, segment.start + part.first - segment.first)
+        const to = Math.min(segment.start + segment.count, segment.start + part.first + part.count - segment.first)
+        addRange(concerned, from, to)
+      }
+    }
+    for (const range of concerned) addRange(this.cancelled, range.from, range.to)
+    return concerned
+  }
+
+  /** The lane as a registration tells it. */
+  report(): LaneReport {
+    const runs = this.runs.map(({ start, run }) => {
+      const before = Math.max(0, this.acknowledged - start)
+      return before === 0 ? run : { ...run, first: run.first + before, count: run.count - before }
+    })
+    return { lane: this.id, received: this.received, reported: this.head, acknowledged: this.acknowledged, runs }
+  }
+}
+
+function clip(list: NumberRange[], to: number): void {
+  while (list.length > 0 && list[list.length - 1]!.from >= to) list.pop()
+  const last = list[list.length - 1]
+  if (last && last.to > to) list[list.length - 1] = { from: last.from, to }
+}

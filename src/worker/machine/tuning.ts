@@ -1,0 +1,47 @@
+// Owns the times and sizes by which a worker's machine decides.
+// Must not hold limits that other rooms know too: those are in protocol/limits.ts.
+
+export const tuning = {
+  /** An executor starts a task only within this time of its last word to (or from) the agent; docs/decisions/0003-lanes.md says why. */
+  startWindowMs: 20,
+  /** After this silence of a lane only its first unreported task can be running: what is behind it may go back. */
+  silenceMs: 100,
+  /** An executor that had more to say when it was looked at again is asked once more after this. */
+  confirmAgainMs: 20,
+  /** How long a lane waits for an executor before its tasks go back to the leader. */
+  executorWaitMsMax: 1_000,
+  /** A task whose signal was aborted (deadline, cancel) has this long to end before its executor is killed. */
+  graceMs: 2_000,
+  /** From SIGTERM to SIGKILL. */
+  killAfterTermMs: 1_000,
+  /** A program must have loaded by then. */
+  loadMsMax: 30_000,
+  /** After an executor could not be started, none is tried for this long. */
+  startAgainMs: 500,
+  /** Idle executors are kept warm this long, and at most so many of them. */
+  idleMsMax: 60_000,
+  idleExecutorsMax: 8,
+  /** Lanes that share one executor, at most. */
+  sharedLanesMax: 64,
+  /** Work sent ahead to an executor in one batch, as time; and as tasks while nothing is known of their duration. */
+  batchMs: 10,
+  batchTasksFirst: 16,
+  /** Tasks that take longer than this are sent one at a time. */
+  aheadMsMax: 10,
+  /** Bytes of outcomes that wait for their acknowledgement; above it no new tasks are sent to executors. */
+  unacknowledgedBytesMax: 64 << 20,
+  /** Bytes of inputs held for lanes; what comes beyond goes back to the leader. */
+  inputBytesMax: 256 << 20,
+  /** Outcomes that go into one report, in bytes. */
+  reportBytesMax: 4 << 20,
+  /** Memory of a task that does not ask for any. */
+  memoryBytesDefault: 256 << 20,
+  heapMiBMin: 64,
+  /** An executor's processes may hold its memory × this + the baseline. */
+  memoryFactor: 1.25,
+  memoryBaselineBytes: 128 << 20,
+  /** Processes in an executor's group, the shim and its watcher among them. */
+  processesMax: 64,
+  /** Kinds of tasks whose duration is remembered. */
+  estimatesMax: 256,
+} as const
