@@ -83,6 +83,21 @@ export class Chunk {
     this.count = count
   }
 
+  /** The bytes of all items; `start` and `end` tell where each one is. */
+  get buffer(): Buffer {
+    return this.#buffer
+  }
+
+  /** Where an item starts in `buffer`. */
+  start(position: number): number {
+    return this.#offsets[position]!
+  }
+
+  /** Where an item ends in `buffer`. */
+  end(position: number): number {
+    return this.#offsets[position + 1]!
+  }
+
   /** The bytes of one item, as a view. */
   item(position: number): Buffer {
     return this.#buffer.subarray(this.#offsets[position], this.#offsets[position + 1])

@@ -26,6 +26,23 @@ export function writeValue(writer: Writer, value: unknown, root = 'input'): void
 }
 
 /**
+ * Like `writeValue`, but false, with nothing written, if the value takes more than `bytesMax` bytes:
+ * it is given up at the first binary part or text that passes it, before that is copied.
+ */
+export function writeValueWithin(writer: Writer, value: unknown, bytesMax: number, root = 'input'): boolean {
+  const encoder = idle ?? new Encoder()
+  const start = writer.length
+  idle = undefined
+  try {
+    const whole = encoder.encode(writer, value, root, undefined, bytesMax)
+    if (!whole) writer.truncate(start)
+    return whole
+  } finally {
+    idle = encoder
+  }
+}
+
+/**
  * The value's bytes in pieces, large binary parts not copied: they are read when the pieces are.
  * Throws VALUE_CANNOT_TRAVEL with the path to the offending field, which begins with `root`.
  */
@@ -46,7 +63,7 @@ export function encodeValue(value: unknown, root = 'input'): Uint8Array[] {
   return segments
 }
 
-/** The value in these bytes. Large binary parts are views of them. Throws VALUE_MALFORMED. */
-export function decodeValue(bytes: Uint8Array): unknown {
-  return new Decoder(bytes).decode()
+/** The value in these bytes, or in those from `from` up to `end`. Large binary parts are views of them. Throws VALUE_MALFORMED. */
+export function decodeValue(bytes: Uint8Array, from = 0, end = bytes.length): unknown {
+  return new Decoder(bytes, from, end).decode()
 }

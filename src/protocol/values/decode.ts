@@ -16,14 +16,18 @@ const keyCache: (string | undefined)[] = new Array<string | undefined>(keyCacheS
 /** Decodes one value from its bytes. */
 export class Decoder {
   readonly #bytes: Buffer
+  readonly #start: number
   readonly #end: number
-  #position = 0
+  #position: number
   #depth = 0
   readonly #objects: unknown[] = []
 
-  constructor(bytes: Uint8Array) {
+  /** The value stands in `bytes` from `from` up to `end`. */
+  constructor(bytes: Uint8Array, from: number, end: number) {
     this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    this.#end = this.#bytes.length
+    this.#start = from
+    this.#position = from
+    this.#end = end
   }
 
   /** The value; throws VALUE_MALFORMED unless the bytes are exactly one. */
@@ -34,7 +38,10 @@ export class Decoder {
   }
 
   #malformed(what: string): CoxswainError {
-    return new CoxswainError('VALUE_MALFORMED', `The bytes are not a value: ${what} (at byte ${this.#position} of ${this.#end}).`)
+    return new CoxswainError(
+      'VALUE_MALFORMED',
+      `The bytes are not a value: ${what} (at byte ${this.#position - this.#start} of ${this.#end - this.#start}).`,
+    )
   }
 
   #byte(): number {
@@ -279,7 +286,7 @@ export class Decoder {
     const length = this.#varint()
     if (kind.elementBytes > 1) {
       if (length % kind.elementBytes !== 0) throw this.#malformed(`a ${kind.name} has a broken length`)
-      while (this.#position % alignmentBytes !== 0) {
+      while ((this.#position - this.#start) % alignmentBytes !== 0) {
         if (this.#byte() !== 0) throw this.#malformed('the padding is not empty')
       }
     }

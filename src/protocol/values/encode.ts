@@ -13,26 +13,36 @@ const scanMax = 12
 /** An array longer than this is looked at for holes, so that `new Array(4e9)` is refused instead of filling the memory. */
 const sparseLengthMin = 1 << 25
 
+/** Thrown where a value proves to be larger than asked for. */
+const tooLarge = new Error('the value is larger than asked for')
+
 /** Encodes one value at a time. */
 export class Encoder {
   #writer = new Writer(0)
   /** Where in the writer the value begins; negative when earlier bytes were cut off as segments. */
   #origin = 0
   #segments: Uint8Array[] | undefined
+  #bytesMax = 0
   readonly #path: Step[] = []
   #depth = 0
   readonly #seen: (object | undefined)[] = []
   #seenCount = 0
   #seenMap: Map<object, number> | undefined
 
-  /** Appends a value to `writer`; with `segments`, what was written is moved there together with large binary parts. */
-  encode(writer: Writer, value: unknown, root: string, segments?: Uint8Array[]): void {
+  /**
+   * Appends a value to `writer`; with `segments`, what was written is moved there together with large binary parts.
+   * False, with anything written, if it takes more than `bytesMax` bytes.
+   */
+  encode(writer: Writer, value: unknown, root: string, segments?: Uint8Array[], bytesMax = Number.POSITIVE_INFINITY): boolean {
     this.#writer = writer
     this.#origin = writer.length
     this.#segments = segments
+    this.#bytesMax = bytesMax
     try {
       this.#value(value)
+      return writer.length - this.#origin <= bytesMax
     } catch (error) {
+      if (error === tooLarge) return false
       if (error instanceof CoxswainError && error.code === 'VALUE_CANNOT_TRAVEL' && error.id === '') {
         throw this.#refusal(error.message, root, error.cause)
       }
@@ -100,6 +110,7 @@ export class Encoder {
 
   #text(value: string): void {
     const writer = this.#writer
+    if (value.length > this.#bytesMax) throw tooLarge
     if (value.isWellFormed()) {
       writer.byte(tags.text)
       writer.string(value)
@@ -293,6 +304,7 @@ export class Encoder {
 
   #bytes(name: string, buffer: ArrayBufferLike, byteOffset: number, byteLength: number): void {
     if (buffer instanceof ArrayBuffer && buffer.detached) throw refused('is a buffer that was transferred away')
+    if (byteLength > this.#bytesMax) throw tooLarge
     const writer = this.#writer
     const kind = binaryKindByName.get(name)!
     writer.byte(tags.binary)
