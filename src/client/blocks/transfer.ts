@@ -1,0 +1,110 @@
+// Owns one HTTP exchange with a worker's block server: bytes up, bytes down, with a limit on silence.
+// Must not choose workers or try again: blocks.ts does.
+import { type Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
+import { CoxswainError } from '../../protocol/index.ts'
+
+/** Silence for longer than this ends an exchange. */
+const silenceMsMax = 30_000
+/** Of the text of a refusal. */
+const textBytesMax = 4096
+
+/** A refusal or a broken exchange. `status` 0: no answer came. */
+export class TransferError extends Error {
+  readonly status: number
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+/** What an exchange needs. */
+export interface Exchange {
+  agent: Agent
+  url: string
+  token: string
+  signal: AbortSignal | undefined
+}
+
+function start(exchange: Exchange, method: string, headers: Record<string, string | number>): ClientRequest {
+  return request(exchange.url, {
+    method,
+    agent: exchange.agent,
+    headers: { authorization: `Bearer ${exchange.token}`, ...headers },
+    timeout: silenceMsMax,
+    ...(exchange.signal ? { signal: exchange.signal } : {}),
+  })
+}
+
+async function refusal(response: IncomingMessage): Promise<TransferError> {
+  let text = ''
+  for await (const piece of response) {
+    text += String(piece)
+    if (text.length > textBytesMax) break
+  }
+  return new TransferError(response.statusCode ?? 0, text.slice(0, textBytesMax).trim() || `HTTP ${response.statusCode}`)
+}
+
+/** Waits for the answer to a request whose body is written by `body`. */
+function answer(outgoing: ClientRequest, exchange: Exchange, body: () => void): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    outgoing.on('response', resolve)
+    outgoing.on('timeout', () => outgoing.destroy(new Error(`silent for ${silenceMsMax} ms`)))
+    outgoing.on('error', error => reject(exchange.signal?.aborted ? exchange.signal.reason : new TransferError(0, error.message)))
+    body()
+  })
+}
+
+/** Fills `target` from `offset` on; `received` is called for each piece. Throws TransferError, with what came by then in place. */
+export async function download(exchange: Exchange, target: Buffer, offset: number, received: (piece: Buffer) => void): Promise<void> {
+  const outgoing = start(exchange, 'GET', offset > 0 ? { range: `bytes=${offset}-` } : {})
+  const response = await answer(outgoing, exchange, () => outgoing.end())
+  if (response.statusCode !== (offset > 0 ? 206 : 200)) throw await refusal(response)
+  let position = offset
+  try {
+    for await (const piece of response as AsyncIterable<Buffer>) {
+      if (position + piece.length > target.length) throw new TransferError(response.statusCode, 'more bytes came than the block has')
+      piece.copy(target, position)
+      position += piece.length
+      received(piece)
+    }
+  } catch (error) {
+    if (exchange.signal?.aborted) throw exchange.signal.reason
+    throw error instanceof TransferError ? error : new TransferError(0, (error as Error).message)
+  }
+  if (position < target.length) throw new TransferError(0, `the connection ended ${target.length - position} bytes early`)
+}
+
+/** Sends a block; resolves when the worker has it on disk. Throws TransferError. */
+export async function upload(exchange: Exchange, segments: readonly Uint8Array[], bytes: number): Promise<void> {
+  const outgoing = start(exchange, 'PUT', { 'content-length': bytes, 'content-type': 'application/octet-stream' })
+  const response = await answer(outgoing, exchange, () => {
+    void writeAll(outgoing, segments)
+  })
+  if (response.statusCode !== 200 && response.statusCode !== 201 && response.statusCode !== 204) throw await refusal(response)
+  response.resume()
+}
+
+const writeBytesMax = 1 << 20
+
+/** Writes piece by piece as the socket takes them, so that a large value is not copied into its buffers. */
+async function writeAll(outgoing: ClientRequest, segments: readonly Uint8Array[]): Promise<void> {
+  for (const segment of segments) {
+    for (let from = 0; from < segment.length; from += writeBytesMax) {
+      if (outgoing.destroyed) return
+      if (!outgoing.write(segment.subarray(from, from + writeBytesMax))) {
+        await new Promise<void>(resolve => {
+          outgoing.once('drain', resolve)
+          outgoing.once('close', resolve)
+        })
+      }
+    }
+  }
+  outgoing.end()
+}
+
+/** The error for a caller when no worker could be used. */
+export function transferFailed(block: string, what: string, error: unknown): CoxswainError {
+  const status = error instanceof TransferError ? error.status : 0
+  const code = status === 401 ? 'UNAUTHENTICATED' : status === 403 ? 'FORBIDDEN' : 'BLOCK_LOST'
+  return new CoxswainError(code, `Block ${block} could not be ${what}: ${(error as Error).message}`, { id: block, cause: error })
+}
