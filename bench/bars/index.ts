@@ -1,0 +1,14 @@
+// The list of all bars, in the order of the table in docs/performance.md.
+import type { Bar } from '../bar.ts'
+import { concurrentRuns } from './concurrent-runs.ts'
+import { idle } from './idle.ts'
+import { payloadTasks } from './payloads.ts'
+import { queue } from './queue.ts'
+import { results } from './results.ts'
+import { roundTrip } from './round-trip.ts'
+import { start } from './start.ts'
+import { throughput } from './throughput.ts'
+import { workers } from './workers.ts'
+
+/** Every bar. A new one gets its file and its line here. */
+export const bars: readonly Bar[] = [throughput, concurrentRuns, payloadTasks, roundTrip, queue, workers, results, start, idle]

@@ -1,0 +1,86 @@
+// Owns the bar of a long queue: a million waiting tasks, and what they cost the leader.
+// Must not let a task run: they ask for what no worker has.
+import type { Cluster } from '../../src/index.ts'
+import { type Bar, type Figure, sized } from '../bar.ts'
+import { rssBytes } from '../process.ts'
+import { median } from '../statistics.ts'
+import { waiting } from '../tasks.ts'
+
+const tasksFull = 1_000_000
+const tasksSmoke = 3000
+const lookEveryMs = 25
+const megabyte = 1e6
+
+function* texts(count: number): Generator<string> {
+  for (let index = 0; index < count; index++) yield String(index).padStart(16, '0')
+}
+
+interface Moment {
+  atMs: number
+  tasks: number
+}
+
+/** Fills the queue and notes how it grew, until all tasks wait. */
+async function fill(client: Cluster, count: number): Promise<Moment[]> {
+  const stop = new AbortController()
+  const moments: Moment[] = []
+  // The results never come; the iterator is only pulled to make it submit.
+  const results = client.map(waiting, texts(count), { window: count + 1, signal: stop.signal })[Symbol.asyncIterator]()
+  const ended = results.next().then(
+    () => 'a task ran that nobody can run',
+    (error: unknown) => error,
+  )
+  for (let tasks = 0; tasks < count; ) {
+    tasks = (await client.status()).tasks.waiting
+    moments.push({ atMs: performance.now(), tasks })
+    const outcome = await Promise.race([ended, new Promise(resolve => setTimeout(resolve, lookEveryMs))])
+    if (outcome !== undefined) throw new Error(`the queue did not fill: ${outcome}`)
+  }
+  stop.abort()
+  await ended
+  return moments
+}
+
+/** Tasks per second between two shares of the queue's length. */
+function rateBetween(moments: readonly Moment[], count: number, from: number, to: number): number {
+  const first = moments.findLast(moment => moment.tasks <= count * from) ?? moments[0]!
+  const last = moments.find(moment => moment.tasks >= count * to) ?? moments.at(-1)!
+  return ((last.tasks - first.tasks) * 1000) / (last.atMs - first.atMs)
+}
+
+export const queue: Bar = {
+  name: 'queue',
+  title: '1,000,000 queued tasks of 16 bytes',
+  async measure(bench) {
+    const count = sized(bench, tasksFull, tasksSmoke)
+    const grown: number[] = []
+    const early: number[] = []
+    const late: number[] = []
+    for (let round = 0; round < bench.repeats; round++) {
+      const { client, process: cluster } = await bench.cluster()
+      const { leader } = await client.status()
+      // A short queue first, so that what any work costs once is not counted.
+      await fill(client, Math.ceil(count / 100))
+      const before = rssBytes(leader.pid)
+      const moments = await fill(client, count)
+      grown.push((rssBytes(leader.pid) - before) / megabyte)
+      early.push(rateBetween(moments, count, 0.05, 0.35))
+      late.push(rateBetween(moments, count, 0.65, 0.95))
+      await client.close()
+      await cluster.down()
+    }
+    const kept = late.map((rate, round) => rate / early[round]!)
+    const figures: Figure[] = [
+      { what: 'leader grows', unit: 'MB', values: grown, bar: { at: 100, side: 'at most' } },
+      { what: 'submit rate', unit: 'tasks/s', values: early },
+      {
+        what: 'rate at the end, of the rate at the start',
+        unit: '×',
+        values: kept,
+        bar: { at: 0.8, side: 'at least' },
+        ratio: `${Math.round(median(late))} tasks/s at the end`,
+      },
+    ]
+    return figures
+  },
+}
