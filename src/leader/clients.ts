@@ -1,0 +1,185 @@
+// Owns the conversation with one client: requests become letters, queries are answered, jobs are watched.
+// Must not decide about jobs: that is core's.
+import { createHash } from 'node:crypto'
+import type { Command, Reply } from '../core/index.ts'
+import { type ClientToLeader, CoxswainError, OverloadedError, type WireError, limits as wire } from '../protocol/index.ts'
+import { catchUp } from './catchup.ts'
+import type { LeaderContext } from './context.ts'
+import type { ClientLink } from './links.ts'
+import type { LogReadings } from './logs.ts'
+import { answerView, readResults } from './queries.ts'
+
+const overloadedRetryMs = 50
+
+/** The fields of an error as they travel. An unexpected one tells no internals. */
+export function wireError(error: unknown): WireError {
+  if (error instanceof CoxswainError)
+    return {
+      code: error.code,
+      message: error.message.slice(0, 8000),
+      id: (error.id ?? '').slice(0, 200),
+      retryAfterMs: error.retryAfterMs ?? 0,
+    }
+  return {
+    code: 'INVALID_ARGUMENT',
+    message: 'The request could not be answered; the log of the leader says why.',
+    id: '',
+    retryAfterMs: 0,
+  }
+}
+
+export class ClientSession {
+  readonly #context: LeaderContext
+  readonly #link: ClientLink
+  readonly #logs: LogReadings
+
+  constructor(context: LeaderContext, link: ClientLink, logs: LogReadings) {
+    this.#context = context
+    this.#link = link
+    this.#logs = logs
+  }
+
+  receive(message: ClientToLeader): void {
+    switch (message.kind) {
+      case 'submitJobs':
+        return this.#submit(message)
+      case 'addTasks':
+        return this.#command(
+          message.request,
+          { kind: 'addTasks', job: message.job, inputs: message.inputs },
+          message.inputs.items.length,
+          true,
+        )
+      case 'putProgram':
+        return this.#putProgram(message)
+      case 'cancelJob':
+        return this.#command(message.request, { kind: 'cancelJob', job: message.job, reason: message.reason }, 0, false)
+      case 'cancelTasks':
+        return this.#command(
+          message.request,
+          { kind: 'cancelTasks', job: message.job, stage: message.stage, ranges: message.ranges },
+          0,
+          false,
+        )
+      case 'drainWorker':
+        return this.#command(message.request, { kind: 'drainWorker', worker: message.worker }, 0, false)
+      case 'releaseResults':
+        return this.#context.loop.post({ command: message, bytes: 0, reply: () => {} })
+      case 'watch':
+        return this.#watch(message)
+      case 'unwatch':
+        return this.#context.links.unwatch(this.#link, message.job)
+      case 'readLogs':
+        return this.#logs.start(this.#link, message)
+      case 'unfollow':
+        return this.#logs.stop(this.#link, message.request)
+      case 'ask':
+      case 'readResults':
+        void this.#answer(message)
+    }
+  }
+
+  #fail(request: number, error: unknown): void {
+    if (!(error instanceof CoxswainError))
+      this.#context.platform.log('error', 'request-failed', { error: String(error instanceof Error ? error.stack : error) })
+    this.#link.send({ kind: 'failed', request, error: wireError(error) })
+  }
+
+  #full(): OverloadedError | undefined {
+    return this.#context.loop.mailbox.full
+      ? new OverloadedError('The leader has as many requests waiting as it takes.', { retryAfterMs: overloadedRetryMs })
+      : undefined
+  }
+
+  #command(request: number, command: Command, bytes: number, refusable: boolean): void {
+    const full = refusable ? this.#full() : undefined
+    if (full) return this.#fail(request, full)
+    this.#context.loop.post({
+      command,
+      bytes,
+      reply: reply => {
+        if (reply.kind === 'refused') this.#fail(request, reply.error)
+        else this.#link.send({ kind: 'done', request })
+      },
+    })
+  }
+
+  #putProgram(message: Extract<ClientToLeader, { kind: 'putProgram' }>): void {
+    const { request, program, bytes } = message
+    if (createHash('sha256').update(bytes).digest('hex') !== program) {
+      return this.#fail(
+        request,
+        new CoxswainError('INVALID_ARGUMENT', `The bytes of program ${program} have another hash.`, { id: program }),
+      )
+    }
+    this.#command(request, { kind: 'putProgram', program, bytes }, bytes.length, true)
+  }
+
+  #submit(message: Extract<ClientToLeader, { kind: 'submitJobs' }>): void {
+    const { request, jobs } = message
+    const outcomes: { job: string; existing: boolean; error: WireError | undefined }[] = jobs.map(({ plan }) => ({
+      job: plan.job,
+      existing: false,
+      error: undefined,
+    }))
+    let left = jobs.length
+    const answered = (): void => {
+      if (--left === 0) this.#link.send({ kind: 'submitted', request, outcomes })
+    }
+    if (jobs.length === 0) return this.#link.send({ kind: 'submitted', request, outcomes })
+    const full = this.#full()
+    jobs.forEach(({ plan, inputs, watch }, position) => {
+      if (full) {
+        outcomes[position]!.error = wireError(full)
+        return answered()
+      }
+      // Watched from now on, so that no result can come between the fact and the watching.
+      if (watch) this.#context.links.watch(this.#link, plan.job)
+      const bytes = inputs.reduce((sum, one) => sum + one.items.length, 0)
+      const reply = (given: Reply): void => {
+        if (given.kind === 'refused') {
+          outcomes[position]!.error = wireError(given.error)
+          if (watch) this.#context.links.unwatch(this.#link, plan.job)
+        }
+        const existing = given.kind === 'submitted' && given.existing
+        outcomes[position]!.existing = existing
+        answered()
+        if (existing && watch) this.#catchUp(plan.job)
+      }
+      this.#context.loop.post({ command: { kind: 'submitJob', plan, inputs }, bytes, reply })
+    })
+  }
+
+  #watch(message: Extract<ClientToLeader, { kind: 'watch' }>): void {
+    const { request, job } = message
+    if (!this.#context.state.jobs.byId.has(job))
+      return this.#fail(request, new CoxswainError('NOT_FOUND', `There is no job ${job}.`, { id: job }))
+    this.#context.links.watch(this.#link, job)
+    this.#link.send({ kind: 'done', request })
+    this.#catchUp(job)
+  }
+
+  #catchUp(job: string): void {
+    catchUp(this.#context, this.#link, job).catch((error: unknown) => {
+      this.#context.platform.log('error', 'catch-up-failed', { job, error: String(error) })
+      this.#link.connection.close('its results cannot be read')
+    })
+  }
+
+  async #answer(message: Extract<ClientToLeader, { kind: 'ask' | 'readResults' }>): Promise<void> {
+    const { request } = message
+    try {
+      if (message.kind === 'ask') {
+        const body = await answerView(this.#context, message.view, message.argument)
+        if (body.length > wire.frameBytesMax / 4)
+          throw new CoxswainError('FRAME_TOO_LARGE', `The answer to ${message.view} is too large: ask for less.`)
+        this.#link.send({ kind: 'view', request, body })
+      } else {
+        const { job, stage, first, count } = message
+        this.#link.send({ kind: 'resultsRead', request, ...(await readResults(this.#context, job, stage, first, count)) })
+      }
+    } catch (error) {
+      this.#fail(request, error)
+    }
+  }
+}

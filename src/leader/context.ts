@@ -1,0 +1,31 @@
+// Owns what the leader's parts share while it leads. Must not hold behaviour.
+import type { CoreLimits, Observed, State } from '../core/index.ts'
+import type { Store } from '../journal/index.ts'
+import type { Platform } from '../platform/index.ts'
+import type { Links } from './links.ts'
+import type { Loop } from './loop.ts'
+import type { Outbox } from './outbox.ts'
+import type { Payloads } from './payloads.ts'
+
+/** What the leader's own process says of itself. */
+export interface Vitals {
+  pid: number
+  rssBytes: number
+  eventLoopDelayMs: number
+}
+
+export interface LeaderContext {
+  id: string
+  address: string
+  startedMs: number
+  state: State
+  observed: Observed
+  limits: CoreLimits
+  store: Store
+  platform: Platform
+  links: Links
+  loop: Loop
+  outbox: Outbox
+  payloads: Payloads
+  vitals(): Vitals
+}

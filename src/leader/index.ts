@@ -1,0 +1,4 @@
+// The face of the leader's shell.
+export type { Vitals } from './context.ts'
+export { type Endpoint, Leader, type LeaderOptions } from './leader.ts'
+export { recover } from './recover.ts'

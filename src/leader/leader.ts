@@ -1,0 +1,219 @@
+// Owns a leadership from the claim to its end: recover, claim, listen, lead, let go.
+// Must not restart itself: a leader that lost its leadership is over, and its process starts anew.
+import { type CoreLimits, createObserved, defaultLimits, observeHungry, type SettleOptions, type State } from '../core/index.ts'
+import type { Store } from '../journal/index.ts'
+import type { Listener, Platform } from '../platform/index.ts'
+import { CoxswainError, encodeRecords, type JournalRecord, release, limits as wire } from '../protocol/index.ts'
+import { Archivist, lookEveryMs } from './archivist.ts'
+import type { LeaderContext, Vitals } from './context.ts'
+import { Links } from './links.ts'
+import { Loop } from './loop.ts'
+import { Outbox } from './outbox.ts'
+import { Payloads } from './payloads.ts'
+import { catchUpWithJournal, recover } from './recover.ts'
+import { pulseMs, Sessions } from './sessions.ts'
+import { processVitals } from './vitals.ts'
+
+/** Workers in the journal have this long to connect to a new leader before they are declared lost. */
+export const reconnectMs = 3000
+/** A tick that is late by more than this shows that this process was asleep. */
+const stallMs = 500
+const claimsMax = 10
+
+/** Where clients and workers find the leader. */
+export interface Endpoint {
+  address: string
+  cluster: string
+  epoch: number
+}
+
+export interface LeaderOptions {
+  /** Name of this candidate. */
+  id: string
+  /** Opened by the caller, and closed by it after `stop`. */
+  store: Store
+  host: string
+  /** 0 takes a free one. */
+  port: number
+  /** The role a bearer token proves, or undefined. */
+  authenticate(token: string): 'client' | 'worker' | undefined
+  /** Told once this process leads and listens. */
+  announce(endpoint: Endpoint): Promise<void>
+  limits?: Partial<CoreLimits>
+  policy?: SettleOptions['policy']
+  /** Start time of this process as its system tells it, so that a successor kills the right one. */
+  processStart?: string
+  vitals?: () => Vitals
+  /** Run after every record, in tests. */
+  check?: (state: State) => void
+}
+
+export class Leader {
+  readonly #options: LeaderOptions
+  readonly #platform: Platform
+  #listener: Listener | undefined
+  #sessions: Sessions | undefined
+  #context: LeaderContext | undefined
+  #archivist: Archivist | undefined
+  #stopped = false
+  #end!: (reason: string) => void
+  /** Resolves with the reason when the leadership is over, by `stop` or by loss. */
+  readonly ended = new Promise<string>(resolve => {
+    this.#end = resolve
+  })
+
+  constructor(options: LeaderOptions, platform: Platform) {
+    this.#options = options
+    this.#platform = platform
+  }
+
+  /** Recovers, claims and begins to lead. Throws what the store or the port says; then nothing was changed. */
+  async start(): Promise<void> {
+    const { store, host, port } = this.#options
+    const state = await recover(store)
+    this.#listener = await this.#platform.transport.listen({
+      host,
+      port,
+      frameBytesMax: wire.frameBytesMax,
+      authenticate: token => this.#options.authenticate(token),
+      healthy: () => this.#sessions !== undefined && !this.#stopped,
+      accept: connection => {
+        if (this.#sessions && !this.#stopped) return this.#sessions.accept(connection)
+        connection.close('it does not lead yet')
+        return { opened() {}, frame() {}, closed() {} }
+      },
+    })
+    try {
+      await this.#claim(state, this.#listener.address)
+    } catch (error) {
+      await this.#listener.close()
+      throw error
+    }
+    this.#lead(state, this.#listener.address)
+    await this.#options.announce({ address: this.#listener.address, cluster: state.cluster, epoch: state.epoch })
+  }
+
+  async #claim(state: State, address: string): Promise<void> {
+    const { store, id } = this.#options
+    const { pid } = (this.#options.vitals ?? processVitals())()
+    for (let tries = 0; tries < claimsMax; tries++) {
+      const seen = await store.leadership.view()
+      await catchUpWithJournal(store, state)
+      const epoch = Math.max(seen.epoch, state.epoch) + 1
+      const record: JournalRecord = {
+        kind: 'LeaderClaimed',
+        cluster: state.cluster || this.#platform.random.uuid(),
+        epoch,
+        leader: id,
+        pid,
+        address,
+        release,
+        atMs: Math.max(state.nowMs, Math.floor(this.#platform.clock.wallMs())),
+      }
+      const opening = { epoch, firstIndex: state.index + 1, count: 1, records: encodeRecords([record]), payloads: [], drops: [] }
+      const outcome = await store.leadership.claim({
+        seenEpoch: seen.epoch,
+        leader: id,
+        pid,
+        processStart: this.#options.processStart ?? '',
+        address,
+        opening,
+      })
+      if (outcome === 'lost') continue
+      await catchUpWithJournal(store, state)
+      return
+    }
+    throw new CoxswainError('FENCED', `Another candidate was faster ${claimsMax} times.`, { id })
+  }
+
+  #lead(state: State, address: string): void {
+    const { store, id } = this.#options
+    const platform = this.#platform
+    const { clock } = platform
+    const startedMs = clock.monotonicMs()
+    const baseMs = state.nowMs
+    const observed = createObserved()
+    const links = new Links()
+    const payloads = new Payloads(store.journal)
+    const limits = { ...defaultLimits, ...this.#options.limits }
+    const outbox = new Outbox(state, links, payloads, error =>
+      this.#lose(new CoxswainError('JOURNAL_CORRUPT', `Inputs cannot be read: ${String(error)}`)),
+    )
+    const loop = new Loop({
+      state,
+      observed,
+      journal: store.journal,
+      clock,
+      limits,
+      policy: this.#options.policy ?? 'spread',
+      // Cluster time goes on from the journal by this process's monotonic clock: a wall clock set back or forward moves nothing.
+      nowMs: () => baseMs + clock.monotonicMs() - startedMs,
+      listener: outbox,
+      lost: error => this.#lose(error),
+      ...(this.#options.check && { check: this.#options.check }),
+    })
+    for (const lane of state.tasks.lanes.values()) observeHungry(observed, lane)
+    const vitals = this.#options.vitals ?? processVitals()
+    this.#context = { id, address, startedMs, state, observed, limits, store, platform, links, loop, outbox, payloads, vitals }
+    this.#sessions = new Sessions(this.#context, epoch => this.#lose(new CoxswainError('FENCED', `A peer has seen epoch ${epoch}.`)))
+    this.#archivist = new Archivist(store, state, platform)
+    store.leadership.onLost(() => this.#lose(new CoxswainError('FENCED', 'The store says that another candidate leads.')))
+    this.#expectReturn()
+    this.#tick(clock.monotonicMs())
+    loop.schedule()
+    platform.log('info', 'leading', { epoch: state.epoch, cluster: state.cluster, address, index: state.index, jobs: state.jobs.byId.size })
+  }
+
+  /** Workers and clients that the journal knows get their time to come back. */
+  #expectReturn(): void {
+    const { state, links, loop, platform } = this.#context!
+    for (const session of state.jobs.bySession.keys()) this.#sessions!.graceFor(session)
+    const expected = [...state.membership.workers.values()].map(worker => ({ worker: worker.id, incarnation: worker.incarnation }))
+    platform.clock.timer(reconnectMs, () => {
+      for (const { worker, incarnation } of expected) {
+        if (links.workers.get(worker)?.incarnation === incarnation) continue
+        loop.post({
+          command: { kind: 'loseWorker', worker, incarnation, reason: `it did not come back within ${reconnectMs} ms of the new leader` },
+          bytes: 0,
+          reply: () => {},
+        })
+      }
+    })
+  }
+
+  #tick(beforeMs: number, lookedMs = beforeMs): void {
+    const { clock } = this.#platform
+    clock.timer(pulseMs, () => {
+      if (this.#stopped) return
+      const nowMs = clock.monotonicMs()
+      this.#sessions!.pulse()
+      this.#sessions!.judge(nowMs, nowMs - beforeMs > pulseMs + stallMs)
+      const look = nowMs - lookedMs >= lookEveryMs
+      if (look) void this.#archivist!.look()
+      this.#tick(nowMs, look ? nowMs : lookedMs)
+    })
+  }
+
+  #lose(error: CoxswainError): void {
+    if (this.#stopped) return
+    this.#platform.log('error', 'leadership-lost', { code: error.code, message: error.message })
+    void this.#shutDown(`${error.code}: ${error.message}`)
+  }
+
+  /** Ends the leadership in good order: what was answered is durable, a snapshot makes the next start quick. */
+  async stop(reason: string): Promise<void> {
+    if (!this.#stopped && this.#archivist) {
+      await this.#context!.loop.end()
+      await this.#archivist.look(1)
+    }
+    await this.#shutDown(reason)
+  }
+
+  async #shutDown(reason: string): Promise<void> {
+    if (this.#stopped) return
+    this.#stopped = true
+    await this.#context?.loop.end()
+    await this.#listener?.close()
+    this.#end(reason)
+  }
+}

@@ -1,0 +1,52 @@
+// Owns what waits for the loop: commands in order, bounded in number and bytes. Heartbeats never enter it: they have their own way.
+// Must not decide anything.
+import type { Command, Reply } from '../core/index.ts'
+
+/** A command and whom to tell, once what follows from it is durable. */
+export interface Letter {
+  command: Command
+  /** Bytes of the command, counted against the mailbox's limit. */
+  bytes: number
+  reply(reply: Reply): void
+}
+
+/** Commands waiting, and their bytes. Above it what may be refused is refused. */
+export const mailboxLettersMax = 20_000
+export const mailboxBytesMax = 256 << 20
+
+export class Mailbox {
+  #letters: Letter[] = []
+  #start = 0
+  #bytes = 0
+
+  get size(): number {
+    return this.#letters.length - this.#start
+  }
+
+  /** True when clients' new work must be refused; what workers report is always taken, since lanes bound it. */
+  get full(): boolean {
+    return this.size >= mailboxLettersMax || this.#bytes >= mailboxBytesMax
+  }
+
+  put(letter: Letter): void {
+    this.#letters.push(letter)
+    this.#bytes += letter.bytes
+  }
+
+  /** The next letters, at most `lettersMax` and about `bytesMax`. */
+  take(lettersMax: number, bytesMax: number): Letter[] {
+    const taken: Letter[] = []
+    let bytes = 0
+    while (this.#start < this.#letters.length && taken.length < lettersMax && bytes < bytesMax) {
+      const letter = this.#letters[this.#start++]!
+      taken.push(letter)
+      bytes += letter.bytes
+    }
+    this.#bytes -= bytes
+    if (this.#start * 2 > this.#letters.length) {
+      this.#letters = this.#letters.slice(this.#start)
+      this.#start = 0
+    }
+    return taken
+  }
+}

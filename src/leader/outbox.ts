@@ -1,0 +1,215 @@
+// Owns what the outside is told of each fact: assignments at once, everything else when its fact is durable.
+// Must not choose: it only looks at facts and at the state on both sides of them.
+import { failureOfTask, type Stage, type State } from '../core/index.ts'
+import type { JournalRecord, LeaderToWorker, PayloadId, RecordOf, Run } from '../protocol/index.ts'
+import type { Links, WorkerLink } from './links.ts'
+import type { RecordListener } from './loop.ts'
+import { type Payloads, type Piece, piecesOf } from './payloads.ts'
+
+/** Blocks to be dropped that are remembered for a worker that is away. */
+const pendingDropsMax = 100_000
+
+interface PendingAssign {
+  link: WorkerLink
+  record: RecordOf<'TasksAssigned'>
+  plan: Stage['plan'] | undefined
+  runs: { run: Run; pieces: Piece[] }[]
+}
+
+export class Outbox implements RecordListener {
+  readonly #state: State
+  readonly #links: Links
+  readonly #payloads: Payloads
+  readonly #failed: (error: unknown) => void
+  /** What goes out at the end of the turn, and what goes out when the turn is durable. */
+  #now: (() => void)[] = []
+  #durable: (() => void)[] = []
+  /** Lane → number of the task up to which outcomes are acknowledged, per worker. */
+  #acknowledged = new Map<string, Map<number, number>>()
+  /** Result bytes of this turn, for the watchers. */
+  readonly #results = new Map<PayloadId, Uint8Array>()
+  readonly #pendingDrops = new Map<string, Set<string>>()
+
+  constructor(state: State, links: Links, payloads: Payloads, failed: (error: unknown) => void) {
+    this.#state = state
+    this.#links = links
+    this.#payloads = payloads
+    this.#failed = failed
+  }
+
+  payload(payload: PayloadId, bytes: Uint8Array): void {
+    this.#results.set(payload, bytes)
+  }
+
+  dropped(payload: PayloadId): void {
+    this.#payloads.drop(payload)
+  }
+
+  record(record: JournalRecord): (() => void) | undefined {
+    switch (record.kind) {
+      case 'TasksAssigned':
+        return this.#assigned(record)
+      case 'TasksFinished':
+        return this.#finished(record)
+      case 'TaskFailed':
+        return this.#taskFailed(record)
+      case 'TasksSkipped':
+        return this.#acknowledge(record.lane, record.count)
+      case 'TasksAdded':
+      case 'ProgramAdded':
+        // Inputs and programs will be sent on to workers: keep them at hand.
+        this.#payloads.put(record.payload, this.#results.get(record.payload)!)
+        return undefined
+      case 'JobCancelled':
+        return () => this.#cancelled(record.job, undefined, [], record.reason)
+      case 'TasksCancelled':
+        return () => this.#cancelled(record.job, record.stage, record.ranges, '')
+      case 'JobFinished':
+        return () => this.#jobChanged(record.job, record.state, this.#state.jobs.byId.get(record.job)?.reason ?? '')
+      case 'WorkerDraining':
+        this.#now.push(() => this.#links.workers.get(record.worker)?.sendInOrder({ kind: 'drain', epoch: this.#state.epoch }))
+        return undefined
+      default:
+        return undefined
+    }
+  }
+
+  #assigned(record: RecordOf<'TasksAssigned'>): (() => void) | undefined {
+    const link = this.#links.workers.get(record.worker)
+    // Adopted work runs there already; a worker that is away is told by its registration.
+    if (record.adopted || !link || link.incarnation !== record.incarnation) return undefined
+    const stageOf = (run: Run): Stage => this.#state.jobs.byId.get(run.job)!.stages[run.stage]!
+    const plan = this.#state.tasks.lanes.has(record.lane) ? undefined : stageOf(record.runs[0]!).plan
+    const runs = record.runs.map(run => ({ run, pieces: piecesOf(stageOf(run), run.first, run.count) }))
+    this.#now.push(() => this.#sendAssign({ link, record, plan, runs }))
+    return undefined
+  }
+
+  #sendAssign(pending: PendingAssign): void {
+    const { link, record, plan } = pending
+    const message = (runs: { run: Run; inputs: Uint8Array[] }[]): LeaderToWorker => ({
+      kind: 'assign',
+      epoch: this.#state.epoch,
+      incarnation: record.incarnation,
+      lane: record.lane,
+      plan,
+      runs,
+    })
+    const ready: { run: Run; inputs: Uint8Array[] }[] = []
+    for (const { run, pieces } of pending.runs) {
+      const inputs = pieces.map(piece => this.#payloads.cachedPiece(piece))
+      if (inputs.includes(undefined)) break
+      ready.push({ run, inputs: inputs as Uint8Array[] })
+    }
+    if (ready.length === pending.runs.length) return link.sendInOrder(message(ready))
+    // Some inputs are no longer in memory: what follows for this worker waits behind reading them.
+    link.sendLater(async () => {
+      const runs: { run: Run; inputs: Uint8Array[] }[] = []
+      for (const { run, pieces } of pending.runs) {
+        const inputs: Uint8Array[] = []
+        for (const piece of pieces) inputs.push(await this.#payloads.readPiece(piece))
+        runs.push({ run, inputs })
+      }
+      return message(runs)
+    }, this.#failed)
+  }
+
+  #acknowledge(lane: number, count: number): undefined {
+    const known = this.#state.tasks.lanes.get(lane)
+    if (!known) return undefined
+    const lanes = this.#acknowledged.get(known.worker.id) ?? new Map<number, number>()
+    this.#acknowledged.set(known.worker.id, lanes)
+    lanes.set(lane, known.done + count)
+    return undefined
+  }
+
+  #finished(record: RecordOf<'TasksFinished'>): undefined {
+    const head = this.#state.tasks.lanes.get(record.lane)!.runs[0]!
+    const { job, number: stage } = head.stage
+    const { first } = head
+    this.#acknowledge(record.lane, record.count)
+    const watchers = this.#links.watchers(job.plan.job)
+    if (!watchers) return undefined
+    const items = this.#results.get(record.payload)!
+    this.#durable.push(() => {
+      for (const link of watchers) link.send({ kind: 'results', job: job.plan.job, stage, first, items })
+    })
+    return undefined
+  }
+
+  #taskFailed(record: RecordOf<'TaskFailed'>): (() => void) | undefined {
+    const head = this.#state.tasks.lanes.get(record.lane)!.runs[0]!
+    const { stage, first } = head
+    this.#acknowledge(record.lane, 1)
+    if (record.retryAtMs !== undefined) return undefined
+    return () => {
+      const failure = failureOfTask(stage, first)
+      const job = stage.job.plan.job
+      if (!failure) return
+      this.#durable.push(() => {
+        for (const link of this.#links.watchers(job) ?? [])
+          link.send({ kind: 'tasksFailed', job, stage: stage.number, failures: [failure] })
+      })
+    }
+  }
+
+  /** Workers are told at once to stop; clients when it is durable. */
+  #cancelled(id: string, stage: number | undefined, ranges: { first: number; count: number }[], reason: string): void {
+    const job = this.#state.jobs.byId.get(id)!
+    const { epoch } = this.#state
+    for (const one of stage === undefined ? job.stages : [job.stages[stage]!]) {
+      for (const lane of one.class.lanes) {
+        if (!lane.runs.some(run => run.stage === one)) continue
+        this.#now.push(() =>
+          this.#links.workers.get(lane.worker.id)?.sendInOrder({ kind: 'cancel', epoch, lane: lane.id, job: id, stage, ranges }),
+        )
+      }
+    }
+    if (stage === undefined) this.#jobChanged(id, 'cancelled', reason)
+  }
+
+  #jobChanged(job: string, state: 'succeeded' | 'failed' | 'cancelled', reason: string): void {
+    if (!this.#links.watchers(job)) return
+    this.#durable.push(() => {
+      for (const link of this.#links.watchers(job) ?? []) {
+        if (!link.catchingUp.has(job)) link.send({ kind: 'jobChanged', job, state, reason })
+      }
+    })
+  }
+
+  turnEnded(): () => void {
+    const now = this.#now
+    const durable = this.#durable
+    const acknowledged = this.#acknowledged
+    const blockDrops = this.#state.blockDrops
+    this.#now = []
+    this.#durable = []
+    this.#acknowledged = new Map()
+    this.#state.blockDrops = []
+    this.#results.clear()
+    for (const send of now) send()
+    return () => {
+      for (const [worker, lanes] of acknowledged) {
+        this.#links.workers.get(worker)?.sendInOrder({ kind: 'acknowledge', lanes: [...lanes].map(([lane, count]) => ({ lane, count })) })
+      }
+      for (const send of durable) send()
+      for (const { block, holder } of blockDrops) this.#dropBlock(block, holder)
+      for (const holder of new Set(blockDrops.map(drop => drop.holder))) this.flushDrops(holder)
+    }
+  }
+
+  #dropBlock(block: string, holder: string): void {
+    const pending = this.#pendingDrops.get(holder) ?? new Set()
+    if (pending.size < pendingDropsMax) this.#pendingDrops.set(holder, pending.add(block))
+  }
+
+  /** Tells a worker which of its blocks nobody needs, if it is there. A block that is named again meanwhile is kept. */
+  flushDrops(holder: string): void {
+    const pending = this.#pendingDrops.get(holder)
+    const link = this.#links.workers.get(holder)
+    if (!pending || !link || link.incarnation === 0) return
+    this.#pendingDrops.delete(holder)
+    const blocks = [...pending].filter(block => !this.#state.blockUses.has(block))
+    if (blocks.length > 0) link.sendInOrder({ kind: 'dropBlocks', epoch: this.#state.epoch, blocks })
+  }
+}

@@ -1,0 +1,91 @@
+// Owns the bytes of inputs on their way to workers: a bounded cache before the journal's store, and cutting out a run's part.
+// Must not look into an item.
+
+import type { Stage } from '../core/index.ts'
+import type { Journal } from '../journal/index.ts'
+import { Chunk, CoxswainError, type PayloadId } from '../protocol/index.ts'
+
+/** Bytes of payloads kept in memory; older ones are read from the store when their turn comes. */
+export const cachedBytesMax = 64 << 20
+
+/** A part of a payload: tasks `from` … of its chunk. */
+export interface Piece {
+  payload: PayloadId
+  from: number
+  count: number
+}
+
+/** The pieces that together hold the inputs of a run. */
+export function piecesOf(stage: Stage, first: number, count: number): Piece[] {
+  const pieces: Piece[] = []
+  const end = first + count
+  for (const segment of stage.inputs.overlapping(first, count)) {
+    const from = Math.max(first, segment.first)
+    pieces.push({ payload: segment.payload, from: from - segment.first, count: Math.min(end, segment.first + segment.count) - from })
+  }
+  return pieces
+}
+
+export class Payloads {
+  readonly #journal: Journal
+  /** In the order of arrival: the oldest go first. */
+  readonly #bytes = new Map<PayloadId, Uint8Array>()
+  readonly #chunks = new Map<PayloadId, Chunk>()
+  #total = 0
+
+  constructor(journal: Journal) {
+    this.#journal = journal
+  }
+
+  /** Keeps a payload that was just decided on. The bytes are copied: a frame's memory is not to be held for a part of it. */
+  put(payload: PayloadId, bytes: Uint8Array): void {
+    const own = Buffer.allocUnsafeSlow(bytes.length)
+    own.set(bytes)
+    this.#bytes.set(payload, own)
+    this.#total += own.length
+    for (const [oldest, old] of this.#bytes) {
+      if (this.#total <= cachedBytesMax || oldest === payload) break
+      this.#bytes.delete(oldest)
+      this.#chunks.delete(oldest)
+      this.#total -= old.length
+    }
+  }
+
+  drop(payload: PayloadId): void {
+    this.#total -= this.#bytes.get(payload)?.length ?? 0
+    this.#bytes.delete(payload)
+    this.#chunks.delete(payload)
+  }
+
+  /** The bytes if they are in memory. */
+  cached(payload: PayloadId): Uint8Array | undefined {
+    return this.#bytes.get(payload)
+  }
+
+  /** The bytes, read from the store where needed. Throws RESULT_GONE if no record needs them any more. */
+  async read(payload: PayloadId): Promise<Uint8Array> {
+    const bytes = this.#bytes.get(payload) ?? (await this.#journal.payload(payload))
+    if (!bytes) throw new CoxswainError('RESULT_GONE', `Payload ${payload} is gone.`, { id: String(payload) })
+    return bytes
+  }
+
+  /** The chunk of a piece if its payload is in memory. */
+  cachedPiece(piece: Piece): Uint8Array | undefined {
+    const bytes = this.#bytes.get(piece.payload)
+    if (!bytes) return undefined
+    let chunk = this.#chunks.get(piece.payload)
+    if (!chunk) {
+      chunk = new Chunk(bytes)
+      this.#chunks.set(piece.payload, chunk)
+    }
+    const cut = chunk.slice(piece.from, piece.count)
+    // The last piece of a payload was cut: its table of offsets is not needed again.
+    if (piece.from + piece.count === chunk.count) this.#chunks.delete(piece.payload)
+    return cut
+  }
+
+  /** The chunk of a piece, read from the store where needed. */
+  async readPiece(piece: Piece): Promise<Uint8Array> {
+    return this.cachedPiece(piece) ?? new Chunk(await this.read(piece.payload)).slice(piece.from, piece.count)
+  }
+}

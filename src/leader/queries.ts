@@ -1,0 +1,134 @@
+// Owns the answers to questions: it asks the views of core and the journal. Must not change anything.
+import { clusterLoad, failureOfTask, jobOf, listJobs, Story, viewJob, viewTask, viewWorkers, why } from '../core/index.ts'
+import {
+  Chunk,
+  CoxswainError,
+  decodeRecords,
+  type LeaderToClient,
+  release,
+  type StatusView,
+  type ViewName,
+  type Views,
+  type WorkerAddress,
+} from '../protocol/index.ts'
+import type { LeaderContext } from './context.ts'
+
+/** Rows read from the journal at once while a story is told. */
+const storyRowsPerRead = 256
+const storyLinesMax = 1000
+/** Tasks and bytes of results in one answer; the client asks again for the rest. */
+const readTasksMax = 10_000
+const readBytesMax = 4 << 20
+
+type Handlers = {
+  [V in ViewName]: (context: LeaderContext, argument: Views[V]['argument']) => Views[V]['answer'] | Promise<Views[V]['answer']>
+}
+
+async function status(context: LeaderContext): Promise<StatusView> {
+  const { state, observed, store, platform } = context
+  const nowMs = platform.clock.monotonicMs()
+  const vitals = context.vitals()
+  const size = await store.journal.size()
+  const appends = [...context.loop.appendMs].sort((a, b) => a - b)
+  let running = 0
+  for (const worker of state.membership.workers.values()) for (const lane of worker.lanes) running += lane.assigned - lane.done
+  return {
+    cluster: state.cluster,
+    release,
+    leader: {
+      id: context.id,
+      epoch: state.epoch,
+      pid: vitals.pid,
+      address: context.address,
+      rssBytes: vitals.rssBytes,
+      eventLoopDelayMs: vitals.eventLoopDelayMs,
+      upMs: Math.round(nowMs - context.startedMs),
+    },
+    candidates: [{ id: context.id, state: 'leader', pid: vitals.pid }],
+    workers: viewWorkers(state, observed, nowMs),
+    load: clusterLoad(state.membership.workers.values(), observed),
+    jobs: { running: state.jobs.byId.size - state.jobs.finished.size, finished: state.jobs.finished.size },
+    tasks: { waiting: state.jobs.openTasks - running, running },
+    journal: {
+      index: size.lastIndex,
+      rows: size.rows,
+      bytes: size.rowBytes,
+      payloadBytes: size.payloadBytes,
+      snapshotIndex: size.firstIndex - 1,
+      appendP50Ms: appends[appends.length >> 1] ?? 0,
+    },
+    timeMs: state.nowMs,
+  }
+}
+
+async function story(context: LeaderContext, id: string, linesMax: number): Promise<Views['story']['answer']> {
+  const { journal } = context.store
+  const { firstIndex, lastIndex } = await journal.size()
+  const told = new Story(id, linesMax)
+  for (let index = firstIndex; index <= lastIndex; ) {
+    const rows = await journal.read(index, storyRowsPerRead)
+    if (rows.length === 0) break
+    for (const row of rows) {
+      decodeRecords(row.records, row.count).forEach((record, position) => told.next(row.firstIndex + position, row.epoch, record))
+      index = row.firstIndex + row.count
+    }
+  }
+  return { lines: told.lines, complete: firstIndex <= 1 }
+}
+
+const handlers: Handlers = {
+  status,
+  jobs: (context, query) => listJobs(context.state, query),
+  job: (context, { job }) => viewJob(jobOf(context.state, job)),
+  workers: context => viewWorkers(context.state, context.observed, context.platform.clock.monotonicMs()),
+  story: (context, { id, limit }) => story(context, id, Math.min(limit ?? storyLinesMax, storyLinesMax)),
+  why: (context, { id }) => why(context.state, context.observed, id),
+  task: (context, { job, stage, index }) => viewTask(context.state, job, stage, index),
+  locate: context =>
+    [...context.state.membership.workers.values()]
+      .filter(worker => context.observed.workers.has(worker.id))
+      .map((worker): WorkerAddress => ({ worker: worker.id, blocks: worker.blocks })),
+}
+
+/** The answer to a view, as JSON. The argument comes from outside: anything it lacks shows as an error, not as a crash. */
+export async function answerView(context: LeaderContext, view: ViewName, argument: string): Promise<string> {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(argument === '' ? '{}' : argument)
+  } catch {
+    throw new CoxswainError('INVALID_ARGUMENT', `The argument of ${view} is not JSON.`)
+  }
+  if (typeof parsed !== 'object' || parsed === null)
+    throw new CoxswainError('INVALID_ARGUMENT', `The argument of ${view} is not an object.`)
+  const handler = handlers[view] as (context: LeaderContext, argument: unknown) => unknown
+  return JSON.stringify(await handler(context, parsed))
+}
+
+type ResultsRead = Omit<Extract<LeaderToClient, { kind: 'resultsRead' }>, 'kind' | 'request'>
+
+/** Results and failures of a range of tasks, as much as fits into one message; `next` says where to go on. */
+export async function readResults(context: LeaderContext, id: string, number: number, first: number, count: number): Promise<ResultsRead> {
+  const stage = jobOf(context.state, id).stages[number]
+  if (!stage) throw new CoxswainError('NOT_FOUND', `Job ${id} has no stage ${number}.`, { id })
+  const end = Math.min(first + count, stage.added)
+  const answer: ResultsRead = { parts: [], failures: [], next: undefined }
+  let bytes = 0
+  let stop = Math.min(end, first + readTasksMax)
+  for (const segment of [...stage.results.overlapping(first, stop - first)]) {
+    if (bytes >= readBytesMax) {
+      stop = segment.first
+      break
+    }
+    const from = Math.max(first, segment.first)
+    const to = Math.min(stop, segment.first + segment.count)
+    const items = new Chunk(await context.payloads.read(segment.payload)).slice(from - segment.first, to - from)
+    bytes += items.length
+    answer.parts.push({ first: from, items })
+  }
+  for (const index of stage.troubles.keys()) {
+    const failure = index >= first && index < stop ? failureOfTask(stage, index) : undefined
+    if (failure) answer.failures.push(failure)
+  }
+  if (stop < end) answer.next = stop
+  return answer
+}

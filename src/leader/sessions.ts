@@ -1,0 +1,176 @@
+// Owns greeting who connects, and telling workers from clients. Must not answer anything else.
+import type { Connection, ConnectionHandlers } from '../platform/index.ts'
+import {
+  type Codec,
+  CoxswainError,
+  clientToLeader,
+  decodeMessage,
+  encodeMessage,
+  type Hello,
+  hello,
+  protocolVersion,
+  release,
+  type Welcome,
+  welcome,
+  workerToLeader,
+} from '../protocol/index.ts'
+import { ClientSession } from './clients.ts'
+import type { LeaderContext } from './context.ts'
+import { ClientLink, WorkerLink } from './links.ts'
+import { LogReadings } from './logs.ts'
+import { WorkerSession } from './workers.ts'
+
+/** How often the leader says that it lives, and workers likewise. */
+export const pulseMs = 500
+/** A client that is away for this long is gone: jobs that end with their client end. */
+export const sessionGraceMs = 10_000
+/** A peer that does not say hello within this is disconnected. */
+const helloMs = 10_000
+
+interface Receiver {
+  frame(bytes: Uint8Array): void
+  closed(reason: string): void
+}
+
+export class Sessions {
+  readonly #context: LeaderContext
+  readonly #logs: LogReadings
+  readonly #workers = new Map<WorkerLink, WorkerSession>()
+  readonly #graces = new Map<string, () => void>()
+  /** Called when a peer has seen a newer epoch than ours. */
+  readonly #deposed: (epoch: number) => void
+
+  constructor(context: LeaderContext, deposed: (epoch: number) => void) {
+    this.#context = context
+    this.#deposed = deposed
+    this.#logs = new LogReadings(context.links)
+  }
+
+  accept(connection: Connection): ConnectionHandlers {
+    let receiver: Receiver | undefined
+    const cancelHello = this.#context.platform.clock.timer(helloMs, () => connection.close('it did not say hello'))
+    return {
+      opened: () => {},
+      frame: bytes => {
+        try {
+          if (receiver) return receiver.frame(bytes)
+          cancelHello()
+          receiver = this.#greet(connection, decodeMessage(hello, bytes))
+        } catch (error) {
+          if (!(error instanceof CoxswainError)) throw error
+          this.#context.platform.log('warn', 'bad-frame', { remote: connection.remote, code: error.code, message: error.message })
+          connection.close(`${error.code}: ${error.message}`)
+        }
+      },
+      closed: reason => {
+        cancelHello()
+        receiver?.closed(reason)
+      },
+    }
+  }
+
+  #greet(connection: Connection, said: Hello): Receiver | undefined {
+    const { state, id } = this.#context
+    const problem = this.#problem(connection, said)
+    const answer: Welcome = problem
+      ? { kind: 'refused', code: problem.code, message: problem.message }
+      : { kind: 'welcome', protocol: protocolVersion, release, cluster: state.cluster, epoch: state.epoch, leader: id, pulseMs }
+    connection.send(encodeMessage(welcome, answer))
+    if (problem) {
+      connection.close(problem.code)
+      return undefined
+    }
+    return said.role === 'worker' ? this.#worker(connection, said) : this.#client(connection, said)
+  }
+
+  #problem(connection: Connection, said: Hello): CoxswainError | undefined {
+    const { state } = this.#context
+    if (said.protocol !== protocolVersion)
+      return new CoxswainError(
+        'VERSION_MISMATCH',
+        `${said.name} speaks protocol ${said.protocol} (release ${said.release}); this leader speaks ${protocolVersion} (release ${release}).`,
+      )
+    if (said.cluster !== '' && said.cluster !== state.cluster)
+      return new CoxswainError('WRONG_CLUSTER', `${said.name} belongs to cluster ${said.cluster}; this is ${state.cluster}.`)
+    if (said.role !== connection.principal)
+      return new CoxswainError('FORBIDDEN', `The token is one of a ${connection.principal}, not of a ${said.role}.`)
+    if (said.epochSeen > state.epoch) {
+      this.#deposed(said.epochSeen)
+      return new CoxswainError('FENCED', `${said.name} has seen epoch ${said.epochSeen}; this leader's is ${state.epoch}.`)
+    }
+    return undefined
+  }
+
+  /** Frames of one peer, decoded; a malformed one ends the connection. */
+  #reader<T>(codec: Codec<T>, receive: (message: T) => void): (bytes: Uint8Array) => void {
+    return bytes => receive(decodeMessage(codec, bytes))
+  }
+
+  #worker(connection: Connection, said: Hello): Receiver {
+    const { links, observed, loop } = this.#context
+    const link = new WorkerLink(connection, said.name, said.session)
+    const session = new WorkerSession(this.#context, link, this.#logs)
+    this.#workers.set(link, session)
+    return {
+      frame: this.#reader(workerToLeader, message => session.receive(message)),
+      closed: reason => {
+        link.closed = true
+        this.#workers.delete(link)
+        this.#logs.workerGone(link)
+        if (links.workers.get(link.id) !== link) return
+        links.workers.delete(link.id)
+        observed.workers.delete(link.id)
+        loop.post({
+          command: { kind: 'loseWorker', worker: link.id, incarnation: link.incarnation, reason: `its connection ended: ${reason}` },
+          bytes: 0,
+          reply: () => {},
+        })
+      },
+    }
+  }
+
+  #client(connection: Connection, said: Hello): Receiver {
+    const link = new ClientLink(connection, said.session)
+    const session = new ClientSession(this.#context, link, this.#logs)
+    this.#context.links.clients.add(link)
+    this.#graces.get(link.session)?.()
+    return {
+      frame: this.#reader(clientToLeader, message => session.receive(message)),
+      closed: () => {
+        this.#logs.stop(link, undefined)
+        this.#context.links.removeClient(link)
+        this.graceFor(link.session)
+      },
+    }
+  }
+
+  /** A client is away: if it does not come back in time, what was to end with it ends. */
+  graceFor(session: string): void {
+    if (this.#context.links.hasSession(session) || !this.#context.state.jobs.bySession.has(session)) return
+    this.#graces.get(session)?.()
+    const cancel = this.#context.platform.clock.timer(sessionGraceMs, () => {
+      this.#graces.delete(session)
+      if (!this.#context.links.hasSession(session))
+        this.#context.loop.post({ command: { kind: 'endSession', session }, bytes: 0, reply: () => {} })
+    })
+    this.#graces.set(session, () => {
+      cancel()
+      this.#graces.delete(session)
+    })
+  }
+
+  /** Says that the leader lives. */
+  pulse(): void {
+    const { links, state } = this.#context
+    for (const link of this.#workers.keys()) link.send({ kind: 'pulse', epoch: state.epoch })
+    for (const link of links.clients) link.send({ kind: 'pulse', epoch: state.epoch })
+  }
+
+  /** Ends the connections of workers that are silent for too long. `stalled`: this process itself was asleep, so nobody is judged. */
+  judge(nowMs: number, stalled: boolean): void {
+    for (const [link, session] of this.#workers) {
+      if (stalled) session.detector.forgive(nowMs)
+      else if (session.detector.dead(nowMs)) link.connection.close(`it was silent for more than ${Math.round(session.detector.boundMs)} ms`)
+    }
+  }
+}

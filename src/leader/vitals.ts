@@ -1,0 +1,14 @@
+// Owns what the leader's process says of itself on a real machine. Must not be used where the world is simulated.
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { Vitals } from './context.ts'
+
+/** Reads the process's own counters; the delay is the mean since the last call. */
+export function processVitals(): () => Vitals {
+  const delay = monitorEventLoopDelay({ resolution: 20 })
+  delay.enable()
+  return () => {
+    const eventLoopDelayMs = Number.isFinite(delay.mean) ? Math.max(0, delay.mean / 1e6 - 20) : 0
+    delay.reset()
+    return { pid: process.pid, rssBytes: process.memoryUsage.rss(), eventLoopDelayMs }
+  }
+}

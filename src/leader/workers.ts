@@ -1,0 +1,171 @@
+// Owns the conversation with one worker: registration, reports, signs of life.
+// Must not decide what it runs: that is core's.
+import { observeTasks, observeWorker, type Reply } from '../core/index.ts'
+import { CoxswainError, type WorkerToLeader } from '../protocol/index.ts'
+import type { LeaderContext } from './context.ts'
+import { SilenceDetector } from './detector.ts'
+import type { WorkerLink } from './links.ts'
+import type { LogReadings } from './logs.ts'
+
+export class WorkerSession {
+  readonly #context: LeaderContext
+  readonly #link: WorkerLink
+  readonly #logs: LogReadings
+  readonly detector: SilenceDetector
+
+  constructor(context: LeaderContext, link: WorkerLink, logs: LogReadings) {
+    this.#context = context
+    this.#link = link
+    this.#logs = logs
+    this.detector = new SilenceDetector(context.platform.clock.monotonicMs())
+  }
+
+  receive(message: WorkerToLeader): void {
+    switch (message.kind) {
+      case 'register':
+        return this.#register(message)
+      case 'heartbeat':
+        return this.#heartbeat(message)
+      case 'report':
+        return this.#report(message)
+      case 'returnTasks':
+        return this.#post({
+          kind: 'returnTasks',
+          worker: this.#link.id,
+          incarnation: this.#link.incarnation,
+          lane: message.lane,
+          from: message.from,
+        })
+      case 'getProgram':
+        void this.#sendProgram(message.request, message.program)
+        return
+      case 'logLines':
+        return this.#logs.lines(this.#link, message)
+      case 'progress': {
+        const { job } = message
+        for (const link of this.#context.links.watchers(job) ?? []) link.send(message)
+        return
+      }
+      case 'locateBlock': {
+        const address = this.#context.state.membership.workers.get(message.holder)?.blocks ?? ''
+        return this.#link.send({ kind: 'blockLocated', request: message.request, address })
+      }
+    }
+  }
+
+  #register(message: Extract<WorkerToLeader, { kind: 'register' }>): void {
+    const { loop, links, observed, platform } = this.#context
+    const { capacity, host, pid, blocks, labels, lanes } = message
+    const reply = (given: Reply): void => {
+      if (given.kind !== 'registered') return this.#refused(given)
+      if (this.#link.closed) {
+        loop.post({
+          command: {
+            kind: 'loseWorker',
+            worker: this.#link.id,
+            incarnation: given.incarnation,
+            reason: 'its connection closed while it registered',
+          },
+          bytes: 0,
+          reply: () => {},
+        })
+        return
+      }
+      const other = links.workers.get(this.#link.id)
+      if (other && other !== this.#link) other.connection.close('the worker connected again')
+      this.#link.incarnation = given.incarnation
+      links.workers.set(this.#link.id, this.#link)
+      this.#link.send({ kind: 'registered', incarnation: given.incarnation, epoch: this.#context.state.epoch, keep: given.keep })
+      this.#acknowledgeAll()
+      // Work is handed out from here on: behind the registration on the wire.
+      observeWorker(observed, this.#link.id, platform.clock.monotonicMs())
+      this.#context.outbox.flushDrops(this.#link.id)
+      this.#resendCancels()
+      platform.log('info', 'worker-registered', { worker: this.#link.id, incarnation: given.incarnation, kept: given.keep.length })
+      loop.schedule()
+    }
+    loop.post({
+      command: { kind: 'registerWorker', worker: this.#link.id, boot: this.#link.boot, capacity, host, pid, blocks, labels, lanes },
+      bytes: 0,
+      reply,
+    })
+  }
+
+  /** Reports that reached the journal, but whose acknowledgement did not reach the worker, need not be sent again. */
+  #acknowledgeAll(): void {
+    const lanes = [...(this.#context.state.membership.workers.get(this.#link.id)?.lanes ?? [])].filter(lane => lane.done > 0)
+    if (lanes.length > 0) this.#link.send({ kind: 'acknowledge', lanes: lanes.map(lane => ({ lane: lane.id, count: lane.done })) })
+  }
+
+  /** A worker that comes back may not have heard of what was cancelled meanwhile. */
+  #resendCancels(): void {
+    const { state } = this.#context
+    for (const lane of state.membership.workers.get(this.#link.id)?.lanes ?? []) {
+      for (const { stage } of lane.runs) {
+        const job = stage.job.plan.job
+        const cancel = { kind: 'cancel' as const, epoch: state.epoch, lane: lane.id, job }
+        if (stage.job.state !== 'running') this.#link.sendInOrder({ ...cancel, stage: undefined, ranges: [] })
+        else if (stage.cancelling.ranges.length > 0)
+          this.#link.sendInOrder({ ...cancel, stage: stage.number, ranges: [...stage.cancelling.ranges] })
+      }
+    }
+  }
+
+  #heartbeat(message: Extract<WorkerToLeader, { kind: 'heartbeat' }>): void {
+    const nowMs = this.#context.platform.clock.monotonicMs()
+    this.detector.seen(nowMs)
+    const seen = this.#context.observed.workers.get(this.#link.id)
+    if (!seen) return
+    const { kind: _kind, sequence: _sequence, ...said } = message
+    Object.assign(seen, said, { seenMs: nowMs })
+  }
+
+  #report(message: Extract<WorkerToLeader, { kind: 'report' }>): void {
+    const lane = this.#context.state.tasks.lanes.get(message.lane)
+    let bytes = 0
+    for (const outcome of message.outcomes) {
+      if (outcome.kind === 'finished') {
+        bytes += outcome.items.length
+        if (lane && outcome.count > 0) observeTasks(this.#context.observed, lane, outcome.count, outcome.elapsedMicros)
+      } else if (lane && outcome.kind === 'failed') observeTasks(this.#context.observed, lane, 1, outcome.elapsedMicros)
+    }
+    const { lane: number, from, outcomes } = message
+    const jitter = this.#context.platform.random.number()
+    this.#context.loop.post({
+      command: { kind: 'report', worker: this.#link.id, incarnation: this.#link.incarnation, lane: number, from, outcomes, jitter },
+      bytes,
+      reply: reply => {
+        if (reply.kind !== 'done') return this.#refused(reply)
+        // What it repeats was recorded before: it must hear so again.
+        if (!lane)
+          this.#link.send({
+            kind: 'acknowledge',
+            lanes: [{ lane: number, count: from + outcomes.reduce((sum, one) => sum + (one.kind === 'failed' ? 1 : one.count), 0) }],
+          })
+      },
+    })
+  }
+
+  #post(command: Parameters<LeaderContext['loop']['post']>[0]['command']): void {
+    this.#context.loop.post({ command, bytes: 0, reply: reply => reply.kind !== 'done' && this.#refused(reply) })
+  }
+
+  /** It is dismissed, or it broke the protocol. */
+  #refused(reply: Reply): void {
+    if (reply.kind === 'dismissed') return this.#link.send({ kind: 'dismissed', reason: reply.reason })
+    const error = reply.kind === 'refused' ? reply.error : new CoxswainError('FRAME_MALFORMED', 'An answer of a wrong kind.')
+    this.#context.platform.log('warn', 'worker-refused', { worker: this.#link.id, code: error.code, message: error.message })
+    this.#link.connection.close(`${error.code}: ${error.message}`)
+  }
+
+  async #sendProgram(request: number, program: string): Promise<void> {
+    const known = this.#context.state.programs.byId.get(program)
+    try {
+      const bytes = known && (await this.#context.payloads.read(known.payload))
+      this.#link.send({ kind: 'program', request, bytes })
+    } catch (error) {
+      this.#context.platform.log('error', 'program-unreadable', { program, error: String(error) })
+      this.#link.send({ kind: 'program', request, bytes: undefined })
+    }
+  }
+}
