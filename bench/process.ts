@@ -1,6 +1,6 @@
 // Owns what the operating system tells about a process: memory and processor time, from /proc.
 // Must not guess where there is no /proc: the figures are NaN there.
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 
 /** Linux counts processor time in hundredths of a second for every program. */
 const ticksPerSecond = 100
@@ -29,17 +29,4 @@ function statFields(pid: number): string[] {
 export function cpuSeconds(pid: number): number {
   const fields = statFields(pid)
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
-}
-
-/** All processes below this one, itself included. */
-export function family(pid: number): number[] {
-  const children = new Map<number, number[]>()
-  for (const name of read('/proc/self/stat') === '' ? [] : readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue
-    const parent = Number(statFields(Number(name))[1])
-    children.set(parent, [...(children.get(parent) ?? []), Number(name)])
-  }
-  const found = [pid]
-  for (const one of found) found.push(...(children.get(one) ?? []))
-  return found
 }
