@@ -128,10 +128,11 @@ export class ClientSession {
     }
     if (jobs.length === 0) return this.#link.send({ kind: 'submitted', request, outcomes })
     const full = this.#full()
-    jobs.forEach(({ plan, inputs, watch }, position) => {
+    for (const [position, { plan, inputs, watch }] of jobs.entries()) {
       if (full) {
         outcomes[position]!.error = wireError(full)
-        return answered()
+        answered()
+        continue
       }
       // Watched from now on, so that no result can come between the fact and the watching.
       if (watch) this.#context.links.watch(this.#link, plan.job)
@@ -147,7 +148,7 @@ export class ClientSession {
         if (existing && watch) this.#catchUp(plan.job)
       }
       this.#context.loop.post({ command: { kind: 'submitJob', plan, inputs }, bytes, reply })
-    })
+    }
   }
 
   #watch(message: Extract<ClientToLeader, { kind: 'watch' }>): void {

@@ -69,7 +69,8 @@ async function story(context: LeaderContext, id: string, linesMax: number): Prom
     const rows = await journal.read(index, storyRowsPerRead)
     if (rows.length === 0) break
     for (const row of rows) {
-      decodeRecords(row.records, row.count).forEach((record, position) => told.next(row.firstIndex + position, row.epoch, record))
+      for (const [position, record] of decodeRecords(row.records, row.count).entries())
+        told.next(row.firstIndex + position, row.epoch, record)
       index = row.firstIndex + row.count
     }
   }
