@@ -1,0 +1,7 @@
+// The face of the journal: the interfaces, the two backends, and verification.
+export * from './journal.ts'
+export { createMemoryStore, MemoryDisk, type MemoryOptions, MemoryStore } from './memory.ts'
+export type { Inspectable, Inspection } from './rules.ts'
+export type { Log as JournalLog } from './sqlite/ledger.ts'
+export { openSqliteReader, openSqliteStore, type SqliteOptions, type StoreReader } from './sqlite/store.ts'
+export { type Verifiable, type VerifyReport, verifyStore } from './verify.ts'

@@ -1,0 +1,234 @@
+// Owns the SQLite files' format: tables, pragmas and their read-back, versions, the lock, and the reading of rows.
+// Must not run in the leader's own thread: every call blocks.
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { CoxswainError, recordVersion } from '../../protocol/index.ts'
+import type { LeadershipView } from '../journal.ts'
+import { corruptRow, type KeptRow } from '../row.ts'
+import { fault, isBusy } from './faults.ts'
+import { databasePath, lockPath } from './files.ts'
+
+/** Version of the tables below. A folder of a newer one is refused. */
+const journalFormat = 1
+/** "COXJ": marks the file as ours. */
+const applicationId = 0x434f584a
+/** SQLite before this one can corrupt a database when its write-ahead log is reset. */
+const sqliteVersionMin = [3, 51, 3]
+const busyTimeoutMs = 5000
+const lockTimeoutMs = 100
+
+const schema = `
+  CREATE TABLE leader (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    epoch INTEGER NOT NULL, last_index INTEGER NOT NULL,
+    name TEXT NOT NULL, pid INTEGER NOT NULL, process_start TEXT NOT NULL, address TEXT NOT NULL,
+    record_version INTEGER NOT NULL,
+    row_count INTEGER NOT NULL, row_bytes INTEGER NOT NULL, payload_count INTEGER NOT NULL, payload_bytes INTEGER NOT NULL
+  ) STRICT;
+  INSERT INTO leader VALUES (1, 0, 0, '', 0, '', '', ${recordVersion}, 0, 0, 0, 0);
+  CREATE TABLE journal (
+    first_index INTEGER PRIMARY KEY, count INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    previous_hash BLOB NOT NULL, hash BLOB NOT NULL, manifest BLOB NOT NULL, records BLOB NOT NULL
+  ) STRICT;
+  CREATE TABLE payload (
+    payload INTEGER PRIMARY KEY, size INTEGER NOT NULL, checksum INTEGER NOT NULL,
+    segment INTEGER NOT NULL, position INTEGER NOT NULL, bytes BLOB
+  ) STRICT;
+  CREATE INDEX payload_by_segment ON payload (segment) WHERE segment > 0;
+  CREATE TABLE snapshot (
+    last_index INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, hash BLOB NOT NULL,
+    size INTEGER NOT NULL, checksum BLOB NOT NULL, file TEXT NOT NULL, fallback INTEGER NOT NULL
+  ) STRICT;
+  PRAGMA application_id = ${applicationId};
+  PRAGMA user_version = ${journalFormat};
+`
+
+/** A value of a pragma. */
+export function pragma(database: DatabaseSync, name: string): unknown {
+  const row = database.prepare(`PRAGMA ${name}`).get()
+  return row === undefined ? undefined : Object.values(row)[0]
+}
+
+function setAndCheck(database: DatabaseSync, name: string, word: string, value: number | string): void {
+  database.exec(`PRAGMA ${name} = ${word}`)
+  assert.equal(pragma(database, name), value, `SQLite does not keep ${name} = ${word}`)
+}
+
+function checkLibrary(database: DatabaseSync): void {
+  const version = String(database.prepare('SELECT sqlite_version() AS version').get()!['version'])
+  const parts = version.split('.').map(Number)
+  const difference = sqliteVersionMin.map((least, i) => (parts[i] ?? 0) - least).find(one => one !== 0) ?? 0
+  assert.ok(difference >= 0, `SQLite ${version} is older than ${sqliteVersionMin.join('.')}, which the journal needs`)
+}
+
+function checkFormat(database: DatabaseSync, folder: string): 'empty' | 'ours' {
+  const format = Number(pragma(database, 'user_version'))
+  const application = Number(pragma(database, 'application_id'))
+  if (format === 0 && application === 0 && Number(pragma(database, 'page_count')) === 0) return 'empty'
+  if (application !== applicationId) {
+    throw new CoxswainError('STATE_FOLDER_UNUSABLE', `${databasePath(folder)} is the database of another program.`, { id: folder })
+  }
+  if (format > journalFormat) {
+    throw new CoxswainError('JOURNAL_VERSION', `The journal in ${folder} has format ${format}; this release knows ${journalFormat}.`, {
+      id: folder,
+    })
+  }
+  const records = Number(database.prepare('SELECT record_version AS version FROM leader').get()?.['version'])
+  if (records > recordVersion) {
+    throw new CoxswainError(
+      'JOURNAL_VERSION',
+      `The journal in ${folder} has records of version ${records}; this release knows ${recordVersion}.`,
+      {
+        id: folder,
+      },
+    )
+  }
+  return 'ours'
+}
+
+/** Creates the tables. Under the lock, so that two first starts do not meet. */
+function create(database: DatabaseSync, folder: string): void {
+  const lock = new FolderLock(folder, busyTimeoutMs)
+  try {
+    // A held lock means that another process makes, or has made, the tables.
+    const alone = lock.take()
+    if (checkFormat(database, folder) === 'ours') return
+    if (!alone) throw new CoxswainError('STATE_FOLDER_IN_USE', `Another process holds the lock of ${folder}.`, { id: folder })
+    database.exec('PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL')
+    database.exec(`BEGIN IMMEDIATE; ${schema} COMMIT`)
+  } finally {
+    lock.close()
+  }
+}
+
+/** Opens the database for writing, made if it is not there, with its safety pragmas set and read back. */
+export function openForWriting(folder: string): DatabaseSync {
+  const database = open(folder, false)
+  try {
+    checkLibrary(database)
+    if (checkFormat(database, folder) === 'empty') create(database, folder)
+    setAndCheck(database, 'journal_mode', 'WAL', 'wal')
+    setAndCheck(database, 'synchronous', 'FULL', 2)
+    setAndCheck(database, 'fullfsync', 'ON', 1)
+    setAndCheck(database, 'checkpoint_fullfsync', 'ON', 1)
+    setAndCheck(database, 'trusted_schema', 'OFF', 0)
+    setAndCheck(database, 'cell_size_check', 'ON', 1)
+    // Checkpoints that SQLite starts by itself hide their errors: ours do not.
+    setAndCheck(database, 'wal_autocheckpoint', '0', 0)
+    return database
+  } catch (error) {
+    database.close()
+    throw fault(error, isBusy(error) ? 'STATE_FOLDER_IN_USE' : 'STATE_FOLDER_UNUSABLE', `The journal in ${folder} does not open`)
+  }
+}
+
+/** Opens the database for reading only. */
+export function openForReading(folder: string): DatabaseSync {
+  if (!existsSync(databasePath(folder))) {
+    throw new CoxswainError('STATE_FOLDER_UNUSABLE', `There is no journal in ${folder}.`, { id: folder })
+  }
+  const database = open(folder, true)
+  try {
+    checkLibrary(database)
+    if (checkFormat(database, folder) === 'empty') {
+      throw new CoxswainError('STATE_FOLDER_UNUSABLE', `The journal in ${folder} is empty.`, { id: folder })
+    }
+    setAndCheck(database, 'trusted_schema', 'OFF', 0)
+    setAndCheck(database, 'cell_size_check', 'ON', 1)
+    return database
+  } catch (error) {
+    database.close()
+    throw fault(error, 'STATE_FOLDER_UNUSABLE', `The journal in ${folder} does not open`)
+  }
+}
+
+function open(folder: string, readOnly: boolean): DatabaseSync {
+  try {
+    return new DatabaseSync(databasePath(folder), { readOnly, timeout: busyTimeoutMs })
+  } catch (error) {
+    throw fault(error, 'STATE_FOLDER_UNUSABLE', `The journal in ${folder} does not open`)
+  }
+}
+
+/** The lock that the leader's process holds on the folder. The kernel frees it when the process dies. */
+export class FolderLock {
+  readonly #database: DatabaseSync
+  #held = false
+
+  constructor(folder: string, timeoutMs = lockTimeoutMs) {
+    try {
+      this.#database = new DatabaseSync(lockPath(folder), { timeout: timeoutMs })
+    } catch (error) {
+      throw fault(error, 'STATE_FOLDER_UNUSABLE', `The lock in ${folder} does not open`)
+    }
+  }
+
+  get held(): boolean {
+    return this.#held
+  }
+
+  /** Takes the lock; false if another process has it. */
+  take(): boolean {
+    if (this.#held) return true
+    try {
+      this.#database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
+      return (this.#held = true)
+    } catch (error) {
+      if (isBusy(error)) return false
+      throw fault(error, 'STATE_FOLDER_UNUSABLE', 'The lock of the journal does not open')
+    }
+  }
+
+  release(): void {
+    if (!this.#held) return
+    this.#held = false
+    this.#database.exec('ROLLBACK')
+  }
+
+  close(): void {
+    this.#held = false
+    this.#database.close()
+  }
+}
+
+/** The leader's row: who leads, how far the journal goes, and what is kept. */
+export interface LeaderRow extends LeadershipView {
+  lastIndex: number
+  rows: number
+  rowBytes: number
+  payloads: number
+  payloadBytes: number
+}
+
+/** Columns of a row of the journal, for `rowFrom`. */
+export const rowColumns = 'first_index, count, epoch, previous_hash, hash, manifest, records'
+
+/** Reads the leader's row with a statement made by `leaderStatement`. */
+export function readLeader(statement: StatementSync): LeaderRow {
+  const row = statement.get() as unknown as LeaderRow | undefined
+  if (row === undefined) throw new CoxswainError('JOURNAL_CORRUPT', "The leader's row of the journal is missing.", { id: 'leader' })
+  return { ...row }
+}
+
+/** The statement that `readLeader` runs. */
+export function leaderStatement(database: DatabaseSync): StatementSync {
+  return database.prepare(`SELECT epoch, name AS leader, pid, process_start AS processStart, address, last_index AS lastIndex,
+    row_count AS "rows", row_bytes AS rowBytes, payload_count AS payloads, payload_bytes AS payloadBytes FROM leader WHERE id = 1`)
+}
+
+/** A row of the journal from its columns; throws JOURNAL_CORRUPT where they are not what a row has. */
+export function rowFrom(columns: Record<string, unknown>): KeptRow {
+  const { first_index: firstIndex, count, epoch, previous_hash: previousHash, hash, manifest, records } = columns
+  const blobs = [previousHash, hash, manifest, records]
+  if (
+    typeof firstIndex !== 'number' ||
+    typeof count !== 'number' ||
+    typeof epoch !== 'number' ||
+    !blobs.every(one => one instanceof Uint8Array)
+  ) {
+    throw corruptRow(Number(firstIndex), 'is damaged')
+  }
+  const [before, own, names, bytes] = blobs as Uint8Array[]
+  return { firstIndex, count, epoch, previousHash: before!, hash: own!, manifest: names!, records: bytes! }
+}

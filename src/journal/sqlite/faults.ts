@@ -1,0 +1,53 @@
+// Owns the translation of SQLite's and the file system's errors into ours, and their way between threads.
+// Must not decide what a failed store does next.
+import { CoxswainError, type ErrorCode } from '../../protocol/index.ts'
+
+/** An error as it travels between threads. */
+export interface WireError {
+  code: ErrorCode | 'BROKEN'
+  message: string
+  id?: string
+}
+
+const sqliteBusy = 5
+const sqliteCorrupt = 11
+const sqliteNotADatabase = 26
+
+/** SQLite's primary result code, or undefined if the error is not from SQLite. */
+export function sqliteCode(error: unknown): number | undefined {
+  const code = (error as { errcode?: unknown }).errcode
+  return typeof code === 'number' ? code & 0xff : undefined
+}
+
+/** True where another connection holds the lock. */
+export function isBusy(error: unknown): boolean {
+  return sqliteCode(error) === sqliteBusy
+}
+
+/** What the system said, with its code where it has one. */
+export function systemWords(error: unknown): string {
+  const { message, errstr } = error as { message?: string; errstr?: string }
+  return errstr !== undefined && errstr !== message ? `${errstr} (${message})` : (message ?? String(error))
+}
+
+/** Turns an error met while doing `what` into ours: damage is JOURNAL_CORRUPT, all else has the given code. */
+export function fault(error: unknown, code: ErrorCode, what: string): CoxswainError {
+  if (error instanceof CoxswainError) return error
+  const primary = sqliteCode(error)
+  const damaged = primary === sqliteCorrupt || primary === sqliteNotADatabase
+  return new CoxswainError(damaged ? 'JOURNAL_CORRUPT' : code, `${what}: ${systemWords(error)}.`, { cause: error })
+}
+
+/** For another thread. */
+export function toWire(error: unknown): WireError {
+  if (error instanceof CoxswainError) {
+    return { code: error.code, message: error.message, ...(error.id === undefined ? {} : { id: error.id }) }
+  }
+  return { code: 'BROKEN', message: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+}
+
+/** From another thread. */
+export function fromWire({ code, message, id }: WireError): Error {
+  if (code === 'BROKEN') return new Error(message)
+  return new CoxswainError(code, message, id === undefined ? {} : { id })
+}
