@@ -1,0 +1,185 @@
+// Owns `cox demo`: a cluster of its own, the fan-out and the merge, the table, the index and the summary.
+// Must not count anything itself: it is an ordinary user of the SDK, and the tasks do the work.
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Cluster, connect } from '../../client/index.ts'
+import { exitCodes } from '../exit.ts'
+import { interruption } from '../interrupt.ts'
+import { printJson, printLine, printNotice } from '../output/print.ts'
+import { Progress } from '../output/progress.ts'
+import { tableLines } from '../output/table.ts'
+import { bytesText, countText, durationText, fit, harmless, styled } from '../output/text.ts'
+import { type OwnCluster, startOwnCluster } from '../own-cluster.ts'
+import { Home, prepareHome } from '../state/home.ts'
+import type { DemoOptions } from '../verbs/demo.ts'
+import { type Counts, CountsBuilder, type TermCount, topCounts } from './counts.ts'
+import { writeIndex } from './index-file.ts'
+import { MergeTree } from './merge-tree.ts'
+import { countTerms } from './tasks.ts'
+import { isIdentifier } from './tokens.ts'
+import { checkFolder, type SkipKind, type Skips, Walk } from './walk.ts'
+
+const topTerms = 25
+const termColumnsMax = 32
+const statusEveryMs = 500
+
+/** What was done, as --json prints it. */
+interface Summary {
+  root: string
+  files: number
+  bytes: number
+  skipped: Skips
+  tasks: number
+  terms: number
+  elapsedMs: number
+  megabytesPerSecond: number
+  workers: number
+  epoch: number
+  index: string
+  top: { words: TermCount[]; identifiers: TermCount[] }
+}
+
+/** The checkout that this runs from, if it does; else the current folder. */
+function defaultFolder(): string {
+  const above = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..')
+  return existsSync(join(above, 'src', 'cli', 'demo')) && existsSync(join(above, 'package.json')) ? above : process.cwd()
+}
+
+/** Counts the folder's terms on the cluster. */
+class DemoRun {
+  readonly #cluster: Cluster
+  readonly #signal: AbortSignal
+  readonly #walk: Walk
+  readonly #progress = new Progress()
+  readonly #startMs = performance.now()
+  #files = 0
+  #bytes = 0
+  #tasks = 0
+  #status = ''
+
+  constructor(cluster: Cluster, signal: AbortSignal, root: string) {
+    this.#cluster = cluster
+    this.#signal = signal
+    this.#walk = new Walk(root)
+  }
+
+  #show(): void {
+    const seconds = (performance.now() - this.#startMs) / 1000
+    const found = `${countText(this.#files)} of ${this.#walk.done ? '' : 'at least '}${countText(this.#walk.files.length)} files`
+    this.#progress.show(
+      `${countText(this.#tasks)} tasks done | ${found} | ${bytesText(this.#bytes)}, ${(this.#bytes / 1e6 / seconds).toFixed(1)} MB/s${this.#status}`,
+    )
+  }
+
+  async #askStatus(): Promise<void> {
+    const { workers, load } = await this.#cluster.status()
+    this.#status = ` | ${workers.length} workers | L ${load.toFixed(2)}`
+    this.#show()
+  }
+
+  /** Fans out, merges, and gives counts and what was done. */
+  async run(): Promise<{ counts: Counts; walk: Walk; files: number; bytes: number; tasks: number; elapsedMs: number }> {
+    // Progress is a nicety: where the status cannot be had, the line is shown without it.
+    const ask = (): void => void this.#askStatus().catch(() => undefined)
+    const timer = this.#progress.live ? setInterval(ask, statusEveryMs) : undefined
+    const tree = new MergeTree(this.#cluster, this.#signal)
+    try {
+      for await (const part of this.#cluster.map(countTerms, this.#walk.groups(), { ordered: false, signal: this.#signal })) {
+        this.#tasks++
+        this.#files += part.files
+        this.#bytes += part.bytes
+        for (const kind of Object.keys(part.skips) as SkipKind[]) this.#walk.skips[kind] += part.skips[kind]
+        await tree.add(part.counts)
+        this.#show()
+      }
+      const counts = (await tree.finish()) ?? new CountsBuilder().finish()
+      const elapsedMs = performance.now() - this.#startMs
+      return { counts, walk: this.#walk, files: this.#files, bytes: this.#bytes, tasks: this.#tasks + tree.merges, elapsedMs }
+    } finally {
+      clearInterval(timer)
+      this.#progress.clear()
+    }
+  }
+}
+
+async function summarise(cluster: Cluster, signal: AbortSignal, root: string, index: string): Promise<Summary> {
+  const { counts, walk, files, bytes, tasks, elapsedMs } = await new DemoRun(cluster, signal, root).run()
+  const terms = await writeIndex(index, { root, files: walk.files }, counts)
+  const status = await cluster.status()
+  return {
+    root,
+    files,
+    bytes,
+    skipped: walk.skips,
+    tasks,
+    terms,
+    elapsedMs,
+    megabytesPerSecond: bytes / 1e6 / (elapsedMs / 1000),
+    workers: status.workers.length,
+    epoch: status.leader.epoch,
+    index,
+    top: {
+      words: topCounts(counts, topTerms, term => !isIdentifier(term)),
+      identifiers: topCounts(counts, topTerms, isIdentifier),
+    },
+  }
+}
+
+function printTop(top: Summary['top']): void {
+  const rows = Array.from({ length: Math.max(top.words.length, top.identifiers.length) }, (_, at) => at)
+  const term = (from: TermCount[]) => (at: number) => (from[at] ? fit(from[at].term, termColumnsMax) : '')
+  const count = (from: TermCount[]) => (at: number) => (from[at] ? countText(from[at].total) : '')
+  const lines = tableLines(
+    [
+      { title: '#', align: 'right', text: at => String(at + 1) },
+      { title: 'WORD', text: term(top.words) },
+      { title: 'TIMES', align: 'right', text: count(top.words) },
+      { title: 'IDENTIFIER', text: term(top.identifiers) },
+      { title: 'TIMES', align: 'right', text: count(top.identifiers) },
+    ],
+    rows,
+  )
+  for (const line of lines) printLine(line)
+}
+
+function printSummary(summary: Summary, home: string | undefined): void {
+  if (summary.terms > 0) printTop(summary.top)
+  const skipped = Object.entries(summary.skipped).filter(([, count]) => count > 0)
+  const total = skipped.reduce((sum, [, count]) => sum + count, 0)
+  const kinds = skipped.length > 0 ? ` (${skipped.map(([kind, count]) => `${countText(count)} ${kind}`).join(', ')})` : ''
+  printLine()
+  printLine(`${styled('bold', harmless(summary.root))}`)
+  printLine(
+    `  ${countText(summary.files)} files, ${bytesText(summary.bytes)}, ${countText(summary.terms)} different words and identifiers; skipped ${countText(total)}${kinds}`,
+  )
+  printLine(
+    `  ${countText(summary.tasks)} tasks on ${summary.workers} workers in ${durationText(summary.elapsedMs)}: ${summary.megabytesPerSecond.toFixed(1)} MB/s, ` +
+      `${(summary.tasks / (summary.elapsedMs / 1000)).toFixed(1)} tasks/s; leader epoch ${summary.epoch}`,
+  )
+  printLine(
+    `  index in ${harmless(summary.index)}; look a word up: cox demo query ${home === undefined ? '' : `--home ${harmless(home)} `}${summary.top.identifiers[0]?.term ?? 'WORD'}`,
+  )
+}
+
+/** Runs the demo; returns the exit code. */
+export async function demo(folder: string | undefined, options: DemoOptions): Promise<number> {
+  const root = checkFolder(folder ?? defaultFolder())
+  const signal = interruption()
+  const home = new Home(options.home)
+  prepareHome(home)
+  let own: OwnCluster | undefined
+  try {
+    own = await startOwnCluster({ home: options.home === undefined ? undefined : home.path, workers: options.workers }, signal)
+    if (!options.json) printNotice(`A cluster for this demo is up at ${own.url}; counting the words of ${harmless(root)}.`)
+    await using cluster = await connect({ url: own.url, tokenFile: own.tokenFile, name: 'cox demo', signal })
+    const summary = await summarise(cluster, signal, root, home.demoIndex)
+    if (options.json) printJson(summary)
+    else printSummary(summary, options.home)
+    return exitCodes.ok
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error
+  } finally {
+    await own?.stop()
+  }
+}

@@ -1,0 +1,12 @@
+// Owns `cox node candidate|worker`: the processes that a supervisor starts. They are not in the help: nobody starts them by hand.
+// Must not load the command tree: a node starts fast.
+
+const usageCode = 2
+
+/** Runs one node process. */
+export async function runNode([kind, ...args]: string[]): Promise<void> {
+  if (kind === 'candidate') return (await import('./candidate.ts')).runCandidate(args)
+  if (kind === 'worker') return (await import('./worker.ts')).runWorker(args)
+  process.stderr.write('cox: USAGE: `cox node` is for the supervisor of `cox up`.\n')
+  process.exitCode = usageCode
+}

@@ -1,0 +1,47 @@
+// Owns how a supervisor passes options to its node processes: by flags, with everything secret left in files.
+// Must not have defaults: the supervisor decides everything.
+import { parseArgs } from 'node:util'
+import type { Resources } from '../../protocol/index.ts'
+
+/** How much a node logs. */
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+/** All log levels, from the least important. */
+export const logLevels: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
+
+/** Options of `cox node candidate`. */
+export interface CandidateOptions {
+  home: string
+  name: string
+  host: string
+  port: number
+  logLevel: LogLevel
+}
+
+/** Options of `cox node worker`. */
+export interface WorkerOptions {
+  home: string
+  name: string
+  host: string
+  capacity: Resources
+  executors: number
+  labels: string[]
+  drainMs: number
+  logLevel: LogLevel
+}
+
+/** The arguments that start such a candidate. */
+export function candidateArguments(options: CandidateOptions): string[] {
+  return ['node', 'candidate', '--options', JSON.stringify(options)]
+}
+
+/** The arguments that start such a worker. */
+export function workerArguments(options: WorkerOptions): string[] {
+  return ['node', 'worker', '--options', JSON.stringify(options)]
+}
+
+/** The options in a node process's arguments, which only a supervisor of the same release writes. */
+export function parseNodeOptions<T extends CandidateOptions | WorkerOptions>(args: string[]): T {
+  const { values } = parseArgs({ args, options: { options: { type: 'string' } } })
+  return JSON.parse(values.options ?? '{}') as T
+}

@@ -1,0 +1,49 @@
+// Owns the composition of a worker process: agent, platform, credentials and the way to the leader.
+// Must not read the user's secret: a worker knows only its digest.
+import { nodePlatform } from '../../platform/node/index.ts'
+import { Agent } from '../../worker/index.ts'
+import { readEndpoint } from '../state/endpoint.ts'
+import { Home } from '../state/home.ts'
+import { readToken, tokenCheck } from '../state/tokens.ts'
+import { live } from './life.ts'
+import { parseNodeOptions, type WorkerOptions } from './options.ts'
+
+/** How often a worker that starts before its leader looks for the leader's address. */
+const endpointPollMs = 10
+
+/** Runs a worker until its supervisor ends it. */
+export async function runWorker(args: string[]): Promise<void> {
+  const options = parseNodeOptions<WorkerOptions>(args)
+  const home = new Home(options.home)
+  const platform = nodePlatform(options.name, options.logLevel)
+  const role = tokenCheck(home)
+  const token = readToken(home, 'node')
+  const agent = new Agent(
+    {
+      name: options.name,
+      folder: home.worker(options.name),
+      async leader() {
+        let endpoint = readEndpoint(home)
+        while (!endpoint) {
+          await new Promise<void>(resolve => setTimeout(resolve, endpointPollMs))
+          endpoint = readEndpoint(home)
+        }
+        return { address: endpoint.address, token }
+      },
+      executors: options.executors,
+      capacity: options.capacity,
+      labels: options.labels,
+      blockHost: options.host,
+      blockAuth: given => role(given) !== undefined,
+      peerToken: token,
+    },
+    platform,
+  )
+  await live({
+    async start() {
+      await agent.start()
+      return { name: options.name }
+    },
+    stop: (reason, hurry) => agent.stop(reason, hurry ? 0 : options.drainMs),
+  })
+}

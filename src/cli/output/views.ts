@@ -1,0 +1,113 @@
+// Owns what jobs, workers and the cluster look like to people. --json prints the views themselves.
+// Must not ask the cluster anything.
+import type { JobState, JobView, Resources, StatusView, TaskCounts, WorkerView } from '../../protocol/index.ts'
+import { tableLines } from './table.ts'
+import { bytesText, countText, durationText, fit, harmless, millisText, momentText, type Style, styled } from './text.ts'
+
+const nameColumnsMax = 60
+const stateStyles: Record<JobState, Style> = { running: 'cyan', succeeded: 'green', failed: 'red', cancelled: 'yellow' }
+
+/** A job's state, in its colour. */
+export function stateText(state: JobState): string {
+  return styled(stateStyles[state], state)
+}
+
+/** Resources for people: only what there is of each. */
+export function resourcesText({ cpuMillis, memoryBytes, gpuMillis, named }: Resources): string {
+  const parts = [`${millisText(cpuMillis)} cpus`, bytesText(memoryBytes)]
+  if (gpuMillis > 0) parts.push(`${millisText(gpuMillis)} gpus`)
+  return [...parts, ...named.map(({ name, millis }) => `${name}=${millisText(millis)}`)].join(', ')
+}
+
+/** Counts of tasks, without those that are zero. */
+export function countsText(counts: TaskCounts): string {
+  const parts = (['waiting', 'running', 'succeeded', 'failed', 'cancelled'] as const)
+    .filter(state => counts[state] > 0)
+    .map(state => `${countText(counts[state])} ${state}`)
+  return `${countText(counts.total)} task${counts.total === 1 ? '' : 's'}${parts.length > 0 ? `: ${parts.join(', ')}` : ''}`
+}
+
+/** The table of jobs. */
+export function jobLines(jobs: readonly JobView[]): string[] {
+  return tableLines(
+    [
+      { title: 'JOB', text: job => fit(job.id, nameColumnsMax) },
+      { title: 'NAME', text: job => fit(job.name, nameColumnsMax) },
+      { title: 'STATE', text: job => job.state },
+      { title: 'TASKS', align: 'right', text: job => countText(job.tasks.total) },
+      { title: 'DONE', align: 'right', text: job => countText(job.tasks.succeeded) },
+      { title: 'FAILED', align: 'right', text: job => countText(job.tasks.failed) },
+      { title: 'SUBMITTED', text: job => momentText(job.submittedAtMs).slice(0, 19) },
+      {
+        title: 'TOOK',
+        align: 'right',
+        text: job => (job.finishedAtMs === undefined ? '' : durationText(job.finishedAtMs - job.submittedAtMs)),
+      },
+    ],
+    jobs,
+  )
+}
+
+/** One job in full. */
+export function jobText(job: JobView): string[] {
+  const lines = [
+    `${styled('bold', harmless(job.id))}  ${harmless(job.name)}  ${stateText(job.state)}`,
+    `  submitted  ${momentText(job.submittedAtMs)}${job.detached ? ', goes on without its client' : ''}`,
+  ]
+  if (job.finishedAtMs !== undefined)
+    lines.push(`  finished   ${momentText(job.finishedAtMs)}, after ${durationText(job.finishedAtMs - job.submittedAtMs)}`)
+  if (job.reason) lines.push(`  because    ${harmless(job.reason)}`)
+  if (job.labels.length > 0) lines.push(`  labels     ${harmless(job.labels.join(', '))}`)
+  if (job.priority !== 0) lines.push(`  priority   ${job.priority}`)
+  job.stages.forEach((stage, at) => {
+    lines.push(
+      `  stage ${at}    ${harmless(stage.task)}: ${countsText(stage.tasks)}${stage.sealed ? '' : ', open'}; each asks for ${resourcesText(stage.resources)}`,
+    )
+  })
+  return lines
+}
+
+/** The table of workers. */
+export function workerLines(workers: readonly WorkerView[]): string[] {
+  const percent = (share: number): string => `${Math.round(share * 100)} %`
+  return tableLines(
+    [
+      { title: 'WORKER', text: worker => fit(worker.id, nameColumnsMax) },
+      { title: 'STATE', text: worker => worker.state },
+      { title: 'PID', align: 'right', text: worker => String(worker.pid) },
+      { title: 'LOAD', align: 'right', text: worker => worker.load.toFixed(2) },
+      {
+        title: 'CPUS',
+        align: 'right',
+        text: worker => `${millisText(worker.reserved.cpuMillis)}/${millisText(worker.capacity.cpuMillis)}`,
+      },
+      {
+        title: 'MEMORY',
+        align: 'right',
+        text: worker => `${bytesText(worker.reserved.memoryBytes)}/${bytesText(worker.capacity.memoryBytes)}`,
+      },
+      { title: 'TASKS', align: 'right', text: worker => countText(worker.tasks) },
+      { title: 'CPU USED', align: 'right', text: worker => percent(worker.cpuShare) },
+      { title: 'DISK FREE', align: 'right', text: worker => bytesText(worker.diskFreeBytes) },
+      { title: 'LABELS', text: worker => worker.labels.join(',') },
+    ],
+    workers,
+  )
+}
+
+/** The whole cluster. */
+export function statusLines(status: StatusView): string[] {
+  const { leader, journal, jobs, tasks } = status
+  const candidates = status.candidates.map(({ id, state, pid }) => `${harmless(id)} (${state}, pid ${pid})`).join(', ')
+  return [
+    `${styled('bold', 'cluster')}    ${harmless(status.cluster)}, release ${harmless(status.release)}`,
+    `${styled('bold', 'leader')}     ${harmless(leader.id)}, epoch ${leader.epoch}, pid ${leader.pid}, ${harmless(leader.address)}, up ${durationText(leader.upMs)}, ${bytesText(leader.rssBytes)}`,
+    `${styled('bold', 'candidates')} ${candidates}`,
+    `${styled('bold', 'load')}       L = ${status.load.toFixed(2)} over ${status.workers.length} worker${status.workers.length === 1 ? '' : 's'}`,
+    `${styled('bold', 'jobs')}       ${countText(jobs.running)} running, ${countText(jobs.finished)} finished`,
+    `${styled('bold', 'tasks')}      ${countText(tasks.waiting)} waiting, ${countText(tasks.running)} running`,
+    `${styled('bold', 'journal')}    index ${countText(journal.index)}, ${bytesText(journal.bytes)} in ${countText(journal.rows)} rows, ${bytesText(journal.payloadBytes)} of payloads, append p50 ${journal.appendP50Ms.toFixed(2)} ms`,
+    '',
+    ...workerLines(status.workers),
+  ]
+}

@@ -1,0 +1,188 @@
+// Owns the processes of one `cox up`: it starts candidate and workers, tells when tasks can run, restarts what dies, stops all.
+// Must not run any of the cluster's work itself, and must leave no process behind.
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { CoxswainError } from '../../protocol/index.ts'
+import { announcedError } from '../nodes/announce.ts'
+import { type CandidateOptions, candidateArguments, type WorkerOptions, workerArguments } from '../nodes/options.ts'
+import { type Endpoint, readEndpoint, removeEndpoint } from '../state/endpoint.ts'
+import { type Home, prepareHome } from '../state/home.ts'
+import { ensureTokens } from '../state/tokens.ts'
+import { UpHold } from '../state/up-file.ts'
+import { LogFile } from './log-file.ts'
+import { type NodeEvents, NodeProcessHandle } from './node-process.ts'
+
+/** What `cox up` runs. */
+export interface UpPlan {
+  candidate: CandidateOptions
+  workers: WorkerOptions[]
+  /** As given, for up.json. */
+  options: Record<string, unknown>
+  drainMs: number
+}
+
+/** What the supervisor tells its owner. */
+export interface SupervisorEvents {
+  /** A line of a node's log, as written by it. */
+  log(node: string, line: string): void
+  /** Something that people must know: a death, a restart, a node left down. */
+  notice(line: string): void
+}
+
+/** Nothing became of the start within this: it is given up. */
+const readyMsMax = 30_000
+/** What a node may take to end besides draining. */
+const stopMsMax = 5_000
+/** Failures with which starting again makes no sense. */
+const finalCodes = new Set([
+  'STATE_FOLDER_IN_USE',
+  'STATE_FOLDER_UNUSABLE',
+  'NETWORK_FILE_SYSTEM',
+  'ADDRESS_IN_USE',
+  'JOURNAL_CORRUPT',
+  'JOURNAL_VERSION',
+  'JOURNAL_WRITE_FAILED',
+  'WRONG_CLUSTER',
+])
+
+/** The processes of one cluster on this machine. */
+export class Supervisor {
+  readonly #home: Home
+  readonly #plan: UpPlan
+  readonly #events: SupervisorEvents
+  readonly #logs = new Map<string, LogFile>()
+  readonly #ready = Promise.withResolvers<Endpoint>()
+  #candidate: NodeProcessHandle | undefined
+  #workers: NodeProcessHandle[] = []
+  #hold: UpHold | undefined
+  #isReady = false
+  #stopped: Promise<void> | undefined
+
+  constructor(home: Home, plan: UpPlan, events: SupervisorEvents) {
+    this.#home = home
+    this.#plan = plan
+    this.#events = events
+    // Who stops while it starts does not wait for readiness any more.
+    this.#ready.promise.catch(() => undefined)
+  }
+
+  get #nodes(): NodeProcessHandle[] {
+    return this.#candidate ? [this.#candidate, ...this.#workers] : []
+  }
+
+  /** Takes the state folder, starts everything, and resolves when tasks can run. Whoever calls it must call `stop` in any case. */
+  async start(): Promise<Endpoint> {
+    prepareHome(this.#home)
+    this.#hold = UpHold.take(this.#home, this.#plan.options)
+    ensureTokens(this.#home)
+    removeEndpoint(this.#home)
+    const events: NodeEvents = {
+      started: () => this.#record(),
+      announced: (node, announcement) => {
+        if ('failed' in announcement) this.#failed(node, announcement.failed)
+        else this.#becameReady(node)
+      },
+      log: (node, line) => {
+        this.#log(node.spec.name).line(line)
+        this.#events.log(node.spec.name, line)
+      },
+      died: (node, how, restartInMs) => this.#died(node, how, restartInMs),
+    }
+    const { candidate, workers } = this.#plan
+    this.#candidate = new NodeProcessHandle({ name: candidate.name, args: candidateArguments(candidate) }, events)
+    this.#workers = workers.map(worker => new NodeProcessHandle({ name: worker.name, args: workerArguments(worker) }, events))
+    for (const node of this.#nodes) node.start()
+    const limit = setTimeout(() => this.#ready.reject(this.#notReady()), readyMsMax)
+    try {
+      return await this.#ready.promise
+    } finally {
+      clearTimeout(limit)
+    }
+  }
+
+  #log(name: string): LogFile {
+    let log = this.#logs.get(name)
+    if (!log) this.#logs.set(name, (log = new LogFile(join(this.#home.logs, `${name}.log`))))
+    return log
+  }
+
+  #notice(line: string): void {
+    this.#log('up').line(`${new Date().toISOString()} ${line}`)
+    this.#events.notice(line)
+  }
+
+  #record(): void {
+    const nodes = this.#nodes.flatMap(node => (node.identity ? [{ name: node.spec.name, ...node.identity }] : []))
+    try {
+      this.#hold?.record(nodes)
+    } catch (error) {
+      this.#log('up').line(`up.json could not be written: ${(error as Error).message}`)
+    }
+  }
+
+  #notReady(): CoxswainError {
+    const missing = this.#nodes.filter(node => !node.ready).map(node => node.spec.name)
+    return new CoxswainError(
+      'UNAVAILABLE',
+      `Not ready within ${readyMsMax / 1000} s: ${missing.join(', ')}. What they say is in ${this.#home.logs}.`,
+      { id: this.#home.path },
+    )
+  }
+
+  #becameReady(node: NodeProcessHandle): void {
+    if (this.#isReady) return this.#notice(`${node.spec.name} is ready again.`)
+    if (!this.#nodes.every(one => one.ready)) return
+    const endpoint = readEndpoint(this.#home)
+    if (!endpoint) return this.#ready.reject(this.#notReady())
+    this.#isReady = true
+    this.#ready.resolve(endpoint)
+  }
+
+  #failed(node: NodeProcessHandle, failed: { code: string; message: string; id?: string }): void {
+    this.#log(node.spec.name).line(`${failed.code}: ${failed.message}`)
+    if (!this.#isReady && finalCodes.has(failed.code)) this.#ready.reject(announcedError(failed))
+    else this.#notice(`${node.spec.name}: ${failed.code}: ${failed.message}`)
+  }
+
+  #died(node: NodeProcessHandle, how: string, restartInMs: number | undefined): void {
+    const { name } = node.spec
+    if (restartInMs !== undefined) return this.#notice(`${name} died (${how}); it starts again in ${restartInMs} ms.`)
+    this.#notice(
+      `${name} died again and again and IS LEFT DOWN (${how}). What it said is in ${this.#log(name).path}; then: cox down && cox up`,
+    )
+    if (!this.#isReady)
+      this.#ready.reject(
+        new CoxswainError('UNAVAILABLE', `${name} cannot start (${how}); what it said is in ${this.#log(name).path}.`, { id: name }),
+      )
+  }
+
+  /** Stops workers, then the leader, and lets the folder go. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  async #stop(): Promise<void> {
+    this.#ready.reject(new CoxswainError('INTERRUPTED', 'The start was interrupted.'))
+    const drainMs = this.#isReady ? this.#plan.drainMs : 0
+    await Promise.all(this.#workers.map(worker => worker.stop(drainMs + stopMsMax)))
+    await this.#candidate?.stop(stopMsMax)
+    if (this.#hold) {
+      removeEndpoint(this.#home)
+      this.#hold.release()
+    }
+    for (const log of this.#logs.values()) log.close()
+  }
+
+  /** Kills everything at once; `stop` then ends soon. */
+  force(): void {
+    for (const node of this.#nodes) node.kill()
+  }
+}
+
+/** Resolves when this process's stdin ends: whoever started us is gone. */
+export async function stdinEnded(): Promise<void> {
+  process.stdin.on('error', () => undefined)
+  process.stdin.resume()
+  await once(process.stdin, 'close')
+}

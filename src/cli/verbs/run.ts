@@ -1,0 +1,138 @@
+// Owns `cox run FILE#TASK`: one call of a task, its logs on stderr, its result as JSON on stdout.
+// Must not leave the job running when it is interrupted: it started it.
+import { type Command, InvalidArgumentError } from 'commander'
+import type { JobHandle, SubmitOptions } from '../../client/index.ts'
+import { durationArgument, integerArgument, textsArgument } from '../arguments.ts'
+import { type ClusterOptions, withCluster, withClusterOptions } from '../cluster.ts'
+
+/** Options of `cox run` and `cox submit`. */
+export interface CallOptions extends ClusterOptions {
+  input?: string
+  id?: string
+  labels?: string[]
+  priority?: number
+  timeout?: number
+  quiet?: boolean
+}
+
+const priorityMax = 100
+/** So long the end of a finished job's logs is waited for. */
+const logsEndMsMax = 2_000
+
+/** Adds argument and options of a call to a verb. */
+export function withCallOptions(command: Command): Command {
+  return withClusterOptions(command)
+    .argument('<file#task>', 'the module and the task that it exports, such as tasks.ts#resize', checkReference)
+    .option('--input <json>', 'the input: JSON, @FILE, or - for stdin')
+    .option('--id <job>', 'id of the job: the same id with the same content is the same job')
+    .option('--labels <names>', 'labels of the job', textsArgument)
+    .option('--priority <n>', 'higher goes first, -100 to 100', integerArgument(-priorityMax, priorityMax))
+}
+
+function checkReference(text: string): string {
+  if (text === '' || text.startsWith('#')) throw new InvalidArgumentError('It must be FILE#TASK.')
+  return text
+}
+
+/** Declares the verb. */
+export function declare(program: Command): void {
+  withCallOptions(program.command('run'))
+    .summary('run a task and print its result')
+    .description(
+      'Imports FILE, runs the task that it exports, shows its logs on stderr and its result as JSON on stdout. Starts a cluster for itself if none is up.',
+    )
+    .option('--timeout <duration>', 'cancel it after this long', durationArgument)
+    .option('--quiet', "do not show the task's logs")
+    .addHelpText(
+      'after',
+      `
+Examples:
+  cox run tasks.ts#greet --input '"world"'
+  cox run tasks.ts#resize --input @input.json > result.json
+  echo '{"n": 3}' | cox run tasks.ts#sum --input -`,
+    )
+    .action(run)
+}
+
+/** The input that the options name. */
+export async function readInput(text: string | undefined): Promise<unknown> {
+  if (text === undefined) return undefined
+  const { parseValue } = await import('../output/value.ts')
+  if (text !== '-' && !text.startsWith('@')) return parseValue(text, '--input')
+  const { readFileSync } = await import('node:fs')
+  const { CoxswainError } = await import('../../protocol/index.ts')
+  try {
+    return parseValue(readFileSync(text === '-' ? 0 : text.slice(1), 'utf8'), text === '-' ? 'stdin' : text.slice(1))
+  } catch (error) {
+    if (error instanceof CoxswainError) throw error
+    throw new CoxswainError('USAGE', `--input ${text} cannot be read: ${(error as Error).message}`)
+  }
+}
+
+/** What the options say about the job. */
+export function submitOptions(options: CallOptions, detached: boolean): SubmitOptions {
+  const { id, labels, priority } = options
+  const wanted: SubmitOptions = { detached }
+  if (id !== undefined) wanted.id = id
+  if (labels !== undefined) wanted.labels = labels
+  if (priority !== undefined) wanted.priority = priority
+  return wanted
+}
+
+/** The result, or the reason of the interruption if that comes first. */
+export async function resultOrInterruption<T>(result: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  const interrupted = Promise.withResolvers<never>()
+  const listener = (): void => interrupted.reject(signal.reason)
+  signal.addEventListener('abort', listener)
+  // Whichever comes second is nobody's any more.
+  interrupted.promise.catch(() => undefined)
+  result.catch(() => undefined)
+  try {
+    return await Promise.race([result, interrupted.promise])
+  } finally {
+    signal.removeEventListener('abort', listener)
+  }
+}
+
+async function showLogs(handle: JobHandle<unknown>): Promise<void> {
+  const { printNotice } = await import('../output/print.ts')
+  const { logText } = await import('../output/logs.ts')
+  try {
+    for await (const line of handle.logs({ follow: true })) printNotice(logText(line, false))
+  } catch {
+    // Logs are no part of the result: what is missing of them is in `cox logs`.
+  }
+}
+
+async function run(reference: string, options: CallOptions): Promise<void> {
+  const { CoxswainError } = await import('../../protocol/index.ts')
+  const { loadTask } = await import('../load-task.ts')
+  const { printLine } = await import('../output/print.ts')
+  const { valueText } = await import('../output/value.ts')
+  const input = await readInput(options.input)
+  const task = await loadTask(reference)
+  const value = await withCluster(
+    options,
+    async (cluster, interrupted) => {
+      const limit = options.timeout === undefined ? [] : [AbortSignal.timeout(options.timeout)]
+      const signal = AbortSignal.any([interrupted, ...limit])
+      const handle = await cluster.submit(task, input, submitOptions(options, false))
+      const logs = options.quiet ? Promise.resolve() : showLogs(handle)
+      try {
+        return await resultOrInterruption(handle.result(), signal)
+      } catch (error) {
+        if (!signal.aborted) throw error
+        await handle.cancel(interrupted.aborted ? 'interrupted' : 'timeout')
+        if (interrupted.aborted) throw interrupted.reason
+        throw new CoxswainError('TASK_TIMEOUT', `Job ${handle.id} was cancelled: it took longer than --timeout ${options.timeout} ms.`, {
+          id: handle.id,
+        })
+      } finally {
+        await Promise.race([logs, new Promise(resolve => setTimeout(resolve, logsEndMsMax).unref())])
+      }
+    },
+    true,
+  )
+  printLine(valueText(value, options.json || !process.stdout.isTTY ? 0 : 2))
+}

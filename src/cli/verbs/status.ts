@@ -1,0 +1,23 @@
+// Owns `cox status`: leader, candidates, workers, load and journal at a glance.
+// Must not start a cluster.
+import type { Command } from 'commander'
+import { type ClusterOptions, withCluster, withClusterOptions } from '../cluster.ts'
+
+/** Declares the verb. */
+export function declare(program: Command): void {
+  withClusterOptions(program.command('status'))
+    .summary('leader, workers, load and journal at a glance')
+    .description(
+      'Shows the cluster: its leader with id, epoch, pid and address, candidates, workers with load and resources, L = (1/N) Σ L_i, jobs and journal.',
+    )
+    .addHelpText('after', "\nExamples:\n  cox status\n  cox status --json | jq '.workers[].load'")
+    .action(status)
+}
+
+async function status(options: ClusterOptions): Promise<void> {
+  const { printJson, printLine } = await import('../output/print.ts')
+  const { statusLines } = await import('../output/views.ts')
+  const view = await withCluster(options, cluster => cluster.status())
+  if (options.json) printJson(view)
+  else for (const line of statusLines(view)) printLine(line)
+}
