@@ -5,7 +5,8 @@ import type { Append, Claim, Journal, JournalRow, JournalSize, Leadership, Leade
 import { type Inspectable, type Inspection, rowBytesKeptDefault } from '../rules.ts'
 import { checkFolder, prepareFolder } from './folder.ts'
 import type { Log, WrittenSnapshot } from './ledger.ts'
-import { ReaderThread, WriterThread } from './threads.ts'
+import { ReaderThread } from './reader-thread.ts'
+import { WriterThread } from './writer-thread.ts'
 
 /** A snapshot goes to the other thread in pieces of this size. */
 const snapshotPieceBytes = 4 << 20
