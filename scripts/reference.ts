@@ -91,7 +91,7 @@ function members(node: ts.ClassDeclaration | ts.InterfaceDeclaration): string {
     // The body of an overloaded method repeats the name without words of its own.
     if (ts.isConstructorDeclaration(member) || (seen.has(name) && words === '')) continue
     seen.add(name)
-    text += `- \`${memberSignature(member).replaceAll('`', "'")}\`${words === '' ? '' : `\n  ${words.replaceAll('\n', '\n  ')}`}\n`
+    text += `- \`${memberSignature(member).replaceAll('`', "'")}\`${words === '' ? '' : `\n  ${words.replaceAll(/\n(?=[^\n])/g, '\n  ')}`}\n`
   }
   return text
 }
@@ -121,15 +121,15 @@ function entry(tree: Tree, name: string, declaration: Declaration): string {
   }
   for (const one of overloads(tree, declaration)) {
     const words = docstring(one)
-    const shown = ts.isVariableStatement(one) ? valueSignature(one, declaration.name) : signature(one)
+    const shown = ts.isVariableStatement(one) ? valueSignature(one, declaration.name, name) : signature(one)
     text += `${words === '' ? '' : `\n${words}\n`}\n\`\`\`ts\n${shown}\n\`\`\`\n`
   }
   return text
 }
 
 /** A constant with its type; its value is shown only where it is short. */
-function valueSignature(statement: ts.VariableStatement, name: string): string {
-  const declaration = statement.declarationList.declarations.find(one => one.name.getText() === name)
+function valueSignature(statement: ts.VariableStatement, declared: string, name: string): string {
+  const declaration = statement.declarationList.declarations.find(one => one.name.getText() === declared)
   const type = declaration?.type ? `: ${declaration.type.getText()}` : ''
   const value = declaration?.initializer?.getText() ?? ''
   return `const ${name}${type}${type === '' && value.length < 80 ? ` = ${value}` : ''}`

@@ -54,6 +54,11 @@ function coverage(summary: NonNullable<TestEvent['data']['summary']>): string {
   return text
 }
 
+/** What a failed file wrote. */
+function words(text: string | undefined): string {
+  return text ? `--- what it wrote ---\n${text.trimEnd()}\n---\n` : ''
+}
+
 /** A reporter for `node --test --test-reporter`. */
 export default async function* report(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   const counts = new Map<string, { passed: number; failed: number; skipped: number }>()
@@ -78,9 +83,14 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
     } else if (type === 'test:summary' && data.file) {
       const duration = (data as { duration_ms?: number }).duration_ms ?? 0
       yield `${count.failed > 0 ? '✖' : '✔'} ${relative(root, file)} (${count.passed} passed${count.failed > 0 ? `, ${count.failed} failed` : ''}, ${(duration / 1000).toFixed(1)} s)\n`
-      if (count.failed > 0 && output.get(file)) yield `--- what it wrote ---\n${output.get(file)}\n---\n`
+      if (count.failed > 0) yield words(output.get(file))
       output.delete(file)
     } else if (type === 'test:coverage' && data.summary) yield coverage(data.summary)
-    else if (type === 'test:diagnostic' && (data.nesting ?? 0) === 0) yield `ℹ ${data.message}\n`
+    else if (type === 'test:diagnostic' && (data.nesting ?? 0) === 0) {
+      // A file that could not be loaded, or was ended, never came to its summary.
+      for (const [path, text] of output) if ((counts.get(path)?.failed ?? 0) > 0) yield `${relative(root, path)}\n${words(text)}`
+      output.clear()
+      yield `ℹ ${data.message}\n`
+    }
   }
 }

@@ -38,5 +38,5 @@ function peer(name: string, module: string, title: string): Peer {
 export const pythonPeers: readonly Peer[] = [
   peer('ray', 'ray', 'Ray, local cluster of 2 cpus, no-op tasks in waves of 1,000'),
   peer('dask', 'distributed', 'Dask distributed, 2 worker processes, map and gather'),
-  peer('spark', 'pyspark', 'Spark, local[2], one job of many no-op tasks'),
+  peer('spark', 'pyspark', 'Spark, local[2], one job of many no-op tasks in the JVM'),
 ]

@@ -27,7 +27,7 @@ export interface Link {
   line: number
 }
 
-const skippedFolders = new Set(['node_modules', 'dist', 'coverage', '.git', '.cox'])
+const skippedFolders = new Set(['__pycache__', 'node_modules', 'dist', 'coverage', '.git', '.cox'])
 const textBytesMax = 2 << 20
 
 /** The project's files, by path from its root with forward slashes. */

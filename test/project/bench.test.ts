@@ -1,0 +1,39 @@
+// Shows that the bench judges its figures rightly. That every bar works is shown by `npm run bench -- --smoke`.
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { figureText, median, percentile } from '../../bench/statistics.ts'
+import { figureLines, met } from '../../bench/table.ts'
+
+describe('statistics', () => {
+  it('median and percentiles', () => {
+    assert.equal(median([3, 1, 2]), 2)
+    assert.equal(median([4, 1, 3, 2]), 2.5)
+    assert.equal(percentile([5, 1, 4, 2, 3], 0.5), 3)
+    assert.equal(percentile([1, 2, 3], 0.99), 3)
+    assert.ok(Number.isNaN(percentile([], 0.5)))
+  })
+
+  it('figures for people', () => {
+    assert.deepEqual([1234567, 12.345, 1.234, 0.1234, Number.NaN].map(figureText), ['1,234,567', '12.3', '1.23', '0.123', '–'])
+  })
+})
+
+describe('a bar', () => {
+  const figure = { what: 'x', unit: 'ms' }
+
+  it('is met by the median, on its side', () => {
+    assert.equal(met({ ...figure, values: [9, 1, 2], bar: { at: 2, side: 'at most' } }), true)
+    assert.equal(met({ ...figure, values: [9, 1, 3], bar: { at: 2, side: 'at most' } }), false)
+    assert.equal(met({ ...figure, values: [9, 1, 3], bar: { at: 3, side: 'at least' } }), true)
+  })
+
+  it('claims nothing where there is no bar or the machine cannot tell', () => {
+    assert.equal(met({ ...figure, values: [1] }), undefined)
+    assert.equal(met({ ...figure, values: [Number.NaN], bar: { at: 2, side: 'at most' } }), undefined)
+  })
+
+  it('is printed with its median, range and verdict', () => {
+    const [line] = figureLines([{ ...figure, values: [1, 2, 3], bar: { at: 1, side: 'at most' }, ratio: 'twice' }])
+    assert.match(line!, /✖ x +2\.00 ms +≤ 1\.00 +\(1\.00 to 3\.00, 3 ×\) {2}= twice/)
+  })
+})
