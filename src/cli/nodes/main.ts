@@ -2,9 +2,12 @@
 // Must not load the command tree: a node starts fast.
 
 const usageCode = 2
+/** Whatever a node writes is for its user only. */
+const ownerOnlyMask = 0o077
 
 /** Runs one node process. */
 export async function runNode([kind, ...args]: string[]): Promise<void> {
+  process.umask(ownerOnlyMask)
   if (kind === 'candidate') return (await import('./candidate.ts')).runCandidate(args)
   if (kind === 'worker') return (await import('./worker.ts')).runWorker(args)
   process.stderr.write('cox: USAGE: `cox node` is for the supervisor of `cox up`.\n')

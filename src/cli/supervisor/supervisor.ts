@@ -141,7 +141,7 @@ export class Supervisor {
   #failed(node: NodeProcessHandle, failed: { code: string; message: string; id?: string }): void {
     this.#log(node.spec.name).line(`${failed.code}: ${failed.message}`)
     if (!this.#isReady && finalCodes.has(failed.code)) this.#ready.reject(announcedError(failed))
-    else this.#notice(`${node.spec.name}: ${failed.code}: ${failed.message}`)
+    else this.#notice(`${node.spec.name}: ${failed.code}: ${failed.message.split('\n', 1)[0]}`)
   }
 
   #died(node: NodeProcessHandle, how: string, restartInMs: number | undefined): void {
