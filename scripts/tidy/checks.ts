@@ -5,7 +5,7 @@ import { closedRooms, dependencies, importLaw, pureMachines } from './law.ts'
 import { errorsPageCurrent, links, promises, referencePageCurrent, releaseNumbers } from './papers.ts'
 import { fileSizes, functionSizes, headers, strayFiles } from './shape.ts'
 import type { Check } from './tree.ts'
-import { leftOverMarks, lockAddresses, machinePaths, skippedTests, sleepsInTests, typeEscapes } from './words.ts'
+import { leftOverMarks, lockAddresses, lockComplete, machinePaths, skippedTests, sleepsInTests, typeEscapes } from './words.ts'
 
 /** Every check by its name. */
 export const checks: Readonly<Record<string, Check>> = {
@@ -24,6 +24,7 @@ export const checks: Readonly<Record<string, Check>> = {
   leftOverMarks,
   machinePaths,
   lockAddresses,
+  lockComplete,
   skippedTests,
   typeEscapes,
   sleepsInTests,

@@ -44,6 +44,28 @@ export const lockAddresses: Check = tree =>
     [{ pattern: /"resolved": *"http/, text: 'a download address; install with omit-lockfile-registry-resolved' }],
   )
 
+interface LockEntry {
+  optionalDependencies?: Record<string, string>
+}
+
+/**
+ * The lock file has an entry for every platform's package, also for those that the registry here did not have when it was written:
+ * `npm ci` refuses a lock file without them. Such an entry is added by hand, like its neighbours.
+ */
+export const lockComplete: Check = tree => {
+  const problems: Problem[] = []
+  for (const path of tree.paths.filter(one => one.endsWith('package-lock.json'))) {
+    const { packages = {} } = JSON.parse(tree.text(path)) as { packages?: Record<string, LockEntry> }
+    const known = Object.keys(packages)
+    const wanted = new Set(Object.values(packages).flatMap(entry => Object.keys(entry.optionalDependencies ?? {})))
+    for (const name of wanted) {
+      if (!known.some(key => key.endsWith(`node_modules/${name}`)))
+        problems.push({ path, line: 0, text: `has no entry for ${name}: npm ci would refuse it` })
+    }
+  }
+  return problems
+}
+
 /** Every test runs, always. A test that cannot run somewhere calls `t.skip('why')` there. */
 export const skippedTests: Check = tree =>
   linesMatching(tree, tree.code('test'), [

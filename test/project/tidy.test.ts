@@ -196,6 +196,17 @@ const samples: Record<keyof typeof checks, Sample> = {
     says: [/download address/],
     good: { 'package-lock.json': '{ "a": { "version": "1.0.0", "integrity": "sha512-x" } }' },
   },
+  lockComplete: {
+    bad: {
+      'package-lock.json':
+        '{ "packages": { "node_modules/a": { "optionalDependencies": { "a-linux": "1", "a-mac": "1" } }, "node_modules/a-linux": {} } }',
+    },
+    says: [/no entry for a-mac/],
+    good: {
+      'package-lock.json':
+        '{ "packages": { "node_modules/a": { "optionalDependencies": { "@a/linux": "1" } }, "node_modules/@a/linux": {} } }',
+    },
+  },
   skippedTests: {
     bad: { 'test/core/a.test.ts': glue('test.on', "ly('x', f)\nit.sk", "ip('y', f)\nt.sk", "ip()\ntest('z', { sk", 'ip: true }, f)') },
     says: [/switched off/, /switched off/, /without a reason/, /switched off/],
