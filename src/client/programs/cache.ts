@@ -24,7 +24,7 @@ const absent = 'absent'
 async function fileStamp(path: string): Promise<{ stamp: string; changedMs: number }> {
   try {
     const { mtimeNs, ctimeNs, size, mtimeMs, ctimeMs } = await stat(path, { bigint: true })
-    return { stamp: `${mtimeNs}.${ctimeNs}.${size}`, changedMs: Number(mtimeMs > ctimeMs ? mtimeMs : ctimeMs) }
+    return { stamp: `${mtimeNs}.${ctimeNs}.${size}`, changedMs: Math.max(Number(mtimeMs), Number(ctimeMs)) }
   } catch {
     return { stamp: absent, changedMs: 0 }
   }
