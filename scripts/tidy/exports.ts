@@ -107,7 +107,7 @@ function mentionedInFile(tree: Tree, declaration: Declaration): boolean {
 /** An export that nobody imports is dead, or need not be one. */
 export const deadExports: Check = tree => {
   const used = usedDeclarations(tree)
-  const problems: Problem[] = []
+  const problems = new Map<string, Problem>()
   for (const path of tree.code('src', 'scripts', 'bench', 'simulator')) {
     for (const declaration of ownExports(tree, path)) {
       if (
@@ -117,10 +117,15 @@ export const deadExports: Check = tree => {
         mentionedInFile(tree, declaration)
       )
         continue
-      problems.push({ path, line: lineOf(declaration.node), text: `${declaration.name} is exported and nobody imports it` })
+      // Of overloads one line is enough.
+      problems.set(key(path, declaration.name), {
+        path,
+        line: lineOf(declaration.node),
+        text: `${declaration.name} is exported and nobody imports it`,
+      })
     }
   }
-  return problems
+  return [...problems.values()]
 }
 
 /** A file below src, scripts or bench that nothing imports, starts or names is dead. */
