@@ -1,6 +1,7 @@
 // The face of the journal: the interfaces, the two backends, and verification.
 export * from './journal.ts'
-export { createMemoryStore, MemoryDisk, type MemoryOptions, MemoryStore } from './memory.ts'
+export { createMemoryStore, type MemoryDisk, type MemoryOptions } from './memory.ts'
+export type { MemoryStore } from './memory-store.ts'
 export type { Inspectable, Inspection } from './rules.ts'
 export type { Log as JournalLog } from './sqlite/ledger.ts'
 export { openSqliteReader, openSqliteStore, type SqliteOptions, type StoreReader } from './sqlite/store.ts'

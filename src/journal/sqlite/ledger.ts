@@ -1,12 +1,13 @@
 // Owns what is written: one transaction per group of appends, claims, snapshots' rows. Every write compares epoch and index in the same transaction.
 // Must not retry anything: after a failed write the outcome is unknown and the store is given up.
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { CoxswainError, type PayloadId, recordVersion } from '../../protocol/index.ts'
+import type { DatabaseSync } from 'node:sqlite'
+import { CoxswainError, type PayloadId } from '../../protocol/index.ts'
 import type { Append, Claim, Snapshot } from '../journal.ts'
 import { corruptRow, encodeManifest, noHash, payloadChecksum, rowBytes, rowHash, rowProblem } from '../row.ts'
 import { snapshotIsOf } from '../rules.ts'
-import { FolderLock, type LeaderRow, leaderStatement, openForWriting, readLeader, rowColumns, rowFrom } from './database.ts'
+import { FolderLock, type LeaderRow, openForWriting, readLeader, rowFrom } from './database.ts'
 import { filePath, Mark, removeFile, snapshotNames } from './files.ts'
+import { type LedgerStatements, ledgerStatements } from './ledger-statements.ts'
 import { type Place, Segments, segmentThresholdBytes } from './segments.ts'
 
 /** Says something to the operator. */
@@ -37,36 +38,6 @@ interface Totals {
   payloadBytes: number
 }
 
-function statements(database: DatabaseSync) {
-  return {
-    begin: database.prepare('BEGIN IMMEDIATE'),
-    commit: database.prepare('COMMIT'),
-    rollback: database.prepare('ROLLBACK'),
-    leader: leaderStatement(database),
-    newest: database.prepare(`SELECT ${rowColumns} FROM journal ORDER BY first_index DESC LIMIT 1`),
-    advance: database.prepare('UPDATE leader SET last_index = ? WHERE epoch = ? AND last_index = ?'),
-    count: database.prepare(`UPDATE leader SET row_count = row_count + ?, row_bytes = row_bytes + ?,
-      payload_count = payload_count + ?, payload_bytes = payload_bytes + ? WHERE epoch = ?`),
-    claim: database.prepare(`UPDATE leader SET epoch = ?, last_index = ?, name = ?, pid = ?, process_start = ?, address = ?,
-      record_version = max(record_version, ${recordVersion}) WHERE epoch = ? AND last_index = ?`),
-    insertRow: database.prepare(`INSERT INTO journal (${rowColumns}) VALUES (?, ?, ?, ?, ?, ?, ?)`),
-    insertPayload: database.prepare('INSERT INTO payload (payload, size, checksum, segment, position, bytes) VALUES (?, ?, ?, ?, ?, ?)'),
-    dropPayload: database.prepare('DELETE FROM payload WHERE payload = ? RETURNING size, segment'),
-    liveSegments: database.prepare(
-      `SELECT segment, sum(size) AS bytes, count(*) AS payloads FROM payload WHERE segment > 0 GROUP BY segment`,
-    ),
-    rowEndingAt: database.prepare(
-      'SELECT hash, first_index + count - 1 AS last FROM journal WHERE first_index <= ? ORDER BY first_index DESC LIMIT 1',
-    ),
-    newestSnapshot: database.prepare('SELECT last_index AS lastIndex FROM snapshot ORDER BY last_index DESC LIMIT 1'),
-    snapshotFiles: database.prepare('SELECT file FROM snapshot'),
-    oldSnapshots: database.prepare('DELETE FROM snapshot WHERE last_index < ? OR last_index = ? RETURNING file'),
-    insertSnapshot: database.prepare(
-      `INSERT INTO snapshot (last_index, epoch, hash, size, checksum, file, fallback) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-    ),
-  } satisfies Record<string, StatementSync>
-}
-
 /** The journal's files as the one thread sees them that writes them. */
 export class Ledger {
   readonly folder: string
@@ -75,7 +46,7 @@ export class Ledger {
   readonly log: Log
   readonly #lock: FolderLock
   readonly #mark: Mark
-  readonly #run: ReturnType<typeof statements>
+  readonly #run: LedgerStatements
   /** 0 while this process does not lead, or was refused. */
   #epoch = 0
   #lastIndex = 0
@@ -85,7 +56,7 @@ export class Ledger {
     this.folder = folder
     this.log = log
     this.database = openForWriting(folder)
-    this.#run = statements(this.database)
+    this.#run = ledgerStatements(this.database)
     this.#lock = new FolderLock(folder)
     this.#mark = new Mark(folder, true)
     this.segments = new Segments(folder)

@@ -4,7 +4,7 @@ import { MessageChannel, type MessagePort, type TransferListItem, type Worker } 
 import { CoxswainError, OverloadedError } from '../../protocol/index.ts'
 import { readsInFlightMax } from '../rules.ts'
 import { fromWire } from './faults.ts'
-import { failure, opened, spawn, type ThreadOwner } from './threads.ts'
+import { failure, lastWords, opened, spawn, type ThreadOwner } from './threads.ts'
 import type { FromReader, Question, ReaderStart } from './wire.ts'
 
 /** The reader's thread as the leader's thread sees it. */
@@ -80,6 +80,8 @@ export class ReaderThread {
   }
 
   #exited(): void {
+    // The end of a thread may be told before its last words are heard.
+    for (const last of lastWords<FromReader>(this.#port)) this.#heard(last)
     const error = new CoxswainError('UNAVAILABLE', "The journal's reader ended.")
     for (const { reject } of this.#waiting.values()) reject(error)
     this.#waiting.clear()

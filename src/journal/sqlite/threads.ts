@@ -1,6 +1,6 @@
 // Owns how the journal's threads are started, and what their owner is told.
 // Must not know what they are asked.
-import { type MessagePort, type TransferListItem, Worker } from 'node:worker_threads'
+import { type MessagePort, receiveMessageOnPort, type TransferListItem, Worker } from 'node:worker_threads'
 import { CoxswainError } from '../../protocol/index.ts'
 import { fromWire } from './faults.ts'
 import type { Log } from './ledger.ts'
@@ -44,4 +44,12 @@ export function opened(worker: Worker, port: MessagePort): Promise<void> {
 export function failure(error: Error): CoxswainError {
   if (error instanceof CoxswainError) return error
   return new CoxswainError('JOURNAL_WRITE_FAILED', `The journal broke: ${error.message}.`, { cause: error })
+}
+
+/** What a thread said and nobody has heard yet. */
+export function lastWords<T>(port: MessagePort): T[] {
+  const words: T[] = []
+  for (let received = receiveMessageOnPort(port); received !== undefined; received = receiveMessageOnPort(port))
+    words.push(received.message as T)
+  return words
 }

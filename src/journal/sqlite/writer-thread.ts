@@ -6,7 +6,7 @@ import type { Append } from '../journal.ts'
 import { appendsInFlightMax } from '../rules.ts'
 import { fromWire, type WireError } from './faults.ts'
 import { appendBytes, encodeAppend, Ring, SlabPool, slotKind, slotStatus } from './slabs.ts'
-import { failure, opened, spawn, type ThreadOwner } from './threads.ts'
+import { failure, lastWords, opened, spawn, type ThreadOwner } from './threads.ts'
 import type { FromWriter, ToWriter, WriterCall, WriterStart } from './wire.ts'
 
 /** Bytes of all appends under way together; the next is refused with OVERLOADED (one append may pass it). */
@@ -185,7 +185,8 @@ export class WriterThread {
 
   #exited(): void {
     this.#ended = true
-    this.#settle()
+    // The end of a thread may be told before its last words are heard.
+    for (const last of lastWords<FromWriter>(this.#port)) this.#heard(last)
     const error = new CoxswainError('JOURNAL_WRITE_FAILED', "The journal's writer ended.")
     for (const { reject } of this.#waiting) reject(error)
     this.#waiting = []
