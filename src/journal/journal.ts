@@ -46,6 +46,7 @@ export interface JournalSize {
   diskBytes: number
 }
 
+/** The durable, ordered, fenced log of facts, with the payloads its records name. */
 export interface Journal {
   /**
    * Appends. Several may be under way: they take effect in the order of the calls, and one that is refused refuses all behind it.
@@ -53,7 +54,11 @@ export interface Journal {
    * Rejects with JOURNAL_WRITE_FAILED where the outcome is not known: the caller must stop leading.
    */
   append(append: Append): Promise<'durable' | 'fenced'>
-  /** Rows from the one that holds `fromIndex` on, at most `rowsMax`. Rejects with JOURNAL_CORRUPT, naming the first bad row. */
+  /**
+   * Rows from the one that holds `fromIndex` on (from the first one kept, if that one is gone), at most `rowsMax`. There may be fewer although more
+   * follow, because an answer is bounded in bytes: only an empty one means the end. Rejects with JOURNAL_CORRUPT, whose
+   * `id` is the index of the first bad row.
+   */
   read(fromIndex: number, rowsMax: number): Promise<JournalRow[]>
   /** A payload's bytes, checked; undefined if it was dropped. Rejects with JOURNAL_CORRUPT. */
   payload(payload: PayloadId): Promise<Uint8Array | undefined>
@@ -71,6 +76,7 @@ export interface Snapshot {
   state: Uint8Array
 }
 
+/** The states that a start begins from, instead of from the first record. */
 export interface Snapshots {
   /** Stores a snapshot, synced and checked; keeps it and the one before it. Refused (`fenced`) for a deposed leader. */
   save(snapshot: Snapshot): Promise<'durable' | 'fenced'>
@@ -89,6 +95,7 @@ export interface LeadershipView {
   address: string
 }
 
+/** What a candidate says when it wants to lead. */
 export interface Claim {
   /** The epoch that the claimer saw; the claim is lost if another was made meanwhile. */
   seenEpoch: number
@@ -100,6 +107,7 @@ export interface Claim {
   opening: Append
 }
 
+/** Who leads, and how one becomes leader. */
 export interface Leadership {
   view(): Promise<LeadershipView>
   /** Takes the leadership by compare-and-set. Rejects with STATE_FOLDER_IN_USE while the store knows that another leader lives. */

@@ -12,10 +12,10 @@ export const hashBytes = 32
 export const noHash: Uint8Array = new Uint8Array(hashBytes)
 
 /** Bytes that one payload takes in a manifest: number, size, checksum. */
-export const manifestEntryBytes = 16
+const manifestEntryBytes = 16
 
 /** Bytes that a row takes beside its records and its manifest, for the accounting of what is kept. */
-export const rowHeadBytes = 96
+const rowHeadBytes = 96
 
 /** A payload as its row names it. */
 export interface ManifestEntry {

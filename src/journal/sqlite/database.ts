@@ -206,6 +206,7 @@ export const rowColumns = 'first_index, count, epoch, previous_hash, hash, manif
 
 /** Reads the leader's row with a statement made by `leaderStatement`. */
 export function readLeader(statement: StatementSync): LeaderRow {
+  // The statement names its columns as the interface does.
   const row = statement.get() as unknown as LeaderRow | undefined
   if (row === undefined) throw new CoxswainError('JOURNAL_CORRUPT', "The leader's row of the journal is missing.", { id: 'leader' })
   return { ...row }

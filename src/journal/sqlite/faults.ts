@@ -14,7 +14,7 @@ const sqliteCorrupt = 11
 const sqliteNotADatabase = 26
 
 /** SQLite's primary result code, or undefined if the error is not from SQLite. */
-export function sqliteCode(error: unknown): number | undefined {
+function sqliteCode(error: unknown): number | undefined {
   const code = (error as { errcode?: unknown }).errcode
   return typeof code === 'number' ? code & 0xff : undefined
 }
@@ -25,7 +25,7 @@ export function isBusy(error: unknown): boolean {
 }
 
 /** What the system said, with its code where it has one. */
-export function systemWords(error: unknown): string {
+function systemWords(error: unknown): string {
   const { message, errstr } = error as { message?: string; errstr?: string }
   return errstr !== undefined && errstr !== message ? `${errstr} (${message})` : (message ?? String(error))
 }

@@ -82,6 +82,7 @@ export class Library {
   /** A payload's bytes, checked; undefined if it was dropped. */
   payload(payload: PayloadId): Uint8Array | undefined {
     for (let move = 0; move < movesMax; move++) {
+      // A table made STRICT keeps the types of its columns; a damaged one is met by the checks below.
       const row = this.#run.payload.get(payload) as unknown as PayloadRow | undefined
       if (row === undefined) return undefined
       if (row.segment > 0) {

@@ -4,7 +4,7 @@ import { MessageChannel, type MessagePort, type TransferListItem, type Worker } 
 import { CoxswainError, OverloadedError } from '../../protocol/index.ts'
 import { readsInFlightMax } from '../rules.ts'
 import { fromWire } from './faults.ts'
-import { failure, lastWords, opened, spawn, type ThreadOwner } from './threads.ts'
+import { extension, failure, lastWords, opened, spawn, type ThreadOwner } from './threads.ts'
 import type { FromReader, Question, ReaderStart } from './wire.ts'
 
 /** The reader's thread as the leader's thread sees it. */
@@ -33,7 +33,11 @@ export class ReaderThread {
   ): Promise<ReaderThread> {
     const { port1, port2 } = new MessageChannel()
     const start: ReaderStart = { folder, port: port2, ...(checkpoints === undefined ? {} : { checkpoints }) }
-    const worker = spawn('reader', start, checkpoints === undefined ? [port2] : [port2, checkpoints])
+    const worker = spawn(
+      new URL(`./reader${extension}`, import.meta.url),
+      start,
+      checkpoints === undefined ? [port2] : [port2, checkpoints],
+    )
     try {
       await filesThere
       port1.postMessage('open')

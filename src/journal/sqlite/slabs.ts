@@ -4,10 +4,10 @@ import type { PayloadId } from '../../protocol/index.ts'
 import type { Append, PayloadWrite } from '../journal.ts'
 
 /** Slots of the ring; a power of two, above all that may be under way. */
-export const slotsMax = 512
+const slotsMax = 512
 
 /** Free slabs up to this size together are kept for reuse. */
-export const slabBytesKept = 24 << 20
+const slabBytesKept = 24 << 20
 
 const slabBytesMin = 64 << 10
 

@@ -97,6 +97,7 @@ export class SnapshotFiles {
   }
 
   #all(): SnapshotRow[] {
+    // A table made STRICT keeps the types of its columns.
     return this.#rows.all() as unknown as SnapshotRow[]
   }
 

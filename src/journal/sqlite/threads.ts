@@ -6,7 +6,8 @@ import { fromWire } from './faults.ts'
 import type { Log } from './ledger.ts'
 import type { FromReader, FromWriter } from './wire.ts'
 
-const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
+/** What this release's files end with: sources run as they are, the package holds JavaScript. */
+export const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
 
 /** What the owner of a thread is told. */
 export interface ThreadOwner {
@@ -16,8 +17,8 @@ export interface ThreadOwner {
 }
 
 /** Starts a thread of this room; it does not keep the process alive. */
-export function spawn(file: 'writer' | 'reader', start: object, transfer: TransferListItem[]): Worker {
-  const worker = new Worker(new URL(`./${file}${extension}`, import.meta.url), { workerData: start, transferList: transfer })
+export function spawn(file: URL, start: object, transfer: TransferListItem[]): Worker {
+  const worker = new Worker(file, { workerData: start, transferList: transfer })
   worker.unref()
   return worker
 }

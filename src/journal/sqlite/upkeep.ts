@@ -112,6 +112,7 @@ export class Compaction {
   /** Moves some payloads of a sparse segment to the one that is being filled; true if it may hold more. */
   #moveSome(segment: number): boolean {
     const { folder, segments } = this.#ledger
+    // A table made STRICT keeps the types of its columns.
     const found = this.#payloadsOf.all(segment) as unknown as KeptPayload[]
     if (found.length === 0) return false
     let bytes = 0

@@ -6,7 +6,7 @@ import type { Append } from '../journal.ts'
 import { appendsInFlightMax } from '../rules.ts'
 import { fromWire, type WireError } from './faults.ts'
 import { appendBytes, encodeAppend, Ring, SlabPool, slotKind, slotStatus } from './slabs.ts'
-import { failure, lastWords, opened, spawn, type ThreadOwner } from './threads.ts'
+import { extension, failure, lastWords, opened, spawn, type ThreadOwner } from './threads.ts'
 import type { FromWriter, ToWriter, WriterCall, WriterStart } from './wire.ts'
 
 /** Bytes of all appends under way together; the next is refused with OVERLOADED (one append may pass it). */
@@ -52,7 +52,7 @@ export class WriterThread {
     const { port1, port2 } = new MessageChannel()
     const ring = new Ring()
     const start: WriterStart = { folder, rowBytesKept, ring: ring.memory, port: port2, checkpoints }
-    const worker = spawn('writer', start, [port2, checkpoints])
+    const worker = spawn(new URL(`./writer${extension}`, import.meta.url), start, [port2, checkpoints])
     try {
       await opened(worker, port1)
     } catch (error) {
