@@ -136,7 +136,8 @@ const laneReport = struct({
 })
 export type LaneReport = Infer<typeof laneReport>
 
-const outcome = union({
+/** How tasks of a lane ended. */
+export const outcome = union({
   finished: [1, struct({ count: varint, items: chunk, blocks: list(taskBlock), elapsedMicros: varint })],
   /** One task failed. `retryable`: false where a further attempt cannot help (bad input, no such task). */
   failed: [

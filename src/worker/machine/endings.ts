@@ -95,7 +95,7 @@ function loadFailure(executor: Executor, exit: ExecutorExit): Failure {
   const message = late
     ? `The program had not loaded after ${tuning.loadMsMax / 1000} s.`
     : `The executor process ended (${exit.how}) while the program loaded.`
-  return { code: 'PROGRAM_LOAD_FAILED', message, stack: '', retryable: false }
+  return { code: 'PROGRAM_LOAD_FAILED', message, stack: exit.lastWords, retryable: false }
 }
 
 function blame(state: MachineState, executor: Executor, exit: ExecutorExit, lanes: readonly Lane[]): void {
@@ -108,10 +108,13 @@ function blame(state: MachineState, executor: Executor, exit: ExecutorExit, lane
   }
   if (cause?.kind === 'drop' || cause?.kind === 'idle' || cause?.kind === 'load') return
   const { exiting } = executor
-  const named = exiting && running.find(lane => lane.id === exiting.lane && lane.head === exiting.number)
-  const guilty = named ?? (running.length === 1 && certain(state, running[0]!) ? running[0] : undefined)
+  if (exiting) {
+    const named = running.find(lane => lane.id === exiting.lane && lane.head === exiting.number)
+    if (named) endHead(state, named, death(executor, exit))
+    return
+  }
+  const guilty = running.length === 1 && certain(state, running[0]!) ? running[0] : undefined
   if (guilty) endHead(state, guilty, death(executor, exit))
-  if (named) return
   // One of these killed it, nobody knows which: each runs again, alone, so that the guilty one is found and no other pays.
   for (const lane of running) if (lane !== guilty) lane.suspectUntil = Math.max(lane.suspectUntil, lane.next)
 }
@@ -143,7 +146,7 @@ function timedOut(lane: Lane): Failure {
 
 function death(executor: Executor, exit: ExecutorExit): Failure {
   const { cause } = executor
-  const end = { stack: '', retryable: true }
+  const end = { stack: exit.lastWords, retryable: true }
   if (cause?.kind === 'memory') {
     const message = `Its processes held ${Math.round(cause.rssBytes / mebibyte)} MiB where ${Math.round(cause.limitBytes / mebibyte)} MiB are allowed.`
     return { ...end, code: 'TASK_OUT_OF_MEMORY', message }

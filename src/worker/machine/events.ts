@@ -22,6 +22,8 @@ export interface ExecutorExit {
   how: string
   /** Its last words say that the heap was full. */
   heapFull: boolean
+  /** The end of what it wrote to stderr itself. */
+  lastWords: string
 }
 
 export type MachineEvent =

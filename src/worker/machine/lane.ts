@@ -139,6 +139,13 @@ export class Lane {
     this.runningSinceMs = undefined
   }
 
+  /** What was sent from this number on counts as not sent. */
+  takeBack(from: number): void {
+    this.next = from
+    clip(this.passedOver, from)
+    if (this.next === this.head) this.runningSinceMs = undefined
+  }
+
   /** Forgets all tasks from number `count` on. */
   truncate(count: number): void {
     if (count >= this.received) return

@@ -233,7 +233,7 @@ function yielded(state: MachineState, executor: Executor, event: EventOf<'yielde
   assertInvariant(event.from >= lane.head, `executor ${executor.id} gives back task ${event.from} of lane ${lane.id}, which has an outcome`)
   lane.generation = event.generation + 1
   lane.contactMs = state.nowMs
-  lane.rewind()
+  lane.takeBack(Math.min(event.from, lane.next))
   pump(state, lane)
 }
 

@@ -1,0 +1,91 @@
+// Owns fetching blocks from the workers that hold them. Must not use bytes whose hash was not checked.
+import { get, type IncomingMessage } from 'node:http'
+import { type BlockReference, CoxswainError } from '../../protocol/index.ts'
+import type { BlockStore } from './store.ts'
+
+/** A holder that sends nothing for so long is taken for gone. */
+const silenceTimeoutMs = 30_000
+const attemptsMax = 3
+/** Pause before the next attempt: the holder may just be registering again at a new address. */
+const attemptPauseMs = 500
+
+export interface BlockFetchOptions {
+  /** This worker's name. */
+  worker: string
+  token: string
+  /** Address of a worker's block server, or empty if nobody knows. */
+  locate(holder: string): Promise<string>
+  pause(ms: number): Promise<void>
+}
+
+export class BlockFetcher {
+  readonly #store: BlockStore
+  readonly #options: BlockFetchOptions
+  readonly #underway = new Map<string, Promise<string>>()
+
+  constructor(store: BlockStore, options: BlockFetchOptions) {
+    this.#store = store
+    this.#options = options
+  }
+
+  /** Where the block is on this machine, fetched if need be. Rejects with BLOCK_LOST or BLOCK_CORRUPT. */
+  provide(reference: BlockReference): Promise<string> {
+    const underway = this.#underway.get(reference.block)
+    if (underway) return underway
+    const fetching = this.#provide(reference).finally(() => this.#underway.delete(reference.block))
+    this.#underway.set(reference.block, fetching)
+    return fetching
+  }
+
+  async #provide(reference: BlockReference): Promise<string> {
+    const own = await this.#store.find(reference.block)
+    if (own?.bytes === reference.bytes) return own.path
+    const copy = await this.#store.findCopy(reference.block)
+    if (copy?.bytes === reference.bytes) return copy.path
+    let failure = lost(reference, 'its holder is not known')
+    for (let attempt = 0; attempt < attemptsMax; attempt++) {
+      if (attempt > 0) await this.#options.pause(attemptPauseMs)
+      const address = await this.#options.locate(reference.holder)
+      if (address === '') continue
+      try {
+        return await this.#fetch(reference, address)
+      } catch (error) {
+        failure = error instanceof CoxswainError ? error : lost(reference, (error as Error).message)
+        // Asking again does not help where the holder answered: it does not have it.
+        if (error instanceof CoxswainError && error.code === 'BLOCK_LOST') break
+      }
+    }
+    throw failure
+  }
+
+  async #fetch(reference: BlockReference, address: string): Promise<string> {
+    const response = await this.#request(`${address}/blocks/${reference.block}`)
+    if (response.statusCode !== 200) {
+      response.resume()
+      if (response.statusCode === 404) throw lost(reference, 'its holder does not have it any more')
+      throw new Error(`its holder answers with HTTP ${response.statusCode}`)
+    }
+    const incoming = await this.#store.receive(reference.block, true)
+    try {
+      for await (const piece of response) await incoming.write(piece as Buffer)
+      const path = await incoming.commit()
+      await this.#store.copied(reference.block, incoming.bytes)
+      return path
+    } catch (error) {
+      await incoming.abort()
+      throw error
+    }
+  }
+
+  #request(url: string): Promise<IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      const request = get(url, { headers: { authorization: `Bearer ${this.#options.token}` }, timeout: silenceTimeoutMs }, resolve)
+      request.on('timeout', () => request.destroy(new Error('its holder does not answer')))
+      request.on('error', reject)
+    })
+  }
+}
+
+function lost(reference: BlockReference, why: string): CoxswainError {
+  return new CoxswainError('BLOCK_LOST', `Block ${reference.block} of ${reference.holder} cannot be had: ${why}.`, { id: reference.block })
+}

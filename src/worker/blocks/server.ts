@@ -1,0 +1,173 @@
+// Owns the HTTP server through which clients and other workers store and fetch blocks.
+// Must not serve anything else, nor anything to who brings no token.
+import { createReadStream } from 'node:fs'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { pipeline } from 'node:stream/promises'
+import { CoxswainError, type ErrorCode, limits } from '../../protocol/index.ts'
+import { type BlockStore, isBlockId } from './store.ts'
+
+const headersTimeoutMs = 10_000
+/** A connection on which nothing moves for so long is ended. */
+const idleTimeoutMs = 60_000
+const connectionsMax = 512
+/** Bytes read from disk at a time. */
+const readAheadBytes = 1 << 20
+const path = /^\/blocks\/([0-9a-f]{64})$/
+
+/** What is answered when something cannot be done. */
+class Refusal extends Error {
+  readonly status: number
+  readonly code: ErrorCode
+
+  constructor(status: number, code: ErrorCode, message: string) {
+    super(message)
+    this.status = status
+    this.code = code
+  }
+}
+
+export interface BlockServerOptions {
+  host: string
+  /** True if this bearer token may read and write blocks. Compares in constant time. */
+  authenticate(token: string): boolean
+}
+
+export class BlockServer {
+  readonly #store: BlockStore
+  readonly #options: BlockServerOptions
+  readonly #server: Server
+  #address = ''
+
+  constructor(store: BlockStore, options: BlockServerOptions) {
+    this.#store = store
+    this.#options = options
+    this.#server = createServer(
+      { headersTimeout: headersTimeoutMs, requestTimeout: 0, keepAliveTimeout: idleTimeoutMs },
+      (request, response) => {
+        this.#answer(request, response).catch(error => refuse(request, response, error))
+      },
+    )
+    this.#server.maxConnections = connectionsMax
+    this.#server.setTimeout(idleTimeoutMs)
+    this.#server.on('clientError', (_error, socket) => socket.destroy())
+    // A client that asks before it sends is answered before it sends, if the answer is no.
+    this.#server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+      this.#answer(request, response).catch(error => refuse(request, response, error))
+    })
+  }
+
+  /** Base URL of the blocks, once it listens. */
+  get address(): string {
+    return this.#address
+  }
+
+  async listen(): Promise<void> {
+    const { host } = this.#options
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (error: NodeJS.ErrnoException) =>
+        reject(new CoxswainError('ADDRESS_IN_USE', `The block server cannot listen on ${host}: ${error.message}`, { id: host })),
+      )
+      this.#server.listen(0, host, resolve)
+    })
+    const bound = this.#server.address()
+    const port = typeof bound === 'object' && bound ? bound.port : 0
+    this.#address = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+  }
+
+  async close(): Promise<void> {
+    await new Promise<void>(resolve => {
+      this.#server.close(() => resolve())
+      this.#server.closeAllConnections()
+    })
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const header = request.headers.authorization ?? ''
+    if (!header.startsWith('Bearer ') || !this.#options.authenticate(header.slice('Bearer '.length))) {
+      throw new Refusal(401, 'UNAUTHENTICATED', 'a token of this cluster is needed')
+    }
+    const block = path.exec(request.url ?? '')?.[1]
+    if (block === undefined || !isBlockId(block)) throw new Refusal(404, 'NOT_FOUND', 'no such path')
+    if (request.method === 'PUT') await this.#put(block, request, response)
+    else if (request.method === 'GET' || request.method === 'HEAD') await this.#get(block, request, response)
+    else throw new Refusal(405, 'INVALID_ARGUMENT', 'GET, HEAD or PUT')
+  }
+
+  async #get(block: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const found = await this.#store.find(block)
+    if (!found) throw new Refusal(404, 'BLOCK_LOST', `block ${block} is not here`)
+    const range = readRange(request.headers.range, found.bytes)
+    if (range === 'bad') throw new Refusal(416, 'INVALID_ARGUMENT', `the block has ${found.bytes} bytes`)
+    const { from, to } = range ?? { from: 0, to: found.bytes }
+    const head: Record<string, string | number> = {
+      'content-type': 'application/octet-stream',
+      'content-length': to - from,
+      'accept-ranges': 'bytes',
+    }
+    if (range) head['content-range'] = `bytes ${from}-${to - 1}/${found.bytes}`
+    response.writeHead(range ? 206 : 200, head)
+    if (request.method === 'HEAD' || to === from) {
+      response.end()
+      return
+    }
+    await pipeline(createReadStream(found.path, { start: from, end: to - 1, highWaterMark: readAheadBytes }), response)
+  }
+
+  async #put(block: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const length = Number(request.headers['content-length'])
+    if (!Number.isSafeInteger(length) || length < 0) throw new Refusal(411, 'INVALID_ARGUMENT', 'a content-length is needed')
+    if (length > limits.blockBytesMax) throw new Refusal(413, 'FRAME_TOO_LARGE', `a block has at most ${limits.blockBytesMax} bytes`)
+    const there = await this.#store.find(block)
+    if (there) {
+      request.resume()
+      response.writeHead(200, { 'content-length': 0, ...(there.bytes === length ? {} : { connection: 'close' }) }).end()
+      return
+    }
+    if (request.headers.expect !== undefined) response.writeContinue()
+    const incoming = await this.#store.receive(block, false)
+    try {
+      for await (const piece of request) {
+        await incoming.write(piece as Buffer)
+        if (incoming.bytes > length) throw new Refusal(400, 'FRAME_MALFORMED', 'more bytes than were announced')
+      }
+      if (incoming.bytes !== length) throw new Refusal(400, 'FRAME_MALFORMED', 'fewer bytes than were announced')
+      await incoming.commit()
+    } catch (error) {
+      await incoming.abort()
+      throw error
+    }
+    response.writeHead(201, { 'content-length': 0 }).end()
+  }
+}
+
+/** A single range of bytes, `to` excluded. */
+function readRange(header: string | undefined, size: number): { from: number; to: number } | 'bad' | undefined {
+  if (header === undefined) return undefined
+  const match = /^bytes=(\d*)-(\d*)$/.exec(header)
+  if (!match || (match[1] === '' && match[2] === '')) return 'bad'
+  if (match[1] === '') return { from: Math.max(0, size - Number(match[2])), to: size }
+  const from = Number(match[1])
+  const to = match[2] === '' ? size : Math.min(size, Number(match[2]) + 1)
+  return from >= size || from >= to ? 'bad' : { from, to }
+}
+
+/** Answers with what went wrong; the body is a code and a message, as JSON. */
+function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  if (response.headersSent || response.destroyed) {
+    response.destroy()
+    return
+  }
+  const { status, code, message } = describe(error)
+  const body = JSON.stringify({ code, message })
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), connection: 'close' })
+  response.end(body)
+  request.resume()
+}
+
+function describe(error: unknown): { status: number; code: ErrorCode; message: string } {
+  if (error instanceof Refusal) return error
+  if (error instanceof CoxswainError) return { status: 400, code: error.code, message: error.message }
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'ENOSPC' || code === 'EDQUOT') return { status: 507, code: 'OVERLOADED', message: 'the disk of this worker is full' }
+  return { status: 500, code: 'UNAVAILABLE', message: `the worker could not do it${code ? ` (${code})` : ''}` }
+}

@@ -1,0 +1,143 @@
+// Owns the folder of blocks on a worker's disk: what is there, what comes in, what is dropped.
+// Must not give a file the name of a block before all its bytes are there, checked and synced.
+import { createHash, type Hash } from 'node:crypto'
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type BlockId, CoxswainError } from '../../protocol/index.ts'
+
+const blockName = /^[0-9a-f]{64}$/
+/** Copies of blocks that other workers hold: so many bytes are kept, least recently used go first. */
+const copiesBytesMax = 2 * 2 ** 30
+const folderMode = 0o700
+
+/** True for the name of a block. */
+export function isBlockId(name: string): boolean {
+  return blockName.test(name)
+}
+
+let serial = 0
+
+/** A block on its way in. */
+export class IncomingBlock {
+  readonly #file: FileHandle
+  readonly #temporary: string
+  readonly #path: string
+  readonly #block: BlockId
+  readonly #hash: Hash = createHash('sha256')
+  readonly #folder: string
+  bytes = 0
+
+  constructor(file: FileHandle, temporary: string, folder: string, block: BlockId) {
+    this.#file = file
+    this.#temporary = temporary
+    this.#folder = folder
+    this.#block = block
+    this.#path = join(folder, block)
+  }
+
+  async write(piece: Uint8Array): Promise<void> {
+    this.#hash.update(piece)
+    this.bytes += piece.length
+    for (let at = 0; at < piece.length; ) at += (await this.#file.write(piece, at, piece.length - at)).bytesWritten
+  }
+
+  /** Gives it its name, synced. Throws BLOCK_CORRUPT if the bytes are not those that the name says. */
+  async commit(): Promise<string> {
+    if (this.#hash.digest('hex') !== this.#block) {
+      await this.abort()
+      throw new CoxswainError('BLOCK_CORRUPT', `The bytes that came for block ${this.#block} do not have its hash.`, { id: this.#block })
+    }
+    await this.#file.datasync()
+    await this.#file.close()
+    await rename(this.#temporary, this.#path)
+    const folder = await open(this.#folder, 'r')
+    try {
+      await folder.sync()
+    } finally {
+      await folder.close()
+    }
+    return this.#path
+  }
+
+  /** Leaves no trace of it. */
+  async abort(): Promise<void> {
+    await this.#file.close().catch(() => undefined)
+    await rm(this.#temporary, { force: true })
+  }
+}
+
+export class BlockStore {
+  /** Blocks this worker answers for, and copies of others' that it may lose at any time. */
+  readonly folder: string
+  readonly #copies: string
+  readonly #copySizes = new Map<BlockId, number>()
+  #copiesBytes = 0
+
+  constructor(folder: string, copies: string) {
+    this.folder = folder
+    this.#copies = copies
+  }
+
+  /** Makes the folders and removes what a former life left unfinished. */
+  async open(): Promise<void> {
+    await rm(this.#copies, { recursive: true, force: true })
+    for (const folder of [this.folder, this.#copies]) await mkdir(folder, { recursive: true, mode: folderMode })
+    for (const name of await readdir(this.folder)) if (name.endsWith('.tmp')) await rm(join(this.folder, name), { force: true })
+  }
+
+  /** Where an own block is, and its size; undefined if it is not here. */
+  async find(block: BlockId): Promise<{ path: string; bytes: number } | undefined> {
+    return this.#stat(join(this.folder, block))
+  }
+
+  /** Where a copy of another worker's block is. */
+  async findCopy(block: BlockId): Promise<{ path: string; bytes: number } | undefined> {
+    const known = this.#copySizes.get(block)
+    if (known === undefined) return undefined
+    // Used last: dropped last.
+    this.#copySizes.delete(block)
+    this.#copySizes.set(block, known)
+    return this.#stat(join(this.#copies, block))
+  }
+
+  async #stat(path: string): Promise<{ path: string; bytes: number } | undefined> {
+    try {
+      const found = await stat(path)
+      return found.isFile() ? { path, bytes: found.size } : undefined
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Begins to take in an own block, or a copy. */
+  async receive(block: BlockId, copy: boolean): Promise<IncomingBlock> {
+    const folder = copy ? this.#copies : this.folder
+    const temporary = join(folder, `${block}.${process.pid}.in${serial++}.tmp`)
+    return new IncomingBlock(await open(temporary, 'wx', 0o600), temporary, folder, block)
+  }
+
+  /** A copy is here now; older ones go where there are too many bytes of them. */
+  async copied(block: BlockId, bytes: number): Promise<void> {
+    this.#copiesBytes += bytes - (this.#copySizes.get(block) ?? 0)
+    this.#copySizes.set(block, bytes)
+    for (const [oldest, size] of this.#copySizes) {
+      if (this.#copiesBytes <= copiesBytesMax || oldest === block) break
+      this.#copySizes.delete(oldest)
+      this.#copiesBytes -= size
+      await rm(join(this.#copies, oldest), { force: true })
+    }
+  }
+
+  /** Removes own blocks and copies of them. */
+  async drop(blocks: readonly BlockId[]): Promise<void> {
+    for (const block of blocks) {
+      if (!isBlockId(block)) continue
+      await rm(join(this.folder, block), { force: true })
+      const copy = this.#copySizes.get(block)
+      if (copy === undefined) continue
+      this.#copySizes.delete(block)
+      this.#copiesBytes -= copy
+      await rm(join(this.#copies, block), { force: true })
+    }
+  }
+}

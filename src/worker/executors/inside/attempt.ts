@@ -1,0 +1,118 @@
+// Owns one attempt at a task while it runs: its context, signal, log and progress.
+// Must not decide what its outcome is.
+import { CoxswainError, type ErrorCode } from '../../../protocol/index.ts'
+import { clipText } from '../../text.ts'
+import type { BatchFrame } from '../frames.ts'
+import { type AttemptFace, TaskContext } from './context.ts'
+import type { Link } from './link.ts'
+import { AttemptLog, type Output } from './output.ts'
+
+/** Progress is told at most so often; the latest word wins. */
+const progressIntervalMs = 100
+const noteBytesMax = 1024
+
+/** What an attempt needs of its process. */
+export interface AttemptHost {
+  readonly link: Link
+  readonly output: Output
+  readonly worker: string
+}
+
+export class Attempt implements AttemptFace {
+  readonly host: AttemptHost
+  readonly batch: BatchFrame
+  /** Number within the lane. */
+  readonly laneNumber: number
+  startedAtMs: number
+  /** It has its outcome: what it still does is leftovers. */
+  over = false
+  reason: CoxswainError | undefined
+  #controller: AbortController | undefined
+  #log: AttemptLog | undefined
+  #context: TaskContext | undefined
+  #progressAtMs = 0
+  #progressTimer: NodeJS.Timeout | undefined
+
+  constructor(host: AttemptHost, batch: BatchFrame, position: number, startedAtMs: number) {
+    this.host = host
+    this.batch = batch
+    this.laneNumber = batch.from + position
+    this.startedAtMs = startedAtMs
+  }
+
+  get context(): TaskContext {
+    this.#context ??= new TaskContext(this)
+    return this.#context
+  }
+
+  get job(): string {
+    return this.batch.job
+  }
+
+  get stage(): number {
+    return this.batch.stage
+  }
+
+  get index(): number {
+    return this.batch.first + this.laneNumber - this.batch.from
+  }
+
+  get number(): number {
+    return this.batch.attempt
+  }
+
+  get epoch(): number {
+    return this.batch.epoch
+  }
+
+  get worker(): string {
+    return this.host.worker
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController()
+      if (this.reason) this.#controller.abort(this.reason)
+    }
+    return this.#controller.signal
+  }
+
+  get log(): AttemptLog {
+    this.#log ??= new AttemptLog({ job: this.job, stage: this.stage, index: this.index, number: this.number })
+    return this.#log
+  }
+
+  /** Aborts its signal; the first reason stands. */
+  abort(code: ErrorCode, message: string): void {
+    if (this.reason) return
+    this.reason = new CoxswainError(code, message)
+    this.#controller?.abort(this.reason)
+  }
+
+  write(stream: 'log' | 'system', text: string): void {
+    for (const line of text.split('\n')) this.host.output.line(this.log, stream, line)
+    if (this.over) this.host.output.end(this.log)
+  }
+
+  progress(fraction: number, note: string): void {
+    if (this.over) return
+    const now = performance.now()
+    if (this.#progressTimer) clearTimeout(this.#progressTimer)
+    this.#progressTimer = undefined
+    if (now - this.#progressAtMs < progressIntervalMs) {
+      this.#progressTimer = setTimeout(() => this.progress(fraction, note), progressIntervalMs)
+      return
+    }
+    this.#progressAtMs = now
+    const share = Number.isFinite(fraction) ? Math.min(1, Math.max(0, fraction)) : 0
+    const { job, stage, index } = this
+    this.host.link.send({ kind: 'progress', job, stage, index, fraction: share, note: clipText(String(note), noteBytesMax) })
+  }
+
+  /** It has its outcome. */
+  end(): void {
+    this.over = true
+    if (this.#log) this.host.output.end(this.#log)
+    if (this.#progressTimer) clearTimeout(this.#progressTimer)
+  }
+}

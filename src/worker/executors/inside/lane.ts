@@ -1,0 +1,327 @@
+// Owns running the tasks of one lane, strictly one after the other, and telling the agent how they ended.
+// Must not start a task that the agent may have given back: see `mayStart` and docs/decisions/0003-lanes.md.
+import type { AsyncLocalStorage } from 'node:async_hooks'
+import { type BlockReference, Chunk, decodeValue, itemInline, limits, readItem } from '../../../protocol/index.ts'
+import type { BatchFrame } from '../frames.ts'
+import { Attempt, type AttemptHost } from './attempt.ts'
+import type { InputBlocks } from './blocks.ts'
+import { nowMs } from './clock.ts'
+import { errorFailure, timeoutFailure, validate } from './judge.ts'
+import { type AttemptFailure, attemptFailure, Outbox, resultFailure } from './outbox.ts'
+import type { Definition } from './program.ts'
+
+/** A task is started only so long after the last word that the agent is sure to have had, or sent. */
+const startWindowMs = 20
+/** Results wait no longer than this before they are sent. */
+const flushAfterMs = 5
+/** In batches of up to so many tasks each has its own asynchronous context, so that what it leaves behind is known to be its own. */
+const ownContextTasksMax = 64
+
+/** What a lane needs of its process. */
+export interface LaneHost extends AttemptHost {
+  readonly blocks: InputBlocks
+  readonly blocksFolder: string
+  readonly shared: boolean
+  readonly contexts: AsyncLocalStorage<Attempt>
+  definition(task: string): Definition | undefined
+  /** The worker stops: failures are not reported any more. */
+  readonly stopping: boolean
+}
+
+interface Queued {
+  frame: BatchFrame
+  chunk: Chunk
+  position: number
+}
+
+export class LaneRunner {
+  readonly #host: LaneHost
+  readonly #id: number
+  readonly #queue: Queued[] = []
+  readonly #outbox: Outbox
+  #running = false
+  #generation = 0
+  #windowEndMs = 0
+  #flushedAtMs = 0
+  #cancelled: { from: number; to: number }[] = []
+  #timer: NodeJS.Timeout | undefined
+  /** The attempt that runs now, and whether its user code is awaited. */
+  current: Attempt | undefined
+  #awaited = false
+
+  constructor(host: LaneHost, id: number, from: number) {
+    this.#host = host
+    this.#id = id
+    this.#outbox = new Outbox(from)
+  }
+
+  /** Takes in a batch, unless it was sent before the agent knew what was given back. */
+  receive(frame: BatchFrame): void {
+    if (frame.generation < this.#generation) return
+    // What is queued of an older generation the agent has given up.
+    if (frame.generation > this.#generation) this.#giveUp()
+    this.#generation = frame.generation
+    this.#queue.push({ frame, chunk: new Chunk(frame.items), position: 0 })
+    if (!this.#running) void this.#work()
+  }
+
+  /** The agent has given up what is queued: only the running task goes on. */
+  #giveUp(): void {
+    const running = this.#running ? this.#queue[0] : undefined
+    this.#queue.length = 0
+    if (!running) return
+    running.position = running.chunk.count
+    this.#queue.push(running)
+  }
+
+  /** Aborts the running task if it is one of these, and skips the others in their turn. */
+  cancel(ranges: readonly { from: number; to: number }[]): void {
+    this.#cancelled.push(...ranges)
+    if (this.current && this.#isCancelled(this.current.laneNumber)) this.current.abort('TASK_CANCELLED', 'The task was cancelled.')
+  }
+
+  /** Nothing of this lane is wanted any more. */
+  forget(): void {
+    this.#queue.length = 0
+    this.current?.abort('TASK_CANCELLED', 'The task is not wanted any more.')
+    if (this.#timer) clearTimeout(this.#timer)
+  }
+
+  /** Sends what has ended, gives back what has not started. For a process that is about to end. */
+  close(): void {
+    this.#flush(nowMs())
+    this.#giveBack()
+  }
+
+  /** Gives the running attempt an outcome from outside its own code. */
+  failCurrent(failure: AttemptFailure): void {
+    const attempt = this.current
+    if (!attempt || attempt.over) return
+    const now = nowMs()
+    attempt.end()
+    this.#outbox.addFailure(failure, now - attempt.startedAtMs, now)
+  }
+
+  #isCancelled(number: number): boolean {
+    return this.#cancelled.length > 0 && this.#cancelled.some(range => range.from <= number && number < range.to)
+  }
+
+  async #work(): Promise<void> {
+    this.#running = true
+    for (;;) {
+      const batch = this.#queue[0]
+      if (!batch) break
+      let now = nowMs()
+      if (batch.position >= batch.chunk.count) {
+        this.#queue.shift()
+        this.#flush(now)
+        continue
+      }
+      if (batch.position === 0) this.#open(batch)
+      if (!this.#host.link.drained) {
+        await this.#host.link.untilDrained()
+        now = nowMs()
+        this.#renew(now)
+        if (this.#queue[0] !== batch || batch.position >= batch.chunk.count) continue
+      }
+      if (!mayStart(batch, now, this.#windowEndMs)) {
+        this.#flush(now)
+        this.#giveBack()
+        break
+      }
+      if (now - this.#flushedAtMs >= flushAfterMs || this.#outbox.bytes > limits.chunkBytesMax) this.#flush(now)
+      const position = batch.position++
+      if (this.#isCancelled(batch.frame.from + position)) this.#outbox.addSkipped(now)
+      else {
+        const waiting = this.#run(batch, position, now)
+        if (waiting) await waiting
+        if (this.#host.stopping && this.current) return
+      }
+    }
+    this.#running = false
+  }
+
+  #open(batch: Queued): void {
+    if (this.#outbox.empty) this.#outbox.startAt(batch.frame.from)
+    this.#windowEndMs = Math.max(this.#windowEndMs, batch.frame.sentAtMs + startWindowMs)
+    if (batch.frame.firm && this.#host.shared) this.#host.link.send({ kind: 'clock', lane: this.#id, running: true })
+  }
+
+  /** Something the agent is sure to be able to read was sent within the window: the window begins anew. */
+  #renew(now: number): void {
+    if (now < this.#windowEndMs && this.#host.link.drained) this.#windowEndMs = now + startWindowMs
+  }
+
+  #flush(now: number): void {
+    this.#flushedAtMs = now
+    if (this.#outbox.empty) return
+    this.#host.output.flush()
+    const bytes = this.#outbox.bytes
+    const { from, outcomes } = this.#outbox.take(now)
+    this.#host.link.send({ kind: 'outcomes', lane: this.#id, from, outcomes }, bytes + 256)
+    this.#renew(now)
+  }
+
+  #giveBack(): void {
+    const batch = this.#queue[0]
+    if (!batch) return
+    this.#queue.length = 0
+    this.#host.link.send({ kind: 'yielded', lane: this.#id, from: batch.frame.from + batch.position, generation: this.#generation })
+    this.#generation++
+  }
+
+  /** Runs one task. Returns nothing if it is over already, else a promise of its end. */
+  #run(batch: Queued, position: number, now: number): Promise<void> | undefined {
+    const { frame } = batch
+    const attempt = new Attempt(this.#host, frame, position, now)
+    this.current = attempt
+    this.#outbox.mark(now)
+    const definition = this.#host.definition(frame.task)
+    if (!definition) {
+      this.#end(attempt, attemptFailure('TASK_NOT_FOUND', `The program has no task named ${JSON.stringify(frame.task)}.`, '', false))
+      return undefined
+    }
+    const item = batch.chunk.item(position)
+    if (definition.input || definition.output || item[0] !== itemInline) return this.#runSlowly(attempt, definition, batch, item)
+    let result: unknown
+    try {
+      const input = decodeValue(item.subarray(1))
+      result = this.#call(attempt, definition, input, batch.chunk.count)
+    } catch (error) {
+      this.#end(attempt, errorFailure(error))
+      return undefined
+    }
+    if (isThenable(result)) return this.#await(attempt, result)
+    this.#finish(attempt, result)
+    return undefined
+  }
+
+  #call(attempt: Attempt, definition: Definition, input: unknown, batchTasks: number): unknown {
+    if (this.#host.shared || batchTasks <= ownContextTasksMax) {
+      return this.#host.contexts.run(attempt, () => definition.run(input, attempt.context))
+    }
+    return definition.run(input, attempt.context)
+  }
+
+  async #await(attempt: Attempt, result: PromiseLike<unknown>): Promise<void> {
+    this.#watch(attempt)
+    let value: unknown
+    try {
+      value = await result
+    } catch (error) {
+      this.#end(attempt, errorFailure(error))
+      return
+    }
+    this.#finish(attempt, value)
+  }
+
+  /** The way of a task with schemas, or whose input is a block. */
+  async #runSlowly(attempt: Attempt, definition: Definition, batch: Queued, item: Buffer): Promise<void> {
+    let value: unknown
+    try {
+      const read = readItem(item)
+      const bytes = 'inline' in read ? read.inline : await this.#fetch(attempt, batch, read)
+      value = decodeValue(bytes)
+    } catch (error) {
+      const { code, message } = error as Error & { code?: unknown }
+      return this.#end(attempt, attemptFailure(String(code), message, '', code !== 'VALUE_MALFORMED'))
+    }
+    this.#watch(attempt)
+    try {
+      if (definition.input) {
+        const checked = await validate(definition.input, value, 'input')
+        if (checked.failure) return this.#end(attempt, attemptFailure('SCHEMA_VIOLATION', checked.failure, '', false))
+        value = checked.value
+      }
+      value = await this.#call(attempt, definition, value, 1)
+      if (definition.output) {
+        const checked = await validate(definition.output, value, 'result')
+        if (checked.failure) return this.#end(attempt, attemptFailure('TASK_RESULT_INVALID', checked.failure, '', false))
+        value = checked.value
+      }
+    } catch (error) {
+      return this.#end(attempt, errorFailure(error))
+    }
+    this.#finish(attempt, value)
+  }
+
+  /** Reads an input's block; those of the tasks behind it are asked for at the same time. The task's clock does not run meanwhile. */
+  async #fetch(attempt: Attempt, batch: Queued, reference: BlockReference): Promise<Buffer> {
+    for (let i = batch.position; i < batch.chunk.count; i++) {
+      const item = batch.chunk.item(i)
+      if (item[0] === itemInline) continue
+      const next = readItem(item)
+      if ('block' in next) this.#host.blocks.want(next)
+    }
+    this.#host.link.send({ kind: 'clock', lane: this.#id, running: false })
+    const bytes = await this.#host.blocks.read(reference)
+    attempt.startedAtMs = nowMs()
+    this.#host.link.send({ kind: 'clock', lane: this.#id, running: true })
+    return bytes
+  }
+
+  /** Aborts the attempt's signal when its time is over. One timer serves all attempts of the lane. */
+  #watch(attempt: Attempt): void {
+    this.#awaited = true
+    const { timeoutMs } = attempt.batch
+    if (timeoutMs === 0 || this.#timer) return
+    const check = (): void => {
+      this.#timer = undefined
+      const { current } = this
+      if (!current || current.over || !this.#awaited) return
+      const leftMs = current.startedAtMs + current.batch.timeoutMs - nowMs()
+      if (leftMs > 0) this.#timer = setTimeout(check, Math.ceil(leftMs))
+      else current.abort('TASK_TIMEOUT', `The task had ${current.batch.timeoutMs} ms.`)
+    }
+    this.#timer = setTimeout(check, Math.ceil(Math.max(1, attempt.startedAtMs + timeoutMs - nowMs())))
+  }
+
+  /** The attempt returned a value. */
+  #finish(attempt: Attempt, value: unknown): void {
+    const { timeoutMs } = attempt.batch
+    if (attempt.over || attempt.reason || timeoutMs > 0) {
+      const late = timeoutMs > 0 && nowMs() - attempt.startedAtMs > timeoutMs
+      if (attempt.over || late || attempt.reason?.code === 'TASK_CANCELLED') return this.#end(attempt, timeoutFailure(timeoutMs))
+    }
+    try {
+      if (!this.#outbox.addInline(value)) this.#store(attempt, value)
+    } catch (error) {
+      return this.#end(attempt, resultFailure(error))
+    }
+    this.#over(attempt)
+  }
+
+  /** Large results are written to disk, which is not the task's own time. */
+  #store(attempt: Attempt, value: unknown): void {
+    this.#host.link.send({ kind: 'clock', lane: this.#id, running: false })
+    this.#outbox.addBlock(attempt, this.#host.blocksFolder, value)
+  }
+
+  /** The attempt ended otherwise than by a value. */
+  #end(attempt: Attempt, failure: AttemptFailure): void {
+    if (attempt.over) return
+    // The worker stops: the task is not to blame for what its aborted signal made it do. It runs again elsewhere.
+    if (this.#host.stopping) return
+    const now = nowMs()
+    if (this.#isCancelled(attempt.laneNumber)) this.#outbox.addSkipped(now)
+    else if (attempt.reason?.code === 'TASK_TIMEOUT') {
+      this.#outbox.addFailure({ ...timeoutFailure(attempt.batch.timeoutMs), stack: failure.stack }, now - attempt.startedAtMs, now)
+    } else this.#outbox.addFailure(failure, now - attempt.startedAtMs, now)
+    this.#over(attempt)
+  }
+
+  #over(attempt: Attempt): void {
+    this.#awaited = false
+    attempt.end()
+    this.current = undefined
+  }
+}
+
+/** The first task of a firm batch may always start: the agent takes it for the running one. Others only within the window. */
+function mayStart(batch: Queued, now: number, windowEndMs: number): boolean {
+  return (batch.frame.firm && batch.position === 0) || now < windowEndMs
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}
