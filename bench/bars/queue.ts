@@ -9,6 +9,8 @@ import { waiting } from '../tasks.ts'
 const tasksFull = 1_000_000
 const tasksSmoke = 3000
 const lookEveryMs = 25
+/** A map has a limited number of bytes under way: several share the queue. */
+const maps = 4
 const megabyte = 1e6
 
 function* texts(count: number): Generator<string> {
@@ -24,20 +26,28 @@ interface Moment {
 async function fill(client: Cluster, count: number): Promise<Moment[]> {
   const stop = new AbortController()
   const moments: Moment[] = []
-  // The results never come; the iterator is only pulled to make it submit.
-  const results = client.map(waiting, texts(count), { window: count + 1, signal: stop.signal })[Symbol.asyncIterator]()
-  const ended = results.next().then(
+  const each = Math.ceil(count / maps)
+  // The results never come; the iterators are only pulled to make them submit.
+  const pulls = Array.from({ length: maps }, () =>
+    client
+      .map(waiting, texts(each), { window: each + 1, signal: stop.signal })
+      [Symbol.asyncIterator]()
+      .next(),
+  )
+  const ended = Promise.race(pulls).then(
     () => 'a task ran that nobody can run',
     (error: unknown) => error,
   )
-  for (let tasks = 0; tasks < count; ) {
+  for (let tasks = 0; tasks < each * maps; ) {
     tasks = (await client.status()).tasks.waiting
     moments.push({ atMs: performance.now(), tasks })
     const outcome = await Promise.race([ended, new Promise(resolve => setTimeout(resolve, lookEveryMs))])
     if (outcome !== undefined) throw new Error(`the queue did not fill: ${outcome}`)
   }
   stop.abort()
-  await ended
+  await Promise.allSettled(pulls)
+  // Cancelled tasks are gone from the queue before it is filled again.
+  while ((await client.status()).tasks.waiting > 0) await new Promise(resolve => setTimeout(resolve, lookEveryMs))
   return moments
 }
 
