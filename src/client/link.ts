@@ -153,11 +153,11 @@ export class Link {
     return dial !== this.#dial || this.#state === 'ended'
   }
 
-  /** There is no address to dial: final at first, later the cluster may come back. */
+  /** There is no address to dial. That is final at first and where there is no cluster any more; else it may come back. */
   #homeless(error: unknown): void {
     const known = error instanceof CoxswainError ? error : new CoxswainError('UNAVAILABLE', String(error), { cause: error })
     this.#lastError = known
-    if (this.#welcomed) this.#retry()
+    if (this.#welcomed && known.code !== 'NO_CLUSTER') this.#retry()
     else this.end(known)
   }
 

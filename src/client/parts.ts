@@ -129,12 +129,12 @@ export class Plans {
   }
 
   /** A task's plan if it was made before. */
-  find(task: TaskOf<never, unknown>): Prepared | undefined {
+  find(task: TaskOf<unknown, unknown>): Prepared | undefined {
     return this.#prepared.get(task)
   }
 
   /** A task's plan; its program is made if need be. */
-  async get(task: TaskOf<never, unknown>): Promise<Prepared> {
+  async get(task: TaskOf<unknown, unknown>): Promise<Prepared> {
     const found = this.#prepared.get(task)
     if (found) return found
     const program = await this.#programs.get(task.module, task.external)

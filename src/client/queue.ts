@@ -17,12 +17,12 @@ export class BoundedQueue<T> implements AsyncIterableIterator<T> {
     this.#close = close
   }
 
-  /** False where there was no room. */
-  push(item: T): boolean {
+  /** False where there was no room. `always`: for the few items that must not be dropped. */
+  push(item: T, always = false): boolean {
     if (this.#ended) return false
     const waiting = this.#waiting.shift()
     if (waiting) waiting.resolve({ value: item, done: false })
-    else if (this.#items.length >= this.#max) {
+    else if (this.#items.length >= this.#max && !always) {
       this.dropped++
       return false
     } else this.#items.push(item)

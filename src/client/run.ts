@@ -37,7 +37,7 @@ interface Waiter {
 export class Runner {
   readonly #parts: Parts
   readonly #submitter: Submitter
-  #open = new Map<TaskOf<never, unknown>, Map<string, RunBatch>>()
+  #open = new Map<TaskOf<unknown, unknown>, Map<string, RunBatch>>()
   #scheduled = false
 
   constructor(parts: Parts, submitter: Submitter) {
@@ -46,7 +46,7 @@ export class Runner {
   }
 
   /** Calls a task once. */
-  run(task: TaskOf<never, unknown>, input: unknown, options: RunOptions): Promise<unknown> {
+  run(task: TaskOf<unknown, unknown>, input: unknown, options: RunOptions): Promise<unknown> {
     const { signal } = options
     if (signal?.aborted) return Promise.reject(abortReason(signal))
     try {
@@ -58,7 +58,7 @@ export class Runner {
     }
   }
 
-  #add(task: TaskOf<never, unknown>, input: unknown, options: RunOptions): Promise<unknown> {
+  #add(task: TaskOf<unknown, unknown>, input: unknown, options: RunOptions): Promise<unknown> {
     const batch = this.#batch(task, options)
     if (addInline(batch.chunk, input)) return batch.wait(options.signal)
     return this.#parts.blocks.store(copiedSegments(encodeValue(input)), options.signal).then(reference => {
@@ -69,7 +69,7 @@ export class Runner {
   }
 
   /** The batch that takes the next call of this task with these options. */
-  #batch(task: TaskOf<never, unknown>, options: RunOptions): RunBatch {
+  #batch(task: TaskOf<unknown, unknown>, options: RunOptions): RunBatch {
     let batches = this.#open.get(task)
     if (!batches) {
       batches = new Map()
@@ -114,7 +114,7 @@ export class Runner {
 
 /** Calls that became one job: call number i is its task i. */
 class RunBatch implements JobListener {
-  readonly task: TaskOf<never, unknown>
+  readonly task: TaskOf<unknown, unknown>
   readonly chunk = new ChunkWriter()
   readonly #parts: Parts
   readonly #options: RunOptions
@@ -131,7 +131,7 @@ class RunBatch implements JobListener {
   readonly #fetching = new Set<number>()
   #stopListening: () => void = () => undefined
 
-  constructor(parts: Parts, task: TaskOf<never, unknown>, options: RunOptions) {
+  constructor(parts: Parts, task: TaskOf<unknown, unknown>, options: RunOptions) {
     this.#parts = parts
     this.task = task
     this.#options = options

@@ -36,11 +36,21 @@ export type Reply = Extract<LeaderToClient, { request: number }>
 /** The answer of one kind. */
 export type ReplyOf<K extends Reply['kind']> = Extract<Reply, { kind: K }>
 
+/** Who reads lines of logs. */
+export interface LogReader {
+  more(reply: ReplyOf<'logLines'>): void
+  /** The connection was made again: all lines come once more. */
+  restarted(): void
+  fail(error: CoxswainError): void
+}
+
 interface Pending {
   frame: Uint8Array
   /** True: this answer was the last one. */
   answer(reply: Reply): boolean
   fail(error: CoxswainError): void
+  /** It was sent again after a reconnect: an answer in several parts begins anew. */
+  restarted?(): void
 }
 
 interface Watched {
@@ -60,6 +70,7 @@ export class Session {
   readonly #pending = new Map<number, Pending>()
   readonly #watched = new Map<string, Watched>()
   #ended: CoxswainError | undefined
+  #neverOpened = true
   readonly #first = Promise.withResolvers<void>()
 
   constructor(options: LinkOptions, platform: Platform) {
@@ -102,18 +113,19 @@ export class Session {
     return promise
   }
 
-  /** Asks for lines of logs: `more` is called for each answer, until it says that it was the last or the returned function is called. */
-  stream(message: Request, more: (reply: ReplyOf<'logLines'>) => void, fail: (error: CoxswainError) => void): Cancel {
+  /** Asks for lines of logs, until an answer says that it was the last or the returned function is called. */
+  stream(message: Request, reader: LogReader): Cancel {
     const request = this.#send(message, {
       answer(reply) {
-        if (reply.kind === 'failed') fail(wireError(reply.error))
+        if (reply.kind === 'failed') reader.fail(wireError(reply.error))
         else if (reply.kind === 'logLines') {
-          more(reply)
+          reader.more(reply)
           return reply.ended
         }
         return true
       },
-      fail,
+      fail: error => reader.fail(error),
+      restarted: () => reader.restarted(),
     })
     return () => {
       if (this.#pending.delete(request)) this.post({ kind: 'unfollow', request })
@@ -129,7 +141,7 @@ export class Session {
       const writer = new Writer(512)
       clientToLeader.write(writer, { ...message, request } as ClientToLeader)
       const frame = writer.view()
-      this.#pending.set(request, { frame, answer: owner.answer, fail: owner.fail })
+      this.#pending.set(request, { frame, ...owner })
       this.#link.send(frame)
     }
     return request
@@ -163,7 +175,12 @@ export class Session {
 
   #opened(): void {
     const again = [...this.#watched].filter(([, watched]) => watched.established)
-    for (const one of this.#pending.values()) this.#link.send(one.frame)
+    const first = this.#neverOpened
+    this.#neverOpened = false
+    for (const one of this.#pending.values()) {
+      if (!first) one.restarted?.()
+      this.#link.send(one.frame)
+    }
     for (const [job, watched] of again) this.#watchAgain(job, watched)
     this.#first.resolve()
   }

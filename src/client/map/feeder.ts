@@ -14,7 +14,7 @@ export type Source = Iterable<unknown> | AsyncIterable<unknown>
 /** What the feeder is made with. */
 export interface FeederOptions {
   parts: Parts
-  task: TaskOf<never, unknown>
+  task: TaskOf<unknown, unknown>
   source: Source
   sender: Sender
   /** How many more inputs may be pulled now. */

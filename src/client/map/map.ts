@@ -35,7 +35,7 @@ const windowBlockBytes = 1 << 30
 /** One run of `map`. It begins with the first `next`. */
 export class MapRun implements AsyncIterableIterator<unknown> {
   readonly #parts: Parts
-  readonly #task: TaskOf<never, unknown>
+  readonly #task: TaskOf<unknown, unknown>
   readonly #source: Source
   readonly #submitter: Submitter
   readonly #options: MapOptions
@@ -55,7 +55,7 @@ export class MapRun implements AsyncIterableIterator<unknown> {
   #takenAtPull = 0
   #error: { error: unknown } | undefined
 
-  constructor(parts: Parts, submitter: Submitter, task: TaskOf<never, unknown>, source: Source, options: MapOptions) {
+  constructor(parts: Parts, submitter: Submitter, task: TaskOf<unknown, unknown>, source: Source, options: MapOptions) {
     checkJobOptions(options)
     const { window } = options
     if (window !== undefined && (!Number.isInteger(window) || window < 1)) {

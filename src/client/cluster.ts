@@ -1,0 +1,199 @@
+// Owns the cluster as its user holds it: run, submit, map, and the questions about it.
+// Must not know how the connection was found: connect.ts does.
+import {
+  ChunkWriter,
+  CoxswainError,
+  encodeValue,
+  type JobsQuery,
+  type JobView,
+  type StatusView,
+  type StoryLine,
+  type TaskBlock,
+  type Views,
+  type WhyView,
+  type WorkerView,
+  writeBlockItem,
+} from '../protocol/index.ts'
+import { copiedSegments } from './blocks/segments.ts'
+import type { TaskOf } from './define.ts'
+import { addInline } from './items.ts'
+import { JobHandle } from './job-handle.ts'
+import { type MapOptions, MapRun } from './map/map.ts'
+import { ContentHash, checkJobOptions, checkTask, type JobOptions, jobPlan, newJobId, type Parts, type Prepared } from './parts.ts'
+import { orAborted } from './pause.ts'
+import { Runner, type RunOptions } from './run.ts'
+import { checkInput } from './schema.ts'
+import { Submitter } from './submitter.ts'
+
+/** Options of `submit`. */
+export type SubmitOptions = JobOptions
+
+/** Input and options of a call; a task without input is called without one. */
+export type CallArguments<Input, Options> = undefined extends Input ? [input?: Input, options?: Options] : [input: Input, options?: Options]
+
+/** What `map` yields with these options. */
+export type MapItem<Output, Options> = Options extends { entries: true }
+  ? [index: number, result: MapValue<Output, Options>]
+  : MapValue<Output, Options>
+
+/** A result, or with `errors: 'yield'` also an error. */
+export type MapValue<Output, Options> = Options extends { errors: 'yield' } ? Output | CoxswainError : Output
+
+/** What `map` returns: iterate it with `for await`. Leaving the loop early cancels the rest. */
+export type MapResults<Item> = AsyncIterableIterator<Item> & AsyncDisposable
+
+/** So long a full leader is asked again before the caller is told. */
+const patienceMs = 60_000
+
+/** A connection to a cluster, made by `connect`. Close it, or hold it with `await using`. */
+export class Cluster implements AsyncDisposable {
+  readonly #parts: Parts
+  readonly #submitter: Submitter
+  readonly #runner: Runner
+  readonly #close: () => Promise<void>
+  #closing: Promise<void> | undefined
+
+  /** @internal Made by `connect`. */
+  constructor(parts: Parts, close: () => Promise<void>) {
+    this.#parts = parts
+    this.#close = close
+    this.#submitter = new Submitter(parts)
+    this.#runner = new Runner(parts, this.#submitter)
+  }
+
+  /** The cluster's id, made once by its first leader. */
+  get id(): string {
+    return this.#parts.session.cluster
+  }
+
+  /**
+   * Calls a task and gives its result. Calls made in one turn travel together. The call is durable: it survives a restart of the leader,
+   * and ends with this client. Rejects with TaskFailedError, SCHEMA_VIOLATION, VALUE_CANNOT_TRAVEL, OVERLOADED or the reason of `signal`.
+   */
+  run<Input, Output>(task: TaskOf<Input, Output>, ...call: CallArguments<Input, RunOptions>): Promise<Output> {
+    const [input, options = {}] = call
+    try {
+      checkTask(task)
+      checkJobOptions(options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return this.#runner.run(task, input, options) as Promise<Output>
+  }
+
+  /**
+   * Submits a task as a job, and gives its handle when it is durable. It goes on without this client unless `detached` is false.
+   * With `id`, the same content is the same job, however often it is submitted; other content rejects with JOB_ID_REUSED.
+   */
+  async submit<Input, Output>(task: TaskOf<Input, Output>, ...call: CallArguments<Input, SubmitOptions>): Promise<JobHandle<Output>> {
+    const [input, options = {}] = call
+    const { signal } = options
+    checkTask(task)
+    checkJobOptions(options)
+    signal?.throwIfAborted()
+    const checking = task.input && checkInput(task.name, task.input, input)
+    if (checking) await orAborted(checking, signal)
+    const chunk = new ChunkWriter()
+    const blocks: TaskBlock[] = []
+    if (!addInline(chunk, input)) {
+      const reference = await this.#parts.blocks.store(copiedSegments(encodeValue(input)), signal)
+      blocks.push({ index: 0, ...reference })
+      writeBlockItem(chunk.beginItem(), reference)
+      chunk.endItem()
+    }
+    const prepared = this.#parts.plans.find(task) ?? (await this.#parts.plans.get(task))
+    const id = options.id ?? newJobId(this.#parts.platform)
+    await this.#send(id, prepared, chunk.finish(), blocks, options)
+    return new JobHandle<Output>(this.#parts, id, true)
+  }
+
+  async #send(id: string, prepared: Prepared, items: Uint8Array, blocks: TaskBlock[], options: SubmitOptions): Promise<void> {
+    const hash = new ContentHash('task', prepared.stage)
+    const contentHash = (blocks[0] ? hash.addBlock(blocks[0]) : hash.add(items)).finish()
+    const plan = jobPlan(id, prepared.stage, contentHash, this.#parts.session.id, options, true)
+    const inputs = [{ stage: 0, first: 0, items, blocks, seal: true }]
+    const { signal } = options
+    const submitted = this.#submitter.submit({ plan, inputs, prepared, watch: false, signal, patienceMs })
+    try {
+      await orAborted(submitted, signal)
+    } catch (error) {
+      // It may be on its way already: then it is taken back, unless somebody else had asked for it before.
+      if (signal?.aborted) {
+        const takeBack = async ({ existing }: { existing: boolean }): Promise<void> => {
+          if (!existing) await new JobHandle(this.#parts, id, true).cancel()
+        }
+        submitted.then(takeBack).catch(nothing)
+      }
+      throw error
+    }
+  }
+
+  /**
+   * Calls a task for each input, any number of them, and yields the results as they are taken: inputs are pulled only a window ahead.
+   * Leaving the loop early, an error or `signal` cancels the rest. See MapOptions for order, errors, indexes and the window.
+   */
+  map<Input, Output, const Options extends MapOptions = Record<never, never>>(
+    task: TaskOf<Input, Output>,
+    inputs: Iterable<NoInfer<Input> | Promise<NoInfer<Input>>> | AsyncIterable<NoInfer<Input>>,
+    options?: Options,
+  ): MapResults<MapItem<Output, Options>> {
+    checkTask(task)
+    const source = inputs as Partial<Iterable<unknown> & AsyncIterable<unknown>> | null | undefined
+    if (typeof source?.[Symbol.asyncIterator] !== 'function' && typeof source?.[Symbol.iterator] !== 'function') {
+      throw new CoxswainError('INVALID_ARGUMENT', 'The inputs of map are neither an iterable nor an asynchronous one.', { id: 'inputs' })
+    }
+    return new MapRun(this.#parts, this.#submitter, task, inputs, options ?? {}) as MapResults<MapItem<Output, Options>>
+  }
+
+  /** The handle of a job, which need not have been submitted here. */
+  job<Output = unknown>(id: string): JobHandle<Output> {
+    return new JobHandle<Output>(this.#parts, id, false)
+  }
+
+  /** Jobs, newest first. */
+  jobs(query: JobsQuery = {}): Promise<JobView[]> {
+    return this.#ask('jobs', query)
+  }
+
+  /** The workers that are there. */
+  workers(): Promise<WorkerView[]> {
+    return this.#ask('workers', {})
+  }
+
+  /** The cluster's state: leader, candidates, workers, load, journal. */
+  status(): Promise<StatusView> {
+    return this.#ask('status', {})
+  }
+
+  /** All that the journal still knows about a job, task or worker, oldest first. */
+  story(id: string, limit?: number): Promise<{ lines: StoryLine[]; complete: boolean }> {
+    return this.#ask('story', limit === undefined ? { id } : { id, limit })
+  }
+
+  /** Why a job or task waits: the rules that hold it, with their numbers. */
+  why(id: string): Promise<WhyView[]> {
+    return this.#ask('why', { id })
+  }
+
+  /** Lets a worker finish what it runs and take nothing new; resolves when that is durable. */
+  async drainWorker(worker: string): Promise<void> {
+    await this.#parts.session.request({ kind: 'drainWorker', worker })
+  }
+
+  async #ask<View extends keyof Views>(view: View, argument: Views[View]['argument']): Promise<Views[View]['answer']> {
+    const reply = await this.#parts.session.request({ kind: 'ask', view, argument: JSON.stringify(argument) })
+    return JSON.parse(reply.kind === 'view' ? reply.body : 'null') as Views[View]['answer']
+  }
+
+  /** Ends the connection. Calls that are not answered reject with CONNECTION_LOST, and jobs that are not detached are cancelled. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+function nothing(): void {}

@@ -1,0 +1,92 @@
+// Owns finding the leader: an address that is named, or the file in the state folder that the leader of this machine writes.
+// Must not start anything.
+import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { CoxswainError } from '../protocol/index.ts'
+import type { Endpoint } from './link.ts'
+
+/** Says where the leader is, as often as it is asked. */
+export interface EndpointSource {
+  endpoint(): Promise<Endpoint>
+}
+
+/** The state folder: COX_HOME, else `coxswain` in the XDG state folder. */
+export function homeFolder(): string {
+  const { COX_HOME, XDG_STATE_HOME } = process.env
+  if (COX_HOME) return resolve(COX_HOME)
+  return join(XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'coxswain')
+}
+
+async function readToken(path: string): Promise<string> {
+  try {
+    return (await readFile(path, 'utf8')).trim()
+  } catch (error) {
+    throw new CoxswainError('UNAUTHENTICATED', `The token in ${path} cannot be read: ${(error as Error).message}`, {
+      id: path,
+      cause: error,
+    })
+  }
+}
+
+/** The leader that the options or the environment name, or undefined. */
+export function namedEndpoint(options: { url?: string; token?: string; tokenFile?: string }): EndpointSource | undefined {
+  const url = options.url ?? process.env.COX_URL
+  if (!url) return undefined
+  const address = leaderAddress(url)
+  const file = options.tokenFile ?? process.env.COX_TOKEN_FILE ?? join(homeFolder(), 'tokens', 'user')
+  return { endpoint: async () => ({ address, token: options.token ?? (await readToken(file)) }) }
+}
+
+function leaderAddress(url: string): string {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined
+  const scheme = parsed?.protocol.replace(/^http/, 'ws')
+  if (!parsed || (scheme !== 'ws:' && scheme !== 'wss:')) {
+    throw new CoxswainError('INVALID_ARGUMENT', `The url ${JSON.stringify(url)} is not an address like ws://127.0.0.1:4700.`, { id: url })
+  }
+  return `${scheme}//${parsed.host}${parsed.pathname === '/' ? '' : parsed.pathname}`
+}
+
+/** The cluster whose state is in this folder. */
+export function folderEndpoint(folder: string): EndpointSource {
+  return {
+    async endpoint() {
+      let address: unknown
+      try {
+        address = (JSON.parse(await readFile(join(folder, 'cluster.json'), 'utf8')) as { address?: unknown }).address
+      } catch (error) {
+        throw new CoxswainError('UNAVAILABLE', `No leader has said where it is in ${folder}.`, { id: folder, cause: error })
+      }
+      return { address: String(address), token: await readToken(join(folder, 'tokens', 'user')) }
+    },
+  }
+}
+
+/** The cluster that is up in the state folder, or undefined. */
+export function localEndpoint(): EndpointSource | undefined {
+  const folder = homeFolder()
+  const leader = readJson(join(folder, 'cluster.json')) as { address?: unknown; pid?: unknown } | undefined
+  if (typeof leader?.address !== 'string') return undefined
+  // A leader that is being started again has no process for a moment, but its supervisor has.
+  const up = readJson(join(folder, 'up.json')) as { supervisor?: { pid?: unknown } } | undefined
+  return lives(leader.pid) || lives(up?.supervisor?.pid) ? folderEndpoint(folder) : undefined
+}
+
+function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+function lives(pid: unknown): boolean {
+  if (typeof pid !== 'number' || !Number.isInteger(pid) || pid <= 0) return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}

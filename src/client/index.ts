@@ -1,0 +1,42 @@
+// The face of the client, which is the whole face of the package to its users.
+// Must not export anything that users should not build on.
+
+export type {
+  ErrorCode,
+  ErrorDetails,
+  FailedAttempt,
+  JobState,
+  JobsQuery,
+  JobView,
+  LogLine,
+  Resources,
+  RetryPolicy,
+  StageView,
+  StatusView,
+  StoryLine,
+  TaskCounts,
+  WhyView,
+  WorkerView,
+} from '../protocol/index.ts'
+export { CoxswainError, OverloadedError, release as version, TaskFailedError } from '../protocol/index.ts'
+export type { Duration, ResourceOptions, Size } from './amounts.ts'
+export type { CallArguments, Cluster, MapItem, MapResults, MapValue, SubmitOptions } from './cluster.ts'
+export { type ConnectOptions, connect } from './connect.ts'
+export type { TaskContext, TaskLog } from './context.ts'
+export {
+  type Awaitable,
+  type BackoffOptions,
+  type Task,
+  type TaskInput,
+  type TaskOf,
+  type TaskOptions,
+  type TaskOutput,
+  type TaskPolicy,
+  task,
+} from './define.ts'
+export type { JobEvent, JobHandle, LogsOptions } from './job-handle.ts'
+export type { LocalOptions } from './local.ts'
+export type { MapOptions } from './map/map.ts'
+export type { JobOptions } from './parts.ts'
+export type { RunOptions } from './run.ts'
+export type { SchemaInput, SchemaIssue, SchemaOutput, SchemaResult, StandardSchema } from './schema.ts'
