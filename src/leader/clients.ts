@@ -64,7 +64,7 @@ export class ClientSession {
       case 'drainWorker':
         return this.#command(message.request, { kind: 'drainWorker', worker: message.worker }, 0, false)
       case 'releaseResults':
-        return this.#context.loop.post({ command: message, bytes: 0, reply: () => {} })
+        return this.#context.loop.post({ command: message, bytes: 0, lazy: true, reply: () => {} })
       case 'watch':
         return this.#watch(message)
       case 'unwatch':

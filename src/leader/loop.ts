@@ -47,6 +47,8 @@ export interface LoopOptions {
 /** Commands and bytes of one turn: more wait for the next, so that no turn takes long. */
 export const turnLettersMax = 1000
 export const turnBytesMax = 16 << 20
+/** A letter nobody waits for may wait this long for company: an append of its own would stand in the way of the next call. */
+export const lazyMs = 5
 /** Appends under way at once: while they last, letters gather into a larger batch. */
 export const appendsInFlightMax = 2
 
@@ -72,7 +74,8 @@ export class Loop {
   post(letter: Letter): void {
     if (this.#ended) return
     this.mailbox.put(letter)
-    this.schedule()
+    if (!letter.lazy) this.schedule()
+    else if (!this.#scheduled && this.mailbox.size === 1) this.#options.clock.timer(lazyMs, () => this.schedule())
   }
 
   /** Asks for a turn, if only to settle. */

@@ -7,6 +7,8 @@ export interface Letter {
   command: Command
   /** Bytes of the command, counted against the mailbox's limit. */
   bytes: number
+  /** Nobody waits for the answer. */
+  lazy?: boolean
   reply(reply: Reply): void
 }
 
