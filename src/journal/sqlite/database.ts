@@ -65,7 +65,9 @@ function checkLibrary(database: DatabaseSync): void {
 function checkFormat(database: DatabaseSync, folder: string): 'empty' | 'ours' {
   const format = Number(pragma(database, 'user_version'))
   const application = Number(pragma(database, 'application_id'))
-  if (format === 0 && application === 0 && Number(pragma(database, 'page_count')) === 0) return 'empty'
+  // A first start that was killed halfway leaves a file without tables.
+  const tables = Number(database.prepare('SELECT count(*) AS tables FROM sqlite_schema').get()?.['tables'])
+  if (format === 0 && application === 0 && tables === 0) return 'empty'
   if (application !== applicationId) {
     throw new CoxswainError('STATE_FOLDER_UNUSABLE', `${databasePath(folder)} is the database of another program.`, { id: folder })
   }
@@ -97,6 +99,8 @@ function create(database: DatabaseSync, folder: string): void {
     if (!alone) throw new CoxswainError('STATE_FOLDER_IN_USE', `Another process holds the lock of ${folder}.`, { id: folder })
     database.exec('PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL')
     database.exec(`BEGIN IMMEDIATE; ${schema} COMMIT`)
+    // The tables themselves are not left to the write-ahead log, which ends without a word where it is damaged.
+    database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
   } finally {
     lock.close()
   }
