@@ -307,16 +307,14 @@ export class Decoder {
     const error = this.#keep(Reflect.construct(Error, [], errorClass) as object)
     this.#enter()
     // What was made here is replaced by what was sent, or is not there at all.
-    Object.defineProperty(error, 'stack', { value: undefined, writable: true, configurable: true, enumerable: false })
+    defineField(error, 'stack', undefined, false)
     for (const field of errorFieldNames) {
-      if (present & errorFields[field]) {
-        Object.defineProperty(error, field, { value: this.#value(), writable: true, configurable: true, enumerable: false })
-      }
+      if (present & errorFields[field]) defineField(error, field, this.#value(), false)
     }
     const count = this.#count(2)
     for (let i = 0; i < count; i++) {
       const key = this.#string()
-      if (!Object.hasOwn(errorFields, key)) setField(error, key, this.#value())
+      if (!Object.hasOwn(errorFields, key)) defineField(error, key, this.#value(), true)
       else throw this.#malformed('a field of an error is there twice')
     }
     this.#depth--
@@ -326,6 +324,10 @@ export class Decoder {
 
 /** A field by assignment is fast; the one key that assignment would give to the prototype is defined instead. */
 function setField(object: object, key: string, value: unknown): void {
-  if (key !== '__proto__' && !(key in Error.prototype && object instanceof Error)) (object as Record<string, unknown>)[key] = value
-  else Object.defineProperty(object, key, { value, writable: true, configurable: true, enumerable: true })
+  if (key !== '__proto__') (object as Record<string, unknown>)[key] = value
+  else defineField(object, key, value, true)
+}
+
+function defineField(object: object, key: string, value: unknown, enumerable: boolean): void {
+  Object.defineProperty(object, key, { value, writable: true, configurable: true, enumerable })
 }
