@@ -1,7 +1,8 @@
 // Owns the invariants that hold after every record: S9 to S12 and S14 as far as one state can show them. Run after every step in tests.
 // Must not repair anything.
+import type { Range, Resources } from '../protocol/index.ts'
 import type { Job, Stage } from './jobs/state.ts'
-import { change, copy, nothing } from './membership/resources.ts'
+import { change, copy, fits } from './membership/resources.ts'
 import type { Worker } from './membership/state.ts'
 import type { State } from './state.ts'
 import type { Lane, SchedulingClass } from './tasks/state.ts'
@@ -16,15 +17,14 @@ function sum<T>(items: Iterable<T>, amount: (item: T) => number): number {
   return total
 }
 
+function sameAmounts(one: Resources, other: Resources): boolean {
+  return fits(one, other) && fits(other, one)
+}
+
 function checkWorker(worker: Worker): void {
-  const reserved = nothing()
-  for (const lane of worker.lanes) change(reserved, lane.class.plan.resources, 1)
   const expected = copy(worker.capacity)
-  change(expected, reserved, -1)
-  assert(
-    expected.cpuMillis === worker.free.cpuMillis && expected.memoryBytes === worker.free.memoryBytes,
-    `S14: the reservations of ${worker.id} do not add up`,
-  )
+  for (const lane of worker.lanes) change(expected, lane.class.plan.resources, -1)
+  assert(sameAmounts(expected, worker.free), `S14: the reservations of ${worker.id} do not add up`)
   assert(
     worker.free.cpuMillis >= 0 && worker.free.memoryBytes >= 0 && worker.free.gpuMillis >= 0,
     `S14: ${worker.id} is promised more than it has`,
@@ -55,8 +55,19 @@ function checkStage(stage: Stage): void {
     assert(segment.needed === segment.count - gone, `${name}: results at ${segment.first} miscount who needs them`)
   }
   assert(kept <= stage.succeeded, `S12: ${name} has more results than successes`)
-  if (stage.job.finishedAtMs > 0)
+  if (stage.job.finishedAtMs > 0) {
     assert(stage.readyCount + stage.delayedCount + stage.runningCount === 0, `S11: ${name} is over and still has work`)
+    assert(stage.inputs.length + stage.inputBlocks.size === 0, `${name} is over and still holds inputs`)
+  }
+  for (const part of stage.cancelling.ranges) {
+    const running = sum(stage.class.lanes, lane => sum(lane.runs, run => (run.stage === stage ? shared(run, part) : 0)))
+    assert(running === part.count, `S11: ${name} waits for cancelled tasks from ${part.first} on to stop, and they do not run`)
+  }
+}
+
+/** How many tasks two ranges share. */
+function shared(one: Range, other: Range): number {
+  return Math.max(0, Math.min(one.first + one.count, other.first + other.count) - Math.max(one.first, other.first))
 }
 
 function checkClass(state: State, schedulingClass: SchedulingClass): void {
@@ -80,6 +91,41 @@ function checkTotals(state: State, jobs: readonly Job[]): void {
   assert(open === state.jobs.openTasks, 'open tasks do not add up')
 }
 
+/** What is only there to be found quickly must agree with what it was derived from. */
+function checkDerived(state: State, jobs: readonly Job[]): void {
+  const stages = jobs.flatMap(job => job.stages)
+  const uses = new Map<string, number>()
+  for (const stage of stages) {
+    for (const { block } of [...stage.inputBlocks.values(), ...stage.resultBlocks.values()]) uses.set(block, (uses.get(block) ?? 0) + 1)
+  }
+  assert(uses.size === state.blockUses.size, 'blocks are counted that nothing names')
+  for (const [block, count] of uses) assert(state.blockUses.get(block) === count, `the uses of block ${block} do not add up`)
+  const delayed = new Map<Stage, number>()
+  for (const { item } of state.delayed) delayed.set(item.stage, (delayed.get(item.stage) ?? 0) + 1)
+  for (const stage of stages)
+    assert((delayed.get(stage) ?? 0) === stage.delayedCount, 'tasks that wait for their next attempt do not add up')
+  const running = jobs.filter(job => job.finishedAtMs === 0)
+  for (const program of state.programs.byId.values()) {
+    const users = sum(running, job => job.stages.filter(stage => stage.plan.program === program.id).length)
+    assert(users === program.users, `the users of program ${program.id} do not add up`)
+    assert(state.programs.idle.has(program) === (users === 0), `program ${program.id} is not listed as it should be`)
+  }
+  for (const one of state.tasks.classes.values()) {
+    assert(one.stages + one.lanes.size > 0, `class ${one.key} is known and nothing is of it`)
+    assert(
+      one.stages === sum(running, job => job.stages.filter(stage => stage.class === one).length),
+      `class ${one.key} miscounts its stages`,
+    )
+  }
+  assert(sum(state.jobs.bySession.values(), owned => owned.size) === running.length, 'jobs by session do not add up')
+  assert(state.jobs.finished.size === jobs.length - running.length, 'finished jobs do not add up')
+  for (const worker of state.membership.workers.values())
+    assert(
+      worker.draining ? worker.bucket === -1 : state.membership.byFree[worker.bucket]!.has(worker),
+      `${worker.id} is not where it can be found`,
+    )
+}
+
 /** Throws if an invariant is broken, naming it. Costs time in proportion to the whole state: for tests. */
 export function check(state: State): void {
   for (const worker of state.membership.workers.values()) checkWorker(worker)
@@ -88,4 +134,5 @@ export function check(state: State): void {
   const jobs = [...state.jobs.byId.values()]
   for (const job of jobs) job.stages.forEach(checkStage)
   checkTotals(state, jobs)
+  checkDerived(state, jobs)
 }

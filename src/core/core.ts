@@ -1,7 +1,8 @@
 // Owns the face of the leader's mind: decide, apply, settle, on one state. Synchronous, no clock, no random, no I/O.
 // Must not be asked anything that is not stamped on the input.
+import { CoxswainError } from '../protocol/index.ts'
 import { apply } from './apply.ts'
-import type { Command, CommandKind, CommandOf, Decision } from './commands.ts'
+import { type Command, type CommandKind, type CommandOf, type Decision, refuse } from './commands.ts'
 import * as jobs from './jobs/decide.ts'
 import type { CoreLimits } from './limits.ts'
 import * as membership from './membership/decide.ts'
@@ -27,7 +28,13 @@ const handlers: { [K in CommandKind]: (state: State, command: CommandOf<K>, limi
 
 /** What follows from a command: facts, the bytes they name, an answer. Changes nothing. */
 export function decide(state: State, command: Command, limits: CoreLimits): Decision {
-  return (handlers[command.kind] as (state: State, command: Command, limits: CoreLimits) => Decision)(state, command, limits)
+  try {
+    return (handlers[command.kind] as (state: State, command: Command, limits: CoreLimits) => Decision)(state, command, limits)
+  } catch (error) {
+    // Bytes that a peer sent may be no chunk: that is its error, and nothing was changed.
+    if (error instanceof CoxswainError) return refuse(error)
+    throw error
+  }
 }
 
 export { apply }

@@ -1,8 +1,14 @@
 // Owns a binary heap. Must not know what is in it.
 
+interface Entry<T> {
+  key: number
+  order: number
+  item: T
+}
+
 /** Items by a key, smallest first; among equal keys the order is that of insertion. */
 export class Heap<T> {
-  readonly #items: { key: number; order: number; item: T }[] = []
+  #items: Entry<T>[] = []
   #order = 0
 
   get size(): number {
@@ -17,6 +23,11 @@ export class Heap<T> {
   /** All items with their keys, in no useful order. */
   *[Symbol.iterator](): Generator<{ key: number; item: T }> {
     yield* this.#items
+  }
+
+  /** All items with their keys, in the order in which `pop` would give them. */
+  sorted(): { key: number; item: T }[] {
+    return [...this.#items].sort((a, b) => a.key - b.key || a.order - b.order)
   }
 
   push(key: number, item: T): void {
@@ -39,13 +50,24 @@ export class Heap<T> {
     if (top === undefined || last === undefined) return undefined
     if (items.length > 0) {
       items[0] = last
-      this.#sink()
+      this.#sink(0)
     }
     return top.item
   }
 
-  #sink(): void {
-    let at = 0
+  /** Takes out all items of which `matches` is true, in the order in which `pop` would give them. Looks at every item. */
+  remove(matches: (item: T) => boolean): T[] {
+    const removed: Entry<T>[] = []
+    const kept: Entry<T>[] = []
+    for (const entry of this.#items) (matches(entry.item) ? removed : kept).push(entry)
+    if (removed.length === 0) return []
+    this.#items = kept
+    for (let at = (kept.length >>> 1) - 1; at >= 0; at--) this.#sink(at)
+    return removed.sort((a, b) => a.key - b.key || a.order - b.order).map(entry => entry.item)
+  }
+
+  #sink(from: number): void {
+    let at = from
     for (;;) {
       let least = at
       for (const child of [2 * at + 1, 2 * at + 2]) {

@@ -6,7 +6,6 @@ import {
   enumeration,
   failedAttempt,
   type Infer,
-  integer,
   jobPlan,
   list,
   optional,
@@ -14,7 +13,6 @@ import {
   range,
   recordVersion,
   resources,
-  stagePlan,
   string,
   struct,
   taskBlock,
@@ -29,8 +27,9 @@ import { RangeSet } from './ranges.ts'
 import { SegmentList } from './segments.ts'
 import { createState, type State } from './state.ts'
 import { stageOf } from './tasks/apply.ts'
-import { classOf } from './tasks/classes.ts'
-import { pushReady } from './tasks/ready.ts'
+import { classOf, forgetClassIfUnused } from './tasks/classes.ts'
+import { ReadyLine } from './tasks/line.ts'
+import { accountRestored } from './tasks/ready.ts'
 
 /** Lists in a snapshot are as long as the state was: their limit is only against nonsense. */
 const countMax = 2 ** 31
@@ -75,6 +74,7 @@ const stageState = struct({
   sealed: boolean,
   added: varint,
   blockedBy: varint,
+  abandoned: boolean,
   inputs: list(segment, countMax),
   ready: list(readyRun, countMax),
   delayedCount: varint,
@@ -99,9 +99,9 @@ const jobState = struct({
 })
 const laneRun = struct({ job: name, stage: varint, first: varint, count: varint, attempt: varint })
 const laneState = struct({
-  id: integer,
+  id: varint,
   worker: name,
-  plan: stagePlan,
+  /** Never empty: the class of the lane is that of their stages. */
   runs: list(laneRun, countMax),
   assigned: varint,
   done: varint,
@@ -126,6 +126,7 @@ function stageValue(stage: Stage): Infer<typeof stageState> {
   return {
     ...stage,
     inputs: [...stage.inputs],
+    ready: [...stage.ready],
     results: [...stage.results],
     released: stage.released.ranges,
     cancelling: stage.cancelling.ranges,
@@ -147,20 +148,16 @@ export function encodeSnapshot(state: State): Buffer {
     lanes: [...state.tasks.lanes.values()].map(lane => ({
       ...lane,
       worker: lane.worker.id,
-      plan: lane.class.plan,
       runs: lane.runs.map(run => ({ ...run, job: run.stage.job.plan.job, stage: run.stage.number })),
     })),
-    delayed: [...state.delayed]
-      .map(({ key, item }) => ({
-        job: item.stage.job.plan.job,
-        stage: item.stage.number,
-        index: item.index,
-        attempt: item.attempt,
-        avoid: item.avoid,
-        atMs: key,
-      }))
-      .filter(one => state.jobs.byId.get(one.job)?.state === 'running')
-      .sort((a, b) => a.atMs - b.atMs || (a.job < b.job ? -1 : a.job > b.job ? 1 : 0) || a.stage - b.stage || a.index - b.index),
+    delayed: state.delayed.sorted().map(({ key, item }) => ({
+      job: item.stage.job.plan.job,
+      stage: item.stage.number,
+      index: item.index,
+      attempt: item.attempt,
+      avoid: item.avoid,
+      atMs: key,
+    })),
   }
   const writer = new Writer(1 << 16)
   snapshot.write(writer, value)
@@ -171,8 +168,8 @@ function restoreStage(state: State, job: Job, number: number, value: Infer<typeo
   const plan = job.plan.stages[number]!
   const schedulingClass = classOf(state, plan)
   const stage = createStage(job, number, plan, schedulingClass)
-  const { sealed, added, blockedBy, delayedCount, runningCount, succeeded, failed, cancelled } = value
-  Object.assign(stage, { sealed, added, blockedBy, delayedCount, runningCount, succeeded, failed, cancelled })
+  const { sealed, added, blockedBy, abandoned, delayedCount, runningCount, succeeded, failed, cancelled } = value
+  Object.assign(stage, { sealed, added, blockedBy, abandoned, delayedCount, runningCount, succeeded, failed, cancelled })
   stage.inputs = new SegmentList(value.inputs)
   stage.results = new SegmentList(value.results)
   stage.released = new RangeSet(value.released)
@@ -184,8 +181,10 @@ function restoreStage(state: State, job: Job, number: number, value: Infer<typeo
   for (const one of value.inputs) state.jobs.inputBytes += one.bytes
   for (const one of value.results) state.jobs.resultBytes += one.bytes
   state.jobs.openTasks += added - succeeded - failed - cancelled
-  for (const run of value.ready) pushReady(state, stage, run)
+  stage.ready = new ReadyLine(value.ready)
+  accountRestored(state, stage)
   if (job.finishedAtMs === 0) schedulingClass.stages++
+  else forgetClassIfUnused(state, schedulingClass)
   return stage
 }
 
@@ -202,13 +201,13 @@ function restoreJob(state: State, value: Infer<typeof jobState>): void {
 
 function restoreLane(state: State, value: Infer<typeof laneState>): void {
   const worker = state.membership.workers.get(value.worker)!
-  const schedulingClass = classOf(state, value.plan)
   const runs = value.runs.map(run => ({
     stage: stageOf(state, run.job, run.stage),
     first: run.first,
     count: run.count,
     attempt: run.attempt,
   }))
+  const schedulingClass = runs[0]!.stage.class
   const lane = { id: value.id, worker, class: schedulingClass, runs, assigned: value.assigned, done: value.done, closing: value.closing }
   state.tasks.lanes.set(lane.id, lane)
   schedulingClass.lanes.add(lane)
@@ -236,6 +235,8 @@ export function decodeSnapshot(bytes: Uint8Array): State {
     rebucket(state.membership, worker)
   }
   for (const program of value.programs) state.programs.byId.set(program.id, program)
+  const idle = value.programs.filter(program => program.users === 0).sort((a, b) => a.idleSinceMs - b.idleSinceMs)
+  for (const program of idle) state.programs.idle.add(program)
   for (const job of value.jobs) restoreJob(state, job)
   for (const id of value.finished) state.jobs.finished.add(state.jobs.byId.get(id)!)
   for (const lane of value.lanes) restoreLane(state, lane)

@@ -59,8 +59,8 @@ export function completeIfDone(state: State, stage: Stage): void {
   if (job.state === 'running') {
     for (const consumer of job.stages) {
       if (!consumer.plan.edges.some(edge => edge.producer === stage.number)) continue
-      if (stage.succeeded === stage.added) unblock(state, consumer)
-      else abandon(state, consumer)
+      if (stage.succeeded < stage.added || stage.abandoned) abandon(state, consumer)
+      else if (unblock(state, consumer)) completeIfDone(state, consumer)
     }
   }
   if (job.finishedAtMs === 0 && job.stages.every(stageDone)) state.jobs.complete.add(job)
@@ -68,18 +68,31 @@ export function completeIfDone(state: State, stage: Stage): void {
 
 /** A stage can never start because one before it did not succeed: its tasks are cancelled. */
 function abandon(state: State, stage: Stage): void {
+  if (stage.abandoned) return
+  stage.abandoned = true
   stage.sealed = true
+  const waited = stage.readyCount > 0
   cancelWaiting(state, stage, 0, stage.added)
-  completeIfDone(state, stage)
+  // With tasks it was completed by the last of them.
+  if (!waited) completeIfDone(state, stage)
 }
 
-/** Cancels what waits in line; what runs counts as cancelled when its worker says that it has stopped. */
+/** Cancels what waits in line or for its next attempt; what runs counts as cancelled when its worker says that it has stopped. */
 export function cancelWaiting(state: State, stage: Stage, first: number, count: number): void {
-  for (const range of dropReady(state, stage, first, count)) {
-    stage.cancelled += range.count
-    settleInputs(state, stage, range)
-    finishTasks(state, stage, range.count)
+  const ranges = dropReady(state, stage, first, count)
+  if (stage.delayedCount > 0) {
+    const delayed = state.delayed.remove(item => item.stage === stage && item.index >= first && item.index < first + count)
+    stage.delayedCount -= delayed.length
+    for (const { index } of delayed) ranges.push({ first: index, count: 1 })
   }
+  for (const range of ranges) cancelTasks(state, stage, range)
+}
+
+/** These tasks, which are neither in line nor in a lane, are cancelled. */
+export function cancelTasks(state: State, stage: Stage, range: Range): void {
+  stage.cancelled += range.count
+  settleInputs(state, stage, range)
+  finishTasks(state, stage, range.count)
 }
 
 /** The results of these tasks will not be asked for again. */

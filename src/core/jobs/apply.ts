@@ -1,10 +1,11 @@
 // Owns what the facts about jobs do to the state. Must not choose anything.
-import type { RecordOf } from '../../protocol/index.ts'
+import type { Range, RecordOf } from '../../protocol/index.ts'
+import { leaveProgram, useProgram } from '../programs/apply.ts'
 import type { State } from '../state.ts'
 import { keepBlock, stageOf } from '../tasks/apply.ts'
 import { classOf, forgetClassIfUnused } from '../tasks/classes.ts'
 import { pushReady, unshiftReady } from '../tasks/ready.ts'
-import { cancelWaiting, completeIfDone, finishTasks, releaseResults, settleInputs } from './accounts.ts'
+import { cancelWaiting, completeIfDone, releaseResults } from './accounts.ts'
 import { createStage, type Job, type Stage } from './state.ts'
 
 export function applyJobSubmitted(state: State, record: RecordOf<'JobSubmitted'>): void {
@@ -13,8 +14,7 @@ export function applyJobSubmitted(state: State, record: RecordOf<'JobSubmitted'>
   plan.stages.forEach((stagePlan, number) => {
     const schedulingClass = classOf(state, stagePlan)
     schedulingClass.stages++
-    const program = state.programs.byId.get(stagePlan.program)
-    if (program) program.users++
+    useProgram(state, stagePlan.program)
     const stage = createStage(job, number, stagePlan, schedulingClass)
     stage.blockedBy = stagePlan.edges.length
     job.stages.push(stage)
@@ -49,33 +49,28 @@ export function applyJobCancelled(state: State, record: RecordOf<'JobCancelled'>
   job.reason = record.reason
   for (const stage of job.stages) {
     stage.sealed = true
-    const delayed = stage.delayedCount
-    stage.delayedCount = 0
-    stage.cancelled += delayed
     cancelWaiting(state, stage, 0, stage.added)
-    // Delayed tasks stay in the heap until their time and are then ignored; their inputs go with the job's end.
-    finishTasks(state, stage, delayed)
   }
+  // A job of which nothing was left to cancel.
+  for (const stage of job.stages) completeIfDone(state, stage)
 }
 
 export function applyTasksCancelled(state: State, record: RecordOf<'TasksCancelled'>): void {
   const stage = stageOf(state, record.job, record.stage)
+  const running = stageRuns(stage)
   for (const range of record.ranges) {
-    for (const run of stageRuns(stage)) {
+    for (const run of running) {
       const from = Math.max(run.first, range.first)
       const end = Math.min(run.first + run.count, range.first + range.count)
       if (from < end) stage.cancelling.add(from, end - from)
-    }
-    for (const { item } of state.delayed) {
-      if (item.stage === stage && item.index >= range.first && item.index < range.first + range.count) stage.cancelling.add(item.index, 1)
     }
     cancelWaiting(state, stage, range.first, range.count)
   }
 }
 
 /** What of a stage is in lanes. */
-export function stageRuns(stage: Stage): { first: number; count: number }[] {
-  const runs: { first: number; count: number }[] = []
+function stageRuns(stage: Stage): Range[] {
+  const runs: Range[] = []
   for (const lane of stage.class.lanes) for (const run of lane.runs) if (run.stage === stage) runs.push(run)
   return runs
 }
@@ -91,11 +86,9 @@ export function applyJobFinished(state: State, record: RecordOf<'JobFinished'>):
   owned?.delete(job)
   if (owned?.size === 0) state.jobs.bySession.delete(job.plan.session)
   for (const stage of job.stages) {
-    for (const segment of [...stage.inputs]) settleInputs(state, stage, { first: segment.first, count: segment.count })
     stage.class.stages--
     forgetClassIfUnused(state, stage.class)
-    const program = state.programs.byId.get(stage.plan.program)
-    if (program && --program.users === 0) program.idleSinceMs = state.nowMs
+    leaveProgram(state, stage.plan.program)
   }
 }
 
@@ -118,13 +111,7 @@ export function applyJobsForgotten(state: State, record: RecordOf<'JobsForgotten
 export function wakeDelayed(state: State): void {
   for (let next = state.delayed.nextKey; next !== undefined && next <= state.nowMs; next = state.delayed.nextKey) {
     const { stage, index, attempt, avoid } = state.delayed.pop()!
-    if (stage.job.state !== 'running' || stage.delayedCount === 0) continue
     stage.delayedCount--
-    if (stage.cancelling.has(index)) {
-      stage.cancelling.remove(index, 1)
-      stage.cancelled++
-      settleInputs(state, stage, { first: index, count: 1 })
-      finishTasks(state, stage, 1)
-    } else unshiftReady(state, stage, { first: index, count: 1, attempt, avoid })
+    unshiftReady(state, stage, { first: index, count: 1, attempt, avoid })
   }
 }

@@ -1,14 +1,7 @@
 // Owns what follows when a job is submitted, fed, cancelled or let go. Must not write state.
-import {
-  CoxswainError,
-  chunkCount,
-  type Inputs,
-  type JobPlan,
-  type JournalRecord,
-  OverloadedError,
-  type PayloadId,
-} from '../../protocol/index.ts'
+import { CoxswainError, type Inputs, type JobPlan, type JournalRecord, OverloadedError, type PayloadId } from '../../protocol/index.ts'
 import { answer, type CommandOf, type Decision, refuse } from '../commands.ts'
+import { checkBlocks, checkedCount } from '../items.ts'
 import type { CoreLimits } from '../limits.ts'
 import type { State } from '../state.ts'
 import type { Job, Stage } from './state.ts'
@@ -47,7 +40,7 @@ function flaw(plan: JobPlan): CoxswainError | undefined {
 
 /** The records that add these inputs to a stage that holds `added` tasks, or why not. */
 function addInputs(plan: JobPlan, stage: { added: number; sealed: boolean }, inputs: Inputs, payload: PayloadId): Decision {
-  const count = chunkCount(inputs.items)
+  const count = checkedCount(inputs.items)
   const { job } = plan
   const reply = { kind: 'done' as const }
   const end = inputs.first + count
@@ -60,6 +53,7 @@ function addInputs(plan: JobPlan, stage: { added: number; sealed: boolean }, inp
       }),
     )
   }
+  checkBlocks(inputs.blocks, { first: inputs.first, count })
   if (!known && stage.sealed) return refuse(new CoxswainError('INVALID_ARGUMENT', `Job ${job} takes no more tasks.`, { id: job }))
   const records: JournalRecord[] = []
   if (!known)
@@ -91,7 +85,7 @@ export function decideSubmitJob(state: State, command: CommandOf<'submitJob'>, l
   const unknown = plan.stages.find(stage => !state.programs.byId.has(stage.program))
   if (unknown)
     return refuse(new CoxswainError('PROGRAM_MISSING', `The program ${unknown.program} is not known here.`, { id: unknown.program }))
-  const tasks = command.inputs.reduce((sum, inputs) => sum + chunkCount(inputs.items), 0)
+  const tasks = command.inputs.reduce((sum, inputs) => sum + checkedCount(inputs.items), 0)
   const bytes = command.inputs.reduce((sum, inputs) => sum + inputs.items.length, 0)
   const over = overload(state, tasks, bytes, 1, limits)
   if (over) return refuse(over)
@@ -102,7 +96,7 @@ export function decideSubmitJob(state: State, command: CommandOf<'submitJob'>, l
     if (!stage) return refuse(new CoxswainError('INVALID_ARGUMENT', `Job ${plan.job} has no stage ${inputs.stage}.`, { id: plan.job }))
     const added = addInputs(plan, stage, inputs, state.nextPayload + decision.payloads.length)
     if (added.reply.kind === 'refused') return added
-    stage.added += chunkCount(inputs.items)
+    for (const record of added.records) if (record.kind === 'TasksAdded') stage.added += record.count
     stage.sealed ||= inputs.seal
     decision.records.push(...added.records)
     decision.payloads.push(...added.payloads)
@@ -119,8 +113,11 @@ export function decideAddTasks(state: State, command: CommandOf<'addTasks'>, lim
       new CoxswainError('TASK_CANCELLED', `Job ${command.job} is ${found.job.state} and takes no more tasks.`, { id: command.job }),
     )
   }
-  const over = overload(state, chunkCount(inputs.items), inputs.items.length, 0, limits)
-  return over ? refuse(over) : addInputs(found.job.plan, found, inputs, state.nextPayload)
+  const decision = addInputs(found.job.plan, found, inputs, state.nextPayload)
+  // What is there already costs nothing, however full the cluster is.
+  const [added] = decision.records
+  const over = added?.kind === 'TasksAdded' && overload(state, added.count, added.bytes, 0, limits)
+  return over ? refuse(over) : decision
 }
 
 function findStage(state: State, id: string, number: number): Stage | CoxswainError {
@@ -173,5 +170,6 @@ export function decideEndSession(state: State, command: CommandOf<'endSession'>)
 /** The final state of a job whose tasks all have outcomes. */
 export function finalState(job: Job): 'succeeded' | 'failed' | 'cancelled' {
   if (job.state === 'cancelled') return 'cancelled'
-  return job.stages.some(stage => stage.failed > 0) ? 'failed' : 'succeeded'
+  if (job.stages.some(stage => stage.failed > 0)) return 'failed'
+  return job.stages.some(stage => stage.abandoned) ? 'cancelled' : 'succeeded'
 }

@@ -3,16 +3,8 @@
 import type { AttemptFields, JobId, JobPlan, JobState, StagePlan, TaskBlock } from '../../protocol/index.ts'
 import { RangeSet } from '../ranges.ts'
 import { SegmentList } from '../segments.ts'
+import { ReadyLine } from '../tasks/line.ts'
 import type { SchedulingClass } from '../tasks/state.ts'
-
-/** Tasks in a row that wait for a slot at the same attempt. */
-export interface ReadyRun {
-  first: number
-  count: number
-  attempt: number
-  /** The worker on which the last attempt died: another one is tried first. */
-  avoid: string
-}
 
 /** What is remembered of a task that failed at least once. */
 export interface Trouble {
@@ -33,9 +25,11 @@ export interface Stage {
   added: number
   /** Producers that are not complete: while there are any, nothing of this stage becomes ready. */
   blockedBy: number
+  /** A producer did not succeed: nothing of this stage will ever run. */
+  abandoned: boolean
   inputs: SegmentList
   /** Waiting for a slot, in the order in which they go. */
-  ready: ReadyRun[]
+  ready: ReadyLine
   readyCount: number
   /** Tasks that wait for the time of their next attempt. */
   delayedCount: number
@@ -93,8 +87,9 @@ export function createStage(job: Job, number: number, plan: StagePlan, schedulin
     sealed: false,
     added: 0,
     blockedBy: 0,
+    abandoned: false,
     inputs: new SegmentList(),
-    ready: [],
+    ready: new ReadyLine(),
     readyCount: 0,
     delayedCount: 0,
     runningCount: 0,
@@ -110,7 +105,8 @@ export function createStage(job: Job, number: number, plan: StagePlan, schedulin
   }
 }
 
-/** True when every task that will ever be in the stage has an outcome. */
+/** True when every task that will ever be in the stage has an outcome. One without tasks is done only when those before it are. */
 export function stageDone(stage: Stage): boolean {
-  return stage.sealed && stage.succeeded + stage.failed + stage.cancelled === stage.added
+  const waits = stage.blockedBy > 0 && !stage.abandoned && stage.job.state === 'running'
+  return stage.sealed && !waits && stage.succeeded + stage.failed + stage.cancelled === stage.added
 }

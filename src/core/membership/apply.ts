@@ -25,6 +25,7 @@ export function applyWorkerJoined(state: State, record: RecordOf<'WorkerJoined'>
   state.membership.workers.set(id, worker)
   state.membership.nextIncarnation = Math.max(state.membership.nextIncarnation, incarnation + 1)
   rebucket(state.membership, worker)
+  state.membership.roomier.add(worker)
 }
 
 export function applyWorkerLost(state: State, record: RecordOf<'WorkerLost'>): void {

@@ -31,10 +31,6 @@ export function copy(resources: Resources): Resources {
   return { ...resources, named: resources.named.map(one => ({ ...one })) }
 }
 
-export function nothing(): Resources {
-  return { cpuMillis: 0, memoryBytes: 0, gpuMillis: 0, named: [] }
-}
-
 /** The largest share of any resource that is used, 0 to 1. */
 export function usedShare(capacity: Resources, free: Resources): number {
   let share = 0

@@ -30,10 +30,13 @@ export interface Membership {
   nextIncarnation: number
   /** Derived: bucket 16 holds the idle ones, bucket 0 those that have (almost) nothing left. Draining ones are in none. */
   byFree: Set<Worker>[]
+  /** Derived, taken away by placement: workers that have more room than when it last looked. */
+  roomier: Set<Worker>
 }
 
 export function createMembership(): Membership {
-  return { workers: new Map(), nextIncarnation: 1, byFree: Array.from({ length: freeBuckets }, () => new Set<Worker>()) }
+  const byFree = Array.from({ length: freeBuckets }, () => new Set<Worker>())
+  return { workers: new Map(), nextIncarnation: 1, byFree, roomier: new Set() }
 }
 
 /** Puts a worker where its free share belongs; to be called after each change of it. */
@@ -48,5 +51,6 @@ export function rebucket(membership: Membership, worker: Worker): void {
 /** Takes a worker out of the index. */
 export function unbucket(membership: Membership, worker: Worker): void {
   membership.byFree[worker.bucket]?.delete(worker)
+  membership.roomier.delete(worker)
   worker.bucket = -1
 }

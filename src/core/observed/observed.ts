@@ -20,40 +20,75 @@ export interface WorkerObservation {
 export interface Observed {
   /** Only workers with a connection: work is handed to no others. */
   workers: Map<WorkerId, WorkerObservation>
-  /** Running mean of how long a task of the class takes, in microseconds. */
-  taskMicros: Map<SchedulingClass, number>
+  /** Running mean of how long a task of the class takes, in microseconds, by the class's key: it outlives the class. */
+  taskMicros: Map<string, number>
   /** Lanes that might take more tasks than they have. */
   hungry: Map<SchedulingClass, Set<Lane>>
+  /** Workers that connected since placement last looked. */
+  arrived: Set<WorkerId>
+  /** Classes that no worker had room for when all were looked at: from then on only workers with new room matter. */
+  short: Map<SchedulingClass, Shortage>
+  /** Workers that are kept for a class that found no room, so that smaller tasks do not take it away for ever. */
+  reserved: Map<WorkerId, SchedulingClass>
+}
+
+/** What was found when all workers were looked at. */
+export interface Shortage {
+  /** A worker that could run the class if it were empty. */
+  couldRun: boolean
 }
 
 export function createObserved(): Observed {
-  return { workers: new Map(), taskMicros: new Map(), hungry: new Map() }
+  return {
+    workers: new Map(),
+    taskMicros: new Map(),
+    hungry: new Map(),
+    arrived: new Set(),
+    short: new Map(),
+    reserved: new Map(),
+  }
 }
 
 /** A worker is connected. */
 export function observeWorker(observed: Observed, worker: WorkerId, seenMs: number): void {
   const known = observed.workers.get(worker)
-  if (known) known.seenMs = seenMs
-  else
-    observed.workers.set(worker, {
-      seenMs,
-      cpuShare: 0,
-      memoryUsedBytes: 0,
-      memoryFreeBytes: 0,
-      eventLoopDelayMs: 0,
-      diskFreeBytes: 0,
-      executors: 0,
-    })
+  if (known) {
+    known.seenMs = seenMs
+    return
+  }
+  observed.arrived.add(worker)
+  observed.workers.set(worker, {
+    seenMs,
+    cpuShare: 0,
+    memoryUsedBytes: 0,
+    memoryFreeBytes: 0,
+    eventLoopDelayMs: 0,
+    diskFreeBytes: 0,
+    executors: 0,
+  })
+}
+
+/** A worker is not connected any more. */
+export function forgetWorker(observed: Observed, worker: WorkerId): void {
+  observed.workers.delete(worker)
+  observed.arrived.delete(worker)
+  observed.reserved.delete(worker)
 }
 
 /** Weight of a new measurement in the running mean. */
 const newWeight = 0.3
+/** Classes whose mean is remembered; the one that was measured longest ago goes first. */
+const measuredClassesMax = 10_000
 
 /** `count` tasks of a lane took `elapsedMicros` together. */
 export function observeTasks(observed: Observed, lane: Lane, count: number, elapsedMicros: number): void {
   const measured = Math.max(elapsedMicros / count, 0.1)
-  const mean = observed.taskMicros.get(lane.class)
-  observed.taskMicros.set(lane.class, mean === undefined ? measured : mean + (measured - mean) * newWeight)
+  const { taskMicros } = observed
+  const { key } = lane.class
+  const mean = taskMicros.get(key)
+  taskMicros.delete(key)
+  taskMicros.set(key, mean === undefined ? measured : mean + (measured - mean) * newWeight)
+  if (taskMicros.size > measuredClassesMax) taskMicros.delete(taskMicros.keys().next().value!)
   observeHungry(observed, lane)
 }
 

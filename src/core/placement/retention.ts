@@ -6,8 +6,8 @@ import type { State } from '../state.ts'
 
 /** Jobs forgotten in one turn: the rest waits for the next, so that no turn takes long. */
 const forgottenPerTurnMax = 500
-/** Programs are looked at when there are more than this, oldest first. */
-const programsKeptMax = 1000
+/** Programs kept although nobody uses them. */
+const idleProgramsMax = 1000
 
 export function retire(state: State, limits: CoreLimits, emit: (record: JournalRecord) => void): void {
   const { finished } = state.jobs
@@ -22,21 +22,15 @@ export function retire(state: State, limits: CoreLimits, emit: (record: JournalR
     for (const stage of job.stages) for (const segment of stage.results) bytesOver -= segment.bytes
   }
   if (old.length > 0) emit({ kind: 'JobsForgotten', jobs: old })
-  retirePrograms(state, limits, emit)
+  retireProgram(state, limits, emit)
 }
 
-function retirePrograms(state: State, limits: CoreLimits, emit: (record: JournalRecord) => void): void {
-  const programs = state.programs.byId
-  if (programs.size <= programsKeptMax) {
-    // Looking at one program a turn finds every idle one in time, at no cost worth naming.
-    const [oldest] = programs.values()
-    if (oldest && oldest.users === 0 && state.nowMs - oldest.idleSinceMs > limits.programIdleMs)
-      emit({ kind: 'ProgramForgotten', program: oldest.id })
-    return
-  }
-  for (const program of programs.values()) {
-    if (program.users > 0) continue
-    emit({ kind: 'ProgramForgotten', program: program.id })
+function retireProgram(state: State, limits: CoreLimits, emit: (record: JournalRecord) => void): void {
+  const { idle } = state.programs
+  for (const program of idle) {
+    // The one that is idle for the longest is the first. One in a turn is enough: each turn looks again.
+    if (idle.size > idleProgramsMax || state.nowMs - program.idleSinceMs > limits.programIdleMs)
+      emit({ kind: 'ProgramForgotten', program: program.id })
     return
   }
 }

@@ -3,14 +3,14 @@
 import { type JournalRecord, laneId, type Run } from '../../protocol/index.ts'
 import { finalState } from '../jobs/decide.ts'
 import type { CoreLimits } from '../limits.ts'
-import { fits } from '../membership/resources.ts'
 import type { Worker } from '../membership/state.ts'
 import type { Observed } from '../observed/observed.ts'
 import type { State } from '../state.ts'
 import { type Lane, outstanding, type SchedulingClass } from '../tasks/state.ts'
 import { firstBite, takeBite, tasksAhead } from './bite.ts'
+import { releaseReservations, reserve } from './reserve.ts'
 import { retire } from './retention.ts'
-import { chooseWorker, type PlacementPolicy } from './workers.ts'
+import { chooseWorker, couldRun, keptForOther, type PlacementPolicy } from './workers.ts'
 
 export interface SettleOptions {
   limits: CoreLimits
@@ -19,49 +19,63 @@ export interface SettleOptions {
 
 type Emit = (record: JournalRecord) => void
 
+/** Everything that handing out work needs. */
+interface Turn {
+  state: State
+  observed: Observed
+  options: SettleOptions
+  emit: Emit
+  /** Workers that have more room than in the turn before. */
+  roomier: Set<Worker>
+}
+
 /** Workers looked at when asking whether anyone else could take a task that just died. */
 const alternativesMax = 64
 
-function assign(lane: number, worker: Worker, runs: Run[], emit: Emit): void {
-  emit({ kind: 'TasksAssigned', lane, worker: worker.id, incarnation: worker.incarnation, runs, adopted: false })
+function assign(turn: Turn, lane: number, worker: Worker, runs: Run[]): void {
+  turn.emit({ kind: 'TasksAssigned', lane, worker: worker.id, incarnation: worker.incarnation, runs, adopted: false })
 }
 
 /** True if a connected worker other than this one could ever run the class. */
-function othersCan(state: State, observed: Observed, schedulingClass: SchedulingClass, worker: string): boolean {
+function othersCan({ state, observed }: Turn, schedulingClass: SchedulingClass, worker: string): boolean {
   let looks = 0
   for (const other of state.membership.workers.values()) {
     if (++looks > alternativesMax) return false
-    if (other.id !== worker && !other.draining && observed.workers.has(other.id) && fits(schedulingClass.plan.resources, other.capacity))
-      return true
+    if (other.id !== worker && couldRun(observed, schedulingClass, other)) return true
   }
   return false
 }
 
+/** Tasks for this worker, at most `tasksMax`. */
+function bite(turn: Turn, schedulingClass: SchedulingClass, worker: Worker, tasksMax: number): Run[] {
+  const others = othersCan(turn, schedulingClass, worker.id)
+  return takeBite(schedulingClass, tasksMax, worker.id, others, turn.options.limits)
+}
+
 /** Opens lanes for the class until nothing waits or no worker has room. True: something still waits for room. */
-function openLanes(state: State, observed: Observed, schedulingClass: SchedulingClass, options: SettleOptions, emit: Emit): boolean {
+function openLanes(turn: Turn, schedulingClass: SchedulingClass): boolean {
+  const { state, observed, options } = turn
   while (schedulingClass.readyCount > 0) {
     const [stage] = schedulingClass.waiting
-    const head = stage!.ready[0]!
-    const preferred = stage!.inputBlocks.get(head.first)?.holder
-    const worker = chooseWorker(state, observed, schedulingClass, options.policy, preferred, head.avoid)
+    const head = stage!.ready.head!
+    const wish = { preferred: stage!.inputBlocks.get(head.first)?.holder, avoid: head.avoid }
+    const worker = chooseWorker(state, observed, schedulingClass, options.policy, wish, turn.roomier)
     if (!worker) return true
-    const lanes = schedulingClass.lanes.size + Math.max(1, state.membership.workers.size)
-    const runs = takeBite(
-      schedulingClass,
-      firstBite(observed, schedulingClass, lanes, options.limits),
-      worker.id,
-      othersCan(state, observed, schedulingClass, worker.id),
-      options.limits,
-    )
-    // All that waits died on this worker last, and the others have no room now.
-    if (runs.length === 0) return true
-    assign(laneId(state.epoch, state.tasks.nextLane), worker, runs, emit)
+    const lanes = schedulingClass.lanes.size + state.membership.workers.size
+    const runs = bite(turn, schedulingClass, worker, firstBite(observed, schedulingClass, lanes, options.limits))
+    if (runs.length === 0) {
+      // All that waits died on this worker last, and the others have no room now; for what comes next this one has.
+      observed.short.delete(schedulingClass)
+      return true
+    }
+    assign(turn, laneId(state.epoch, state.tasks.nextLane), worker, runs)
   }
   return false
 }
 
 /** Gives more tasks to the class's lanes that have less than half of what they should have ahead. */
-function extendLanes(state: State, observed: Observed, schedulingClass: SchedulingClass, options: SettleOptions, emit: Emit): void {
+function extendLanes(turn: Turn, schedulingClass: SchedulingClass): void {
+  const { state, observed, options } = turn
   const hungry = observed.hungry.get(schedulingClass)
   if (!hungry) return
   const ahead = tasksAhead(observed, schedulingClass, options.limits)
@@ -72,44 +86,75 @@ function extendLanes(state: State, observed: Observed, schedulingClass: Scheduli
       continue
     }
     if (schedulingClass.readyCount === 0) return
-    fill(state, observed, lane, ahead, options, emit)
+    if (keptForOther(observed, schedulingClass, lane.worker)) continue
+    fill(turn, lane, ahead)
     if (outstanding(lane) * 2 > ahead) hungry.delete(lane)
   }
 }
 
-function fill(state: State, observed: Observed, lane: Lane, ahead: number, options: SettleOptions, emit: Emit): void {
+function fill(turn: Turn, lane: Lane, ahead: number): void {
   while (outstanding(lane) < ahead && lane.class.readyCount > 0) {
     // What waits is shared: with less than a full load for everyone, each lane takes its part only.
-    const share = Math.max(1, Math.ceil(lane.class.readyCount / Math.max(1, lane.class.lanes.size)))
-    const runs = takeBite(
-      lane.class,
-      Math.min(ahead - outstanding(lane), Math.max(share, ahead >> 2)),
-      lane.worker.id,
-      othersCan(state, observed, lane.class, lane.worker.id),
-      options.limits,
-    )
+    const share = Math.max(1, Math.ceil(lane.class.readyCount / lane.class.lanes.size))
+    const tasksMax = Math.min(ahead - outstanding(lane), Math.max(share, ahead >> 2))
+    const runs = bite(turn, lane.class, lane.worker, tasksMax)
     if (runs.length === 0) return
-    assign(lane.id, lane.worker, runs, emit)
+    assign(turn, lane.id, lane.worker, runs)
   }
 }
 
-/** Hands out what can be handed out, ends what is complete, forgets what is too old. */
-export function settle(state: State, observed: Observed, options: SettleOptions, emit: Emit): void {
-  for (const job of [...state.jobs.complete]) emit({ kind: 'JobFinished', job: job.plan.job, state: finalState(job) })
-  retire(state, options.limits, emit)
-  const { waiting } = state.tasks
-  if (waiting.size === 0) return
-  const classes =
-    waiting.size === 1
-      ? [...waiting]
-      : [...waiting].sort((a, b) => (b.waiting.priority ?? 0) - (a.waiting.priority ?? 0) || a.lanes.size - b.lanes.size)
+/** Classes in the order in which they are served: by priority, then those with fewer lanes first. */
+function inOrder(waiting: Set<SchedulingClass>): SchedulingClass[] {
+  const classes = [...waiting]
+  if (classes.length === 1) return classes
+  return classes.sort((a, b) => (b.waiting.priority ?? 0) - (a.waiting.priority ?? 0) || a.lanes.size - b.lanes.size)
+}
+
+/** Opens lanes for all classes; says which of them wait for room that there could be. */
+function openAll(turn: Turn, classes: readonly SchedulingClass[]): { schedulingClass: SchedulingClass; priority: number }[] {
+  const { state, observed } = turn
   const short: { schedulingClass: SchedulingClass; priority: number }[] = []
   for (const schedulingClass of classes) {
     const priority = schedulingClass.waiting.priority ?? 0
-    if (openLanes(state, observed, schedulingClass, options, emit)) short.push({ schedulingClass, priority })
+    if (!openLanes(turn, schedulingClass)) continue
+    // What can never run here competes with nobody.
+    if (observed.short.get(schedulingClass)?.couldRun === false) continue
+    short.push({ schedulingClass, priority })
   }
+  // A worker that was kept for a class which has its lane now may have room left for those before it.
+  const released = releaseReservations(state, observed)
+  if (released.length === 0) return short
+  for (const worker of released) turn.roomier.add(worker)
+  return short.filter(({ schedulingClass }) => openLanes(turn, schedulingClass))
+}
+
+/** What is remembered of classes that wait no longer goes: it would be wrong when they wait again, and in the way until then. */
+function forgetServed(observed: Observed): void {
+  for (const schedulingClass of observed.hungry.keys()) if (schedulingClass.readyCount === 0) observed.hungry.delete(schedulingClass)
+  for (const schedulingClass of observed.short.keys()) if (schedulingClass.readyCount === 0) observed.short.delete(schedulingClass)
+}
+
+/** The workers with more room than at the last call: from facts, from connecting, from what was kept for others. */
+function takeRoomier(state: State, observed: Observed): Set<Worker> {
+  const { membership } = state
+  const roomier = membership.roomier
+  membership.roomier = new Set()
+  for (const id of observed.arrived) {
+    const worker = membership.workers.get(id)
+    if (worker) roomier.add(worker)
+  }
+  observed.arrived.clear()
+  for (const worker of releaseReservations(state, observed)) roomier.add(worker)
+  return roomier
+}
+
+function handOut(turn: Turn): void {
+  const { state, observed } = turn
+  const classes = inOrder(state.tasks.waiting)
+  const short = openAll(turn, classes)
+  for (const { schedulingClass } of short) reserve(state, observed, schedulingClass)
   // Where classes compete for room, one that has more lanes than its share lets them run out, unless it goes first by priority.
-  const share = Math.max(1, Math.ceil(state.tasks.lanes.size / Math.max(1, classes.length)))
+  const share = Math.max(1, Math.ceil(state.tasks.lanes.size / classes.length))
   for (const schedulingClass of classes) {
     if (schedulingClass.readyCount === 0) continue
     const priority = schedulingClass.waiting.priority ?? 0
@@ -119,6 +164,15 @@ export function settle(state: State, observed: Observed, options: SettleOptions,
         other.schedulingClass.lanes.size < share &&
         (other.priority > priority || (other.priority === priority && schedulingClass.lanes.size > share)),
     )
-    if (!yields) extendLanes(state, observed, schedulingClass, options, emit)
+    if (!yields) extendLanes(turn, schedulingClass)
   }
+}
+
+/** Hands out what can be handed out, ends what is complete, forgets what is too old. */
+export function settle(state: State, observed: Observed, options: SettleOptions, emit: Emit): void {
+  for (const job of [...state.jobs.complete]) emit({ kind: 'JobFinished', job: job.plan.job, state: finalState(job) })
+  retire(state, options.limits, emit)
+  const roomier = takeRoomier(state, observed)
+  if (state.tasks.waiting.size > 0) handOut({ state, observed, options, emit, roomier })
+  forgetServed(observed)
 }

@@ -1,5 +1,5 @@
 // Owns the choice of a worker for a new lane: it must fit; then locality, then load, spread or packed by policy.
-// Must not write state. Costs the same with 10 and with 10,000 workers.
+// Must not write state. Costs the same with 10 and with 10,000 workers, as long as there is room or nothing changes.
 import { fits } from '../membership/resources.ts'
 import { freeBuckets, type Worker } from '../membership/state.ts'
 import { loadOf, type Observed } from '../observed/observed.ts'
@@ -12,26 +12,85 @@ export type PlacementPolicy = 'spread' | 'pack'
 const looksMax = 32
 const comparedMax = 4
 
-function usable(state: State, observed: Observed, schedulingClass: SchedulingClass, worker: Worker): boolean {
+/** Where a task's data is, and where it died last. */
+export interface Wish {
+  preferred: string | undefined
+  avoid: string
+}
+
+/** True if the worker is kept for another class. One of higher priority may take what is kept for one of a lower. */
+export function keptForOther(observed: Observed, schedulingClass: SchedulingClass, worker: Worker): boolean {
+  const owner = observed.reserved.get(worker.id)
+  return owner !== undefined && owner !== schedulingClass && (schedulingClass.waiting.priority ?? 0) <= (owner.waiting.priority ?? 0)
+}
+
+/** Work can be handed to it now: it is connected, stays, is not kept for others, and has room. */
+function hasRoom(observed: Observed, schedulingClass: SchedulingClass, worker: Worker): boolean {
   return (
     !worker.draining &&
     observed.workers.has(worker.id) &&
-    state.membership.workers.get(worker.id) === worker &&
+    !keptForOther(observed, schedulingClass, worker) &&
     fits(schedulingClass.plan.resources, worker.free)
   )
 }
 
-/** The worker for a new lane of the class, or undefined if none has room. `preferred` holds the data; `avoid` is where the task died last. */
+/** True if the worker could run the class if nothing else ran there. */
+export function couldRun(observed: Observed, schedulingClass: SchedulingClass, worker: Worker): boolean {
+  return !worker.draining && observed.workers.has(worker.id) && fits(schedulingClass.plan.resources, worker.capacity)
+}
+
+/**
+ * The worker for a new lane of the class, or undefined if none has room. `roomier` holds those with more room than at the last call: where
+ * all workers were found full before, only they are looked at.
+ */
 export function chooseWorker(
   state: State,
   observed: Observed,
   schedulingClass: SchedulingClass,
   policy: PlacementPolicy,
-  preferred: string | undefined,
+  wish: Wish,
+  roomier: ReadonlySet<Worker>,
+): Worker | undefined {
+  const shortage = observed.short.get(schedulingClass)
+  if (shortage) {
+    for (const worker of roomier) shortage.couldRun ||= couldRun(observed, schedulingClass, worker)
+    return firstWithRoom(observed, schedulingClass, roomier, wish)
+  }
+  const { preferred, avoid } = wish
+  const local = preferred === undefined || preferred === avoid ? undefined : state.membership.workers.get(preferred)
+  if (local && hasRoom(observed, schedulingClass, local)) return local
+  const found = fromBuckets(state, observed, schedulingClass, policy, avoid)
+  if (found && found.id !== avoid) return found
+  // Few of many were looked at: that nobody has room must be known for certain before the class is left waiting.
+  const certain = firstWithRoom(observed, schedulingClass, state.membership.workers.values(), wish)
+  if (!certain) observed.short.set(schedulingClass, { couldRun: anyCouldRun(state, observed, schedulingClass) })
+  return certain
+}
+
+function anyCouldRun(state: State, observed: Observed, schedulingClass: SchedulingClass): boolean {
+  for (const worker of state.membership.workers.values()) if (couldRun(observed, schedulingClass, worker)) return true
+  return false
+}
+
+/** The first worker that fits; the avoided one only if it is the only one. */
+function firstWithRoom(observed: Observed, schedulingClass: SchedulingClass, workers: Iterable<Worker>, wish: Wish): Worker | undefined {
+  let avoided: Worker | undefined
+  for (const worker of workers) {
+    if (!hasRoom(observed, schedulingClass, worker)) continue
+    if (worker.id !== wish.avoid) return worker
+    avoided = worker
+  }
+  return avoided
+}
+
+/** A good worker among a few of each bucket, in the order of the policy; the avoided one only if it is the only one found. */
+function fromBuckets(
+  state: State,
+  observed: Observed,
+  schedulingClass: SchedulingClass,
+  policy: PlacementPolicy,
   avoid: string,
 ): Worker | undefined {
-  const local = preferred === undefined || preferred === avoid ? undefined : state.membership.workers.get(preferred)
-  if (local && usable(state, observed, schedulingClass, local)) return local
   let avoided: Worker | undefined
   for (let step = 0; step < freeBuckets; step++) {
     const bucket = state.membership.byFree[policy === 'spread' ? freeBuckets - 1 - step : step]!
@@ -40,7 +99,7 @@ export function chooseWorker(
     let compared = 0
     for (const worker of bucket) {
       if (++looks > looksMax || compared >= comparedMax) break
-      if (!usable(state, observed, schedulingClass, worker)) continue
+      if (!hasRoom(observed, schedulingClass, worker)) continue
       if (worker.id === avoid) {
         avoided = worker
         continue

@@ -13,8 +13,10 @@ export interface Program {
 
 export interface Programs {
   byId: Map<ProgramId, Program>
+  /** Derived: programs without users, the one that is idle for the longest first. */
+  idle: Set<Program>
 }
 
 export function createPrograms(): Programs {
-  return { byId: new Map() }
+  return { byId: new Map(), idle: new Set() }
 }

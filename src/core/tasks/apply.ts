@@ -1,6 +1,6 @@
 // Owns what the facts about lanes and attempts do to the state. Must not choose anything.
 import { laneEpoch, type Range, type RecordOf, type TaskBlock } from '../../protocol/index.ts'
-import { finishTasks, needBlock, settleInputs } from '../jobs/accounts.ts'
+import { cancelTasks, finishTasks, needBlock, settleInputs } from '../jobs/accounts.ts'
 import type { Stage, Trouble } from '../jobs/state.ts'
 import { change } from '../membership/resources.ts'
 import { rebucket, type Worker } from '../membership/state.ts'
@@ -21,7 +21,7 @@ export function stageOf(state: State, job: string, number: number): Stage {
 
 function openLane(state: State, record: RecordOf<'TasksAssigned'>, worker: Worker): Lane {
   const stage = stageOf(state, record.runs[0]!.job, record.runs[0]!.stage)
-  const lane: Lane = { id: record.lane, worker, class: stage.class, runs: [], assigned: 0, done: 0, closing: false }
+  const lane: Lane = { id: record.lane, worker, class: stage.class, runs: [], assigned: 0, done: 0, closing: worker.draining }
   state.tasks.lanes.set(lane.id, lane)
   if (laneEpoch(lane.id) === state.epoch) state.tasks.nextLane = Math.max(state.tasks.nextLane, (lane.id % 2 ** 32) + 1)
   lane.class.lanes.add(lane)
@@ -37,7 +37,8 @@ export function closeLane(state: State, lane: Lane): void {
   lane.class.lanes.delete(lane)
   lane.worker.lanes.delete(lane)
   change(lane.worker.free, lane.class.plan.resources, 1)
-  if (state.membership.workers.get(lane.worker.id) === lane.worker) rebucket(state.membership, lane.worker)
+  rebucket(state.membership, lane.worker)
+  state.membership.roomier.add(lane.worker)
   forgetClassIfUnused(state, lane.class)
 }
 
@@ -126,8 +127,11 @@ export function applyTaskFailed(state: State, record: RecordOf<'TaskFailed'>): v
     stage.failed++
     settleInputs(state, stage, done)
   } else {
-    stage.delayedCount++
-    state.delayed.push(record.retryAtMs, { stage, index: done.first, attempt: done.attempt + 1, avoid: died ? lane.worker.id : '' })
+    const next = { index: done.first, attempt: done.attempt + 1, avoid: died ? lane.worker.id : '' }
+    if (record.retryAtMs > state.nowMs) {
+      stage.delayedCount++
+      state.delayed.push(record.retryAtMs, { stage, ...next })
+    } else unshiftReady(state, stage, { first: next.index, count: 1, attempt: next.attempt, avoid: next.avoid })
   }
   if (lane.runs.length === 0) closeLane(state, lane)
   if (record.retryAtMs === undefined) finishTasks(state, stage, 1)
@@ -136,18 +140,11 @@ export function applyTaskFailed(state: State, record: RecordOf<'TaskFailed'>): v
 /** Puts tasks that a lane gives up where they belong now: back in line, or among the cancelled. */
 function giveUp(state: State, run: LaneRun): void {
   const { stage } = run
-  if (stage.job.state !== 'running') {
-    stage.cancelled += run.count
-    settleInputs(state, stage, run)
-    finishTasks(state, stage, run.count)
-    return
-  }
+  if (stage.job.state !== 'running') return cancelTasks(state, stage, run)
   const cancelled = stage.cancelling.within(run.first, run.count)
   for (const part of cancelled) {
     stage.cancelling.remove(part.first, part.count)
-    stage.cancelled += part.count
-    settleInputs(state, stage, part)
-    finishTasks(state, stage, part.count)
+    cancelTasks(state, stage, part)
   }
   const free = cancelled.length === 0 ? [run] : subtract(run, cancelled)
   for (const part of free.reverse()) unshiftReady(state, stage, { first: part.first, count: part.count, attempt: run.attempt, avoid: '' })

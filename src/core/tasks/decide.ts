@@ -4,6 +4,7 @@
 // the positions are counted along here: nothing is applied before all records of the command are made.
 import { Chunk, CoxswainError, type JournalRecord, type Outcome, type PayloadId, type Range, type TaskBlock } from '../../protocol/index.ts'
 import { answer, type CommandOf, type Decision, refuse } from '../commands.ts'
+import { checkBlocks, checkedCount } from '../items.ts'
 import type { CoreLimits } from '../limits.ts'
 import type { State } from '../state.ts'
 import { failureOf } from './failures.ts'
@@ -62,6 +63,10 @@ export function decideReport(state: State, command: CommandOf<'report'>, limits:
     const head = cursor.head
     if (!head || count > head.count || count === 0 || number - count < lane.done)
       return refuse(gap(lane, `an outcome of ${count} tasks that it was not given in a row`))
+    if (outcome.kind === 'finished') {
+      if (checkedCount(outcome.items) !== count) return refuse(gap(lane, `${count} tasks as finished without a result for each`))
+      checkBlocks(outcome.blocks, { first: head.first, count })
+    }
     nextPayload = judge(state, lane, head, outcome, decision, nextPayload, command.jitter, limits)
     cursor.move(count)
   }

@@ -1,7 +1,9 @@
 // Owns the waiting tasks of a stage: putting them in line, taking them out, and the class's account of them.
 // Must not decide who runs them.
-import type { ReadyRun, Stage } from '../jobs/state.ts'
+import type { Range } from '../../protocol/index.ts'
+import type { Stage } from '../jobs/state.ts'
 import type { State } from '../state.ts'
+import type { ReadyRun } from './line.ts'
 
 function account(state: State, stage: Stage, change: number): void {
   const { class: schedulingClass } = stage
@@ -17,63 +19,44 @@ function account(state: State, stage: Stage, change: number): void {
 
 /** Puts tasks at the end of the line. */
 export function pushReady(state: State, stage: Stage, run: ReadyRun): void {
-  const last = stage.ready[stage.ready.length - 1]
-  if (last && last.first + last.count === run.first && last.attempt === run.attempt && last.avoid === run.avoid) last.count += run.count
-  else stage.ready.push({ ...run })
+  stage.ready.push(run)
   account(state, stage, run.count)
 }
 
 /** Puts tasks at the front of the line: they were given to someone before. */
 export function unshiftReady(state: State, stage: Stage, run: ReadyRun): void {
-  const head = stage.ready[0]
-  if (head && run.first + run.count === head.first && head.attempt === run.attempt && head.avoid === run.avoid) {
-    head.first = run.first
-    head.count += run.count
-  } else stage.ready.unshift({ ...run })
+  stage.ready.unshift(run)
   account(state, stage, run.count)
 }
 
-/** The runs of the line that hold exactly these tasks at this attempt, or undefined if one of them is not in line. */
-export function findReady(stage: Stage, first: number, count: number, attempt: number): ReadyRun | undefined {
-  return stage.ready.find(run => run.attempt === attempt && run.first <= first && first + count <= run.first + run.count)
+/** Accounts for the line that a stage was restored with. */
+export function accountRestored(state: State, stage: Stage): void {
+  let count = 0
+  for (const run of stage.ready) count += run.count
+  if (count > 0) account(state, stage, count)
 }
 
 /** Takes tasks out of the line, wherever they stand. They must be in one run. */
 export function takeReady(state: State, stage: Stage, first: number, count: number, attempt: number): void {
-  const at = stage.ready.findIndex(run => run.attempt === attempt && run.first <= first && first + count <= run.first + run.count)
-  const run = stage.ready[at]
-  if (!run) throw new Error(`tasks ${first}+${count} of ${stage.job.plan.job} are not ready at attempt ${attempt}`)
-  const before = { ...run, count: first - run.first }
-  const after = { ...run, first: first + count, count: run.first + run.count - first - count }
-  if (before.count === 0 && after.count > 0) {
-    run.first = after.first
-    run.count = after.count
-  } else if (after.count === 0 && before.count > 0) run.count = before.count
-  else if (before.count === 0) {
-    if (at === 0) stage.ready.shift()
-    else stage.ready.splice(at, 1)
-  } else stage.ready.splice(at, 1, before, after)
+  if (!stage.ready.take(first, count, attempt))
+    throw new Error(`tasks ${first}+${count} of ${stage.job.plan.job} are not ready at attempt ${attempt}`)
   account(state, stage, -count)
 }
 
-/** Takes from the line all tasks of `first` … `first + count - 1` that are in it, at any attempt; says how many. */
-export function dropReady(state: State, stage: Stage, first: number, count: number): { first: number; count: number }[] {
-  const dropped: { first: number; count: number }[] = []
-  for (const run of [...stage.ready]) {
-    const from = Math.max(run.first, first)
-    const end = Math.min(run.first + run.count, first + count)
-    if (from >= end) continue
-    takeReady(state, stage, from, end - from, run.attempt)
-    dropped.push({ first: from, count: end - from })
-  }
+/** Takes from the line all tasks of `first` … `first + count - 1` that are in it, at any attempt; says which they were. */
+export function dropReady(state: State, stage: Stage, first: number, count: number): Range[] {
+  const dropped = stage.ready.drop(first, count)
+  const total = dropped.reduce((sum, range) => sum + range.count, 0)
+  if (total > 0) account(state, stage, -total)
   return dropped
 }
 
-/** A producer of the stage is complete; with the last one its tasks may be handed out. */
-export function unblock(state: State, stage: Stage): void {
+/** A producer of the stage is complete; with the last one its tasks may be handed out. True: it waits for nobody any more. */
+export function unblock(state: State, stage: Stage): boolean {
   stage.blockedBy--
-  if (stage.blockedBy > 0 || stage.readyCount === 0) return
+  if (stage.blockedBy > 0) return false
   const waiting = stage.readyCount
   stage.readyCount = 0
-  account(state, stage, waiting)
+  if (waiting > 0) account(state, stage, waiting)
+  return true
 }

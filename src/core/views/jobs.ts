@@ -10,7 +10,6 @@ import {
   type TaskFailure,
   type TaskView,
 } from '../../protocol/index.ts'
-import { stageRuns } from '../jobs/apply.ts'
 import type { Job, Stage } from '../jobs/state.ts'
 import type { State } from '../state.ts'
 
@@ -66,7 +65,8 @@ export function jobOf(state: State, id: string): Job {
 
 /** Jobs that match, newest first. */
 export function listJobs(state: State, query: JobsQuery): JobView[] {
-  const limit = Math.min(query.limit ?? defaultJobs, jobsMax)
+  // The query comes from outside: a limit that is no number is none.
+  const limit = Number.isSafeInteger(query.limit) ? Math.min(Math.max(query.limit!, 1), jobsMax) : defaultJobs
   const found: JobView[] = []
   let skipping = query.before !== undefined
   for (const job of [...state.jobs.byId.values()].reverse()) {
@@ -92,7 +92,8 @@ export function failureOfTask(stage: Stage, index: number): TaskFailure | undefi
 /** Where one task stands; throws NOT_FOUND. */
 export function viewTask(state: State, id: string, number: number, index: number): TaskView {
   const stage = jobOf(state, id).stages[number]
-  if (!stage || index >= stage.added) throw new CoxswainError('NOT_FOUND', `Job ${id} has no task ${index} in stage ${number}.`, { id })
+  if (!stage || !(index >= 0 && index < stage.added))
+    throw new CoxswainError('NOT_FOUND', `Job ${id} has no task ${index} in stage ${number}.`, { id })
   const trouble = stage.troubles.get(index)
   const attempts = (trouble?.attempts ?? []) as FailedAttempt[]
   const view = { job: id, stage: number, index, attempts, attempt: attempts.length + 1 }
@@ -103,10 +104,13 @@ export function viewTask(state: State, id: string, number: number, index: number
     if (lane.runs.some(run => run.stage === stage && run.first <= index && index < run.first + run.count))
       return { ...view, state: 'running', worker: lane.worker.id }
   }
-  const ready = stage.ready.some(run => run.first <= index && index < run.first + run.count)
-  const delayed = [...state.delayed].some(({ item }) => item.stage === stage && item.index === index)
-  return { ...view, state: ready || (delayed && stage.job.state === 'running') ? 'waiting' : 'cancelled' }
+  const waits = stage.ready.holds(index) || delayedUntil(state, stage, index) !== undefined
+  return { ...view, state: waits ? 'waiting' : 'cancelled' }
 }
 
-/** Which of a stage's tasks are in lanes. */
-export { stageRuns }
+/** Cluster time of the task's next attempt if it waits for that, or undefined. */
+export function delayedUntil(state: State, stage: Stage, index: number): number | undefined {
+  if (stage.delayedCount === 0) return undefined
+  for (const { key, item } of state.delayed) if (item.stage === stage && item.index === index) return key
+  return undefined
+}

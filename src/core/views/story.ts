@@ -179,6 +179,7 @@ export class Story {
       if (kept < run.count) back.push({ ...run, first: run.first + kept, count: run.count - kept })
       return kept > 0 ? [{ ...run, count: kept }] : []
     })
+    if (lane.runs.length === 0) this.#lanes.delete(record.lane)
     const mine = back.filter(run => this.#concerns(run))
     return mine.length > 0 ? `${mine.map(tasksText).join(', ')} not started on ${lane.worker}: back in line` : undefined
   }

@@ -1,14 +1,15 @@
 // Owns the answer to "why does it wait?": the rule that holds it and its numbers. Follows the rules of placement in their order.
 // Must not write anything.
-import { taskText, type WhyView } from '../../protocol/index.ts'
-import type { Stage } from '../jobs/state.ts'
+import type { WhyView } from '../../protocol/index.ts'
+import { type Stage, stageDone } from '../jobs/state.ts'
 import { fits, shortage } from '../membership/resources.ts'
 import type { Worker } from '../membership/state.ts'
 import type { Observed } from '../observed/observed.ts'
+import { keptForOther } from '../placement/workers.ts'
 import type { State } from '../state.ts'
-import { jobOf, viewTask } from './jobs.ts'
+import { delayedUntil, jobOf, viewTask } from './jobs.ts'
 
-/** The worker of which the stage asks least beyond what it has. */
+/** The largest of the workers that lack something for the stage, and what it lacks. */
 function nearest(stage: Stage, workers: readonly Worker[], of: 'capacity' | 'free'): { worker: Worker; lacks: string } | undefined {
   let best: { worker: Worker; lacks: string } | undefined
   for (const worker of workers) {
@@ -18,47 +19,67 @@ function nearest(stage: Stage, workers: readonly Worker[], of: 'capacity' | 'fre
   return best
 }
 
-function whyStage(state: State, observed: Observed, stage: Stage, id: string): WhyView {
+/** What of the cluster as it is keeps every task of the stage from running, or the workers that could run it. */
+function whyNowhere(state: State, observed: Observed, stage: Stage): Rule | Worker[] {
   const workers = [...state.membership.workers.values()]
-  const usable = workers.filter(worker => observed.workers.has(worker.id))
-  if (stage.blockedBy > 0) {
-    const producers = stage.plan.edges.filter(edge => !isComplete(stage.job.stages[edge.producer]!)).map(edge => edge.producer)
-    return { id, rule: 'dependency', text: `waits for stage ${producers.join(', ')} of the same job` }
+  const connected = workers.filter(worker => observed.workers.has(worker.id))
+  if (workers.length === 0) return { rule: 'no-workers', text: 'the cluster has no worker: start one with `cox up`' }
+  if (connected.length === 0) return { rule: 'workers-silent', text: `none of the ${workers.length} workers is connected at the moment` }
+  const large = connected.filter(worker => fits(stage.plan.resources, worker.capacity))
+  if (large.length === 0) {
+    const { worker, lacks } = nearest(stage, connected, 'capacity')!
+    return { rule: 'resources-too-large', text: `${lacks} on ${worker.id}, the largest worker: it can never run here as it is` }
   }
-  if (usable.length === 0) {
-    return workers.length === 0
-      ? { id, rule: 'no-workers', text: 'the cluster has no worker: start one with `cox up`' }
-      : { id, rule: 'workers-silent', text: `none of the ${workers.length} workers is connected at the moment` }
-  }
-  if (!usable.some(worker => fits(stage.plan.resources, worker.capacity))) {
-    const { worker, lacks } = nearest(stage, usable, 'capacity')!
-    return { id, rule: 'resources-too-large', text: `${lacks} on ${worker.id}, the largest worker: it can never run here as it is` }
-  }
-  const undrained = usable.filter(worker => !worker.draining && fits(stage.plan.resources, worker.capacity))
-  if (undrained.length === 0) return { id, rule: 'workers-draining', text: 'every worker that is large enough is draining' }
-  if (stage.readyCount === 0 && stage.delayedCount > 0) {
-    const next = Math.min(...[...state.delayed].filter(({ item }) => item.stage === stage).map(({ key }) => key))
-    return {
-      id,
-      rule: 'retry-pause',
-      text: `${stage.delayedCount} failed and will be tried again, the first in ${Math.max(0, next - state.nowMs)} ms`,
-    }
-  }
-  const room = undrained.find(worker => fits(stage.plan.resources, worker.free))
-  if (room) return { id, rule: 'being-placed', text: `there is room on ${room.id}: it is handed out in the next turn` }
-  const full = nearest(stage, undrained, 'free')
-  const ahead = [...stage.class.waiting].filter(other => other.job.plan.priority > stage.job.plan.priority)
-  if (ahead.length > 0)
-    return { id, rule: 'priority', text: `${ahead.length} jobs of higher priority go first; ${full?.lacks ?? 'no room'} free now` }
-  return {
-    id,
-    rule: 'resources-busy',
-    text: `${full?.lacks ?? 'asks for more than is free'} free on ${full?.worker.id ?? 'any worker'}, the emptiest; ${state.tasks.lanes.size} lanes run`,
-  }
+  const staying = large.filter(worker => !worker.draining)
+  return staying.length > 0 ? staying : { rule: 'workers-draining', text: 'every worker that is large enough is draining' }
 }
 
-function isComplete(stage: Stage): boolean {
-  return stage.sealed && stage.succeeded + stage.failed + stage.cancelled === stage.added
+/** The pause before the next attempt of a task, or of all that is left of a stage. */
+function whyPaused(state: State, stage: Stage, index: number | undefined): Rule | undefined {
+  if (index !== undefined) {
+    const untilMs = delayedUntil(state, stage, index)
+    return untilMs === undefined
+      ? undefined
+      : { rule: 'retry-pause', text: `it failed and will be tried again in ${Math.max(0, untilMs - state.nowMs)} ms` }
+  }
+  if (stage.readyCount > 0 || stage.delayedCount === 0) return undefined
+  let nextMs = Number.POSITIVE_INFINITY
+  for (const { key, item } of state.delayed) if (item.stage === stage) nextMs = Math.min(nextMs, key)
+  const text = `${stage.delayedCount} failed and will be tried again, the first in ${Math.max(0, nextMs - state.nowMs)} ms`
+  return { rule: 'retry-pause', text }
+}
+
+/** Why none of the workers that could run the stage has room for it now. */
+function whyBusy(state: State, observed: Observed, stage: Stage, workers: readonly Worker[]): Rule {
+  const roomy = workers.filter(worker => fits(stage.plan.resources, worker.free))
+  const open = roomy.filter(worker => !keptForOther(observed, stage.class, worker))
+  const avoid = stage.ready.head?.avoid
+  if (open.some(worker => worker.id !== avoid))
+    return { rule: 'being-placed', text: `there is room on ${open[0]!.id}: it is handed out in the next turn` }
+  if (open.length > 0)
+    return { rule: 'avoids-worker', text: `there is room on ${avoid} only, where its last attempt died: it waits for another worker` }
+  const full = nearest(stage, workers, 'free')
+  const lacks = full ? `${full.lacks} free on ${full.worker.id}` : `there is room on ${roomy[0]!.id} only`
+  if (roomy.length > 0)
+    return { rule: 'kept-for-other', text: `the room on ${roomy[0]!.id} is kept for a task that needs more of it; elsewhere it ${lacks}` }
+  const ahead = [...stage.class.waiting].filter(other => other.job.plan.priority > stage.job.plan.priority)
+  if (ahead.length > 0) return { rule: 'priority', text: `${ahead.length} jobs of higher priority go first; ${lacks}` }
+  return { rule: 'resources-busy', text: `${lacks}, the emptiest; ${state.tasks.lanes.size} lanes run` }
+}
+
+interface Rule {
+  rule: string
+  text: string
+}
+
+function whyStage(state: State, observed: Observed, stage: Stage, index: number | undefined): Rule {
+  if (stage.blockedBy > 0) {
+    const producers = stage.plan.edges.filter(edge => !stageDone(stage.job.stages[edge.producer]!)).map(edge => edge.producer)
+    return { rule: 'dependency', text: `waits for stage ${producers.join(', ')} of the same job` }
+  }
+  const workers = whyNowhere(state, observed, stage)
+  if (!Array.isArray(workers)) return workers
+  return whyPaused(state, stage, index) ?? whyBusy(state, observed, stage, workers)
 }
 
 /** Why a job or a task (`job`, `job/index`, `job/stage/index`) waits; one answer per stage that does. Throws NOT_FOUND. */
@@ -67,7 +88,7 @@ export function why(state: State, observed: Observed, id: string): WhyView[] {
   if (task) {
     const view = viewTask(state, task.job, task.stage, task.index)
     const stage = jobOf(state, task.job).stages[task.stage]!
-    if (view.state === 'waiting') return [whyStage(state, observed, stage, id)]
+    if (view.state === 'waiting') return [{ id, ...whyStage(state, observed, stage, task.index) }]
     return [{ id, rule: view.state, text: `does not wait: it is ${view.state}${view.worker ? ` on ${view.worker}` : ''}` }]
   }
   const job = jobOf(state, id)
@@ -75,19 +96,19 @@ export function why(state: State, observed: Observed, id: string): WhyView[] {
     return [{ id, rule: job.state, text: `does not wait: it has ${job.state === 'cancelled' ? 'been cancelled' : job.state}` }]
   const waiting = job.stages.filter(stage => stage.readyCount + stage.delayedCount > 0)
   if (waiting.length > 0)
-    return waiting.map(stage => whyStage(state, observed, stage, job.stages.length === 1 ? id : `${id}/${stage.number}`))
+    return waiting.map(stage => {
+      const name = job.stages.length === 1 ? id : `${id}/${stage.number}`
+      return { id: name, ...whyStage(state, observed, stage, undefined) }
+    })
   if (job.stages.some(stage => stage.runningCount > 0)) return [{ id, rule: 'running', text: 'does not wait: all its tasks are running' }]
   return [{ id, rule: 'inputs', text: 'all tasks so far are done; its client has not sent the rest yet' }]
 }
 
 /** Reads `job/index` or `job/stage/index`; undefined if the text names no task of a known job. */
-export function parseTask(state: State, id: string): { job: string; stage: number; index: number; text: string } | undefined {
-  const parts = id.split('/')
-  const numbers = parts.slice(1).map(Number)
-  const job = state.jobs.byId.get(parts[0]!)
-  if (!job || numbers.length === 0 || numbers.length > 2 || numbers.some(number => !Number.isSafeInteger(number) || number < 0))
-    return undefined
-  const stage = numbers.length === 2 ? numbers[0]! : 0
-  const index = numbers[numbers.length - 1]!
-  return { job: parts[0]!, stage, index, text: taskText(parts[0]!, stage, index, job.stages.length) }
+function parseTask(state: State, id: string): { job: string; stage: number; index: number } | undefined {
+  const [job, ...rest] = id.split('/')
+  const numbers = rest.map(Number)
+  if (!state.jobs.byId.has(job!) || numbers.length === 0 || numbers.length > 2) return undefined
+  if (numbers.some(number => !Number.isSafeInteger(number) || number < 0)) return undefined
+  return { job: job!, stage: numbers.length === 2 ? numbers[0]! : 0, index: numbers[numbers.length - 1]! }
 }
