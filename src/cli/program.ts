@@ -60,7 +60,8 @@ export async function commandTree(verb: string | undefined): Promise<Command> {
 function inherit(parent: Command): void {
   for (const command of parent.commands) {
     command.copyInheritedSettings(parent)
-    if (!command.options.some(option => option.long === '--json')) command.option('--json', 'answer in JSON, errors too')
+    // A group of verbs would take the option away from the verb behind it. `demo` is both, and hands it on.
+    if (command.commands.length === 0 || command.name() === 'demo') command.option('--json', 'answer in JSON, errors too')
     inherit(command)
   }
 }

@@ -2,7 +2,7 @@
 // Must not read files or know about tasks.
 
 /** In how many files a term's most frequent places are remembered. */
-export const placesMax = 3
+const placesMax = 3
 
 /** More different terms than this are not kept; those that come later are only numbered in `dropped`. */
 const termsMax = 4_000_000

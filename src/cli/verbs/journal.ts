@@ -1,6 +1,7 @@
 // Owns `cox journal verify|dump`: reading the journal of a state folder, with or without a leader running.
 // Must not change a byte of it.
 import type { Command } from 'commander'
+import type { StoreReader } from '../../journal/index.ts'
 import { integerArgument } from '../arguments.ts'
 
 interface DumpOptions {
@@ -37,7 +38,7 @@ export function declare(program: Command): void {
     .action(dump)
 }
 
-async function openReader(): Promise<import('../../journal/index.ts').Store> {
+async function openReader(): Promise<StoreReader> {
   const { existsSync } = await import('node:fs')
   const { openSqliteReader } = await import('../../journal/index.ts')
   const { CoxswainError } = await import('../../protocol/index.ts')

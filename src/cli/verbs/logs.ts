@@ -1,11 +1,11 @@
 // Owns `cox logs ID`: what a job's tasks wrote, also as they write it.
 // Must not change the job.
 import type { Command } from 'commander'
+import type { LogsOptions } from '../../client/index.ts'
 import { type ClusterOptions, withCluster, withClusterOptions } from '../cluster.ts'
 
-interface LogsOptions extends ClusterOptions {
+interface LogsVerbOptions extends ClusterOptions {
   follow?: boolean
-  task?: string
 }
 
 /** Declares the verb. */
@@ -13,23 +13,27 @@ export function declare(program: Command): void {
   withClusterOptions(program.command('logs'))
     .summary("what a job's tasks wrote")
     .description('Prints the log lines of a job. They are kept by the workers, bounded per attempt.')
-    .argument('<id>', 'the job')
+    .argument('<id>', 'a job, or one task of it (JOB/INDEX)')
     .option('-f, --follow', 'go on with what is written from now on, until the job ends')
-    .addHelpText('after', '\nExamples:\n  cox logs nightly-2026-11-23\n  cox logs nightly-2026-11-23 -f --json')
+    .addHelpText('after', '\nExamples:\n  cox logs nightly-2026-11-23/17\n  cox logs nightly-2026-11-23 -f --json')
     .action(logs)
 }
 
-async function logs(id: string, options: LogsOptions): Promise<void> {
+async function logs(id: string, options: LogsVerbOptions): Promise<void> {
+  const { followLogs, jobEnded } = await import('../follow-logs.ts')
   const { printJson, printLine } = await import('../output/print.ts')
   const { logText } = await import('../output/logs.ts')
-  const { resultOrInterruption } = await import('./run.ts')
+  const [, job = id, index] = /^(.+)\/(\d+)$/.exec(id) ?? []
   await withCluster(options, async (cluster, signal) => {
-    const print = async (): Promise<void> => {
-      for await (const line of cluster.job(id).logs({ follow: options.follow === true })) {
-        if (options.json) printJson(line)
-        else printLine(logText(line, true))
-      }
+    const handle = cluster.job(job)
+    // Workers have no lines of a job that is not there, and do not know that it is not.
+    await handle.status()
+    const wanted: LogsOptions = { signal }
+    if (index !== undefined) wanted.index = Number(index)
+    const lines = options.follow ? followLogs(handle, jobEnded(handle, signal), wanted) : handle.logs(wanted)
+    for await (const line of lines) {
+      if (options.json) printJson(line)
+      else printLine(logText(line, true))
     }
-    await resultOrInterruption(print(), signal)
   })
 }

@@ -18,7 +18,6 @@ export function declare(program: Command): void {
 async function result(id: string, options: ClusterOptions): Promise<void> {
   const { printLine } = await import('../output/print.ts')
   const { valueText } = await import('../output/value.ts')
-  const { resultOrInterruption } = await import('./run.ts')
-  const value = await withCluster(options, (cluster, signal) => resultOrInterruption(cluster.job(id).result(), signal))
+  const value = await withCluster(options, (cluster, signal) => cluster.job(id).result({ signal }))
   printLine(valueText(value, options.json || !process.stdout.isTTY ? 0 : 2))
 }

@@ -79,27 +79,12 @@ export function submitOptions(options: CallOptions, detached: boolean): SubmitOp
   return wanted
 }
 
-/** The result, or the reason of the interruption if that comes first. */
-export async function resultOrInterruption<T>(result: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
-  const interrupted = Promise.withResolvers<never>()
-  const listener = (): void => interrupted.reject(signal.reason)
-  signal.addEventListener('abort', listener)
-  // Whichever comes second is nobody's any more.
-  interrupted.promise.catch(() => undefined)
-  result.catch(() => undefined)
-  try {
-    return await Promise.race([result, interrupted.promise])
-  } finally {
-    signal.removeEventListener('abort', listener)
-  }
-}
-
-async function showLogs(handle: JobHandle<unknown>): Promise<void> {
+async function showLogs(handle: JobHandle<unknown>, result: Promise<unknown>): Promise<void> {
+  const { followLogs } = await import('../follow-logs.ts')
   const { printNotice } = await import('../output/print.ts')
   const { logText } = await import('../output/logs.ts')
   try {
-    for await (const line of handle.logs({ follow: true })) printNotice(logText(line, false))
+    for await (const line of followLogs(handle, result, {})) printNotice(logText(line, false))
   } catch {
     // Logs are no part of the result: what is missing of them is in `cox logs`.
   }
@@ -118,9 +103,10 @@ async function run(reference: string, options: CallOptions): Promise<void> {
       const limit = options.timeout === undefined ? [] : [AbortSignal.timeout(options.timeout)]
       const signal = AbortSignal.any([interrupted, ...limit])
       const handle = await cluster.submit(task, input, submitOptions(options, false))
-      const logs = options.quiet ? Promise.resolve() : showLogs(handle)
+      const result = handle.result({ signal })
+      const logs = options.quiet ? Promise.resolve() : showLogs(handle, result)
       try {
-        return await resultOrInterruption(handle.result(), signal)
+        return await result
       } catch (error) {
         if (!signal.aborted) throw error
         await handle.cancel(interrupted.aborted ? 'interrupted' : 'timeout')

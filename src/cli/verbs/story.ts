@@ -15,8 +15,10 @@ export function declare(program: Command): void {
 
 async function story(id: string, options: ClusterOptions): Promise<void> {
   const { printJson, printLine, printNotice } = await import('../output/print.ts')
+  const { CoxswainError } = await import('../../protocol/index.ts')
   const { harmless, momentText, styled } = await import('../output/text.ts')
   const told = await withCluster(options, cluster => cluster.story(id))
+  if (told.lines.length === 0 && told.complete) throw new CoxswainError('NOT_FOUND', `The journal knows nothing about ${id}.`, { id })
   if (options.json) return printJson(told)
   for (const line of told.lines)
     printLine(
