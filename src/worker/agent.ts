@@ -234,9 +234,6 @@ export class Agent {
       case 'signal':
         this.#pool.signal(instruction)
         break
-      case 'confirm':
-        this.#pool.confirm(instruction)
-        break
       case 'wake':
         this.#wake(instruction.atMs)
         break

@@ -44,8 +44,6 @@ export const toExecutor = union({
       lane: varint,
       from: varint,
       generation: varint,
-      firm: boolean,
-      sentAtMs: float64,
       epoch: varint,
       task: nameField,
       timeoutMs: varint,

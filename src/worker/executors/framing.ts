@@ -23,11 +23,6 @@ export class FrameReader {
   #bytes = 0
   #wanted = headBytes
 
-  /** True while the beginning of a frame is here and its end is not. */
-  get partial(): boolean {
-    return this.#bytes > 0
-  }
-
   /** Takes in bytes and hands over each frame that is complete now. Throws FRAME_TOO_LARGE. */
   push(data: Buffer, handle: (frame: Buffer) => void): void {
     this.#pieces.push(data)

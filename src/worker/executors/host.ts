@@ -47,8 +47,6 @@ export class ExecutorHost {
   readonly #temporary: string
   #lastWords = ''
   #ended = false
-  /** Counts what was heard from it, so that silence can be told. */
-  heard = 0
 
   constructor(options: ExecutorHostOptions, handlers: ExecutorHandlers) {
     this.#handlers = handlers
@@ -85,11 +83,6 @@ export class ExecutorHost {
     return this.#child.pid
   }
 
-  /** A frame from it is here in part. */
-  get partial(): boolean {
-    return this.#reader.partial
-  }
-
   send(frame: ToExecutor, expectedBytes?: number): void {
     if (!this.#ended && this.#link?.writable) this.#link.write(encodeFrame(toExecutor, frame, expectedBytes))
   }
@@ -105,7 +98,6 @@ export class ExecutorHost {
   }
 
   #read(data: Buffer): void {
-    this.heard++
     try {
       this.#reader.push(data, frame => this.#handlers.frame(decodeMessage(fromExecutor, frame)))
     } catch (error) {

@@ -99,20 +99,6 @@ export class ExecutorPool {
     this.#hosts.get(executor)?.signal(signal)
   }
 
-  /** Handles what the executor has already sent, then says whether there was anything. */
-  confirm({ executor }: Extract<Instruction, { kind: 'confirm' }>): void {
-    const host = this.#hosts.get(executor)
-    if (!host) return
-    const { heard } = host
-    // Two turns of the event loop: in between, everything that had been sent before the first one has been read.
-    this.#platform.clock.soon(() =>
-      this.#platform.clock.soon(() => {
-        const quiet = host.heard === heard && !host.partial
-        this.#handlers.event({ kind: 'confirmed', executor, quiet })
-      }),
-    )
-  }
-
   /** The worker stops: signals of running tasks are aborted. */
   stopAll(reason: string): void {
     for (const host of this.#hosts.values()) host.send({ kind: 'stop', reason })

@@ -2,7 +2,7 @@
 // Must not send new work.
 import type { Outcome } from '../../protocol/index.ts'
 import type { ExecutorExit, Failure } from './events.ts'
-import { deadline, unbind } from './feeding.ts'
+import { atExecutor, deadline, unbind } from './feeding.ts'
 import type { Lane } from './lane.ts'
 import { rangeEnd } from './ranges.ts'
 import { settle } from './reporting.ts'
@@ -40,7 +40,7 @@ export function escalate(state: MachineState): void {
 /** Kills executors whose running task is past its deadline, or was cancelled and does not end. */
 export function enforceDeadlines(state: MachineState, lane: Lane): void {
   const { executor } = lane
-  if (executor?.state !== 'ready' || lane.outstanding === 0) return
+  if (executor?.state !== 'ready' || atExecutor(lane) === 0) return
   if (rangeEnd(lane.cancelled, lane.head) !== undefined) {
     const atMs = Math.max(lane.cancelledAtMs, lane.runningSinceMs ?? 0) + tuning.graceMs
     if (state.nowMs >= atMs) kill(state, executor, { kind: 'cancel', lane, number: lane.head })
@@ -55,8 +55,9 @@ export function enforceDeadlines(state: MachineState, lane: Lane): void {
 export function sampled(state: MachineState, executor: Executor, rssBytes: number, processes: number): void {
   if (executor.state === 'ending') return
   const limitBytes = executor.kind.memoryBytes * tuning.memoryFactor + tuning.memoryBaselineBytes
-  if (rssBytes > limitBytes) kill(state, executor, { kind: 'memory', rssBytes, limitBytes })
-  else if (processes > tuning.processesMax) kill(state, executor, { kind: 'processes', count: processes })
+  // Many processes just forked look like much memory too: what they are is told.
+  if (processes > tuning.processesMax) kill(state, executor, { kind: 'processes', count: processes })
+  else if (rssBytes > limitBytes) kill(state, executor, { kind: 'memory', rssBytes, limitBytes })
 }
 
 /** All unreported tasks of the lane fail for one reason: its program cannot be run. */
@@ -100,10 +101,11 @@ function loadFailure(executor: Executor, exit: ExecutorExit): Failure {
 
 function blame(state: MachineState, executor: Executor, exit: ExecutorExit, lanes: readonly Lane[]): void {
   const { cause } = executor
-  const running = lanes.filter(lane => lane.outstanding > 0 && rangeEnd(lane.passedOver, lane.head) === undefined)
+  const running = lanes.filter(lane => atExecutor(lane) > 0)
   if (cause?.kind === 'timeout' || cause?.kind === 'cancel') {
     if (cause.lane.executor !== executor || cause.lane.head !== cause.number) return
-    endHead(state, cause.lane, cause.kind === 'cancel' ? undefined : timedOut(cause.lane))
+    if (atExecutor(cause.lane) > 1) suspect(cause.lane)
+    else endHead(state, cause.lane, cause.kind === 'cancel' ? undefined : timedOut(cause.lane))
     return
   }
   if (cause?.kind === 'drop' || cause?.kind === 'idle' || cause?.kind === 'load') return
@@ -113,15 +115,15 @@ function blame(state: MachineState, executor: Executor, exit: ExecutorExit, lane
     if (named) endHead(state, named, death(executor, exit))
     return
   }
-  const guilty = running.length === 1 && certain(state, running[0]!) ? running[0] : undefined
+  const guilty = running.length === 1 && atExecutor(running[0]!) === 1 ? running[0] : undefined
   if (guilty) endHead(state, guilty, death(executor, exit))
   // One of these killed it, nobody knows which: each runs again, alone, so that the guilty one is found and no other pays.
-  for (const lane of running) if (lane !== guilty) lane.suspectUntil = Math.max(lane.suspectUntil, lane.next)
+  for (const lane of running) if (lane !== guilty) suspect(lane)
 }
 
-/** True if only the first unreported task can have been running. */
-function certain(state: MachineState, lane: Lane): boolean {
-  return lane.outstanding === 1 || state.nowMs - lane.contactMs > tuning.silenceMs
+/** What the lane had at the executor runs again one by one, and alone. */
+function suspect(lane: Lane): void {
+  lane.suspectUntil = Math.max(lane.suspectUntil, lane.next)
 }
 
 /** Gives the first unreported task its bad end; without a failure it is skipped. */

@@ -58,8 +58,6 @@ export type MachineEvent =
   | { kind: 'executorEnded'; executor: ExecutorId; exit: ExecutorExit }
   /** What its process group holds. */
   | { kind: 'sampled'; executor: ExecutorId; rssBytes: number; processes: number }
-  /** Answer to `confirm`. */
-  | { kind: 'confirmed'; executor: ExecutorId; quiet: boolean }
   /** The time asked for by `wake` has come. */
   | { kind: 'tick' }
 
@@ -69,9 +67,6 @@ export interface Batch {
   /** Number within its lane of the first task. */
   from: number
   generation: number
-  /** The first task may be started at any time; the others only within the start window. */
-  firm: boolean
-  sentAtMs: number
   epoch: number
   task: string
   timeoutMs: number
@@ -98,8 +93,6 @@ export type Instruction =
   | { kind: 'forget'; executor: ExecutorId; lane: LaneId }
   /** Signal the whole process group. */
   | { kind: 'signal'; executor: ExecutorId; signal: 'SIGTERM' | 'SIGKILL' }
-  /** Handle what the executor has already sent, then answer `confirmed`: quiet if there was nothing. */
-  | { kind: 'confirm'; executor: ExecutorId }
   /** Send `tick` at this time; it replaces a later one. */
   | { kind: 'wake'; atMs: number }
   /** Draining is over: there are no lanes any more. */

@@ -74,7 +74,6 @@ function start(state: MachineState, kind: ExecutorKind): Executor | undefined {
     idleSinceMs: state.nowMs,
     cause: undefined,
     killAtMs: 0,
-    confirming: false,
     exiting: undefined,
   }
   state.executors.set(executor.id, executor)
@@ -142,11 +141,11 @@ export function passOver(state: MachineState, lane: Lane): void {
 export function pump(state: MachineState, lane: Lane): void {
   const { executor } = lane
   passOver(state, lane)
-  if (executor?.state !== 'ready' || outcomesFull(state)) return
+  if (executor?.state !== 'ready' || lane.stalled || outcomesFull(state)) return
   while (lane.next < lane.received) {
     const suspect = lane.next < lane.suspectUntil
     const { size, window } = suspect ? { size: 1, window: 1 } : ahead(state, lane)
-    if (lane.outstanding >= window) return
+    if (atExecutor(lane) >= window) return
     send(state, lane, executor, size)
     passOver(state, lane)
   }
@@ -162,8 +161,7 @@ function send(state: MachineState, lane: Lane, executor: Executor, size: number)
   const segment = lane.segmentAt(lane.next)
   const end = Math.min(lane.next + size, segment.start + segment.count, nextRangeStart(lane.cancelled, lane.next))
   const position = lane.next - segment.start
-  // What was passed over has no place at the executor: with nothing else there, the first task may start at any time.
-  const firm = lane.next === lane.head || rangeEnd(lane.passedOver, lane.head) === lane.next
+  const first = atExecutor(lane) === 0
   state.out.push({
     kind: 'send',
     executor: executor.id,
@@ -171,8 +169,6 @@ function send(state: MachineState, lane: Lane, executor: Executor, size: number)
       lane: lane.id,
       from: lane.next,
       generation: lane.generation,
-      firm,
-      sentAtMs: state.nowMs,
       epoch: segment.epoch,
       task: lane.plan.task,
       timeoutMs: lane.plan.timeoutMs,
@@ -186,8 +182,15 @@ function send(state: MachineState, lane: Lane, executor: Executor, size: number)
   lane.next = end
   lane.contactMs = state.nowMs
   // A shared executor may be busy with another lane: it says itself when the task starts.
-  if (firm && executor.kind.lanesMax === 1) startClock(state, lane)
+  if (first && executor.kind.lanesMax === 1) startClock(state, lane)
   wakeBy(state, state.nowMs + tuning.silenceMs)
+}
+
+/** Tasks that were sent and have no outcome. */
+export function atExecutor(lane: Lane): number {
+  let count = lane.next - lane.head
+  for (const range of lane.passedOver) count -= range.to - range.from
+  return count
 }
 
 /** The first unreported task runs from now on. */
@@ -200,7 +203,7 @@ export function startClock(state: MachineState, lane: Lane): void {
 /** When the running task must have ended: its timeout and the grace, from the latest moment at which it can have started. */
 export function deadline(lane: Lane): number {
   if (lane.plan.timeoutMs === 0 || lane.runningSinceMs === undefined) return Number.POSITIVE_INFINITY
-  return lane.runningSinceMs + tuning.startWindowMs + lane.plan.timeoutMs + tuning.graceMs
+  return lane.runningSinceMs + tuning.startSlackMs + lane.plan.timeoutMs + tuning.graceMs
 }
 
 function estimateKey(lane: Lane): string {
@@ -210,8 +213,7 @@ function estimateKey(lane: Lane): string {
 /** How many tasks a batch should hold, and how many may be at the executor before none is sent. */
 function ahead(state: MachineState, lane: Lane): { size: number; window: number } {
   const micros = state.estimates.get(estimateKey(lane))
-  if (micros === undefined) return { size: tuning.batchTasksFirst, window: tuning.batchTasksFirst * 2 }
-  if (micros > tuning.aheadMsMax * 1000) return { size: 1, window: 1 }
+  if (micros === undefined || micros > tuning.aheadMsMax * 1000) return { size: 1, window: 1 }
   const size = Math.max(1, Math.min(limits.chunkTasksMax, Math.floor((tuning.batchMs * 1000) / Math.max(micros, 0.1))))
   return { size, window: Math.max(2, size * 2) }
 }

@@ -77,6 +77,8 @@ export class Lane {
   executor: Executor | undefined
   /** Batches of a lower generation were given back. */
   generation = 0
+  /** Its executor gave back what stood behind the task that runs: nothing is sent before that has ended. */
+  stalled = false
   /** Tasks below this number run one at a time on an executor of their own: one of them may have killed the last. */
   suspectUntil = 0
   /** Last word to or from the executor about this lane. */
@@ -88,10 +90,6 @@ export class Lane {
   constructor(id: LaneId, plan: StagePlan) {
     this.id = id
     this.plan = plan
-  }
-
-  get outstanding(): number {
-    return this.next - this.head
   }
 
   get inputBytes(): number {
@@ -136,6 +134,7 @@ export class Lane {
   rewind(): void {
     this.next = this.head
     this.passedOver = []
+    this.stalled = false
     this.runningSinceMs = undefined
   }
 

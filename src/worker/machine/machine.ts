@@ -4,7 +4,7 @@ import type { LaneReport } from '../../protocol/index.ts'
 import { assertInvariant } from './assert.ts'
 import { enforceDeadlines, escalate, executorEnded, failLane, kill, sampled } from './endings.ts'
 import type { ExecutorId, Instruction, MachineEvent } from './events.ts'
-import { bindAll, learn, pump, reapIdle, startClock, unbind } from './feeding.ts'
+import { atExecutor, bindAll, learn, pump, reapIdle, startClock, unbind } from './feeding.ts'
 import { Lane } from './lane.ts'
 import { rangeEnd } from './ranges.ts'
 import { dropLane, forgetIfDone, laneReports, reconcile, returnFrom, settle } from './reporting.ts'
@@ -101,9 +101,7 @@ export class Machine {
   }
 }
 
-type ExecutorEvent = EventOf<
-  'executorReady' | 'loadFailed' | 'outcomes' | 'yielded' | 'clock' | 'exiting' | 'executorEnded' | 'sampled' | 'confirmed'
->
+type ExecutorEvent = EventOf<'executorReady' | 'loadFailed' | 'outcomes' | 'yielded' | 'clock' | 'exiting' | 'executorEnded' | 'sampled'>
 
 function fromExecutor(state: MachineState, event: ExecutorEvent): void {
   const executor = state.executors.get(event.executor)
@@ -141,9 +139,6 @@ function fromExecutor(state: MachineState, event: ExecutorEvent): void {
     case 'sampled':
       sampled(state, executor, event.rssBytes, event.processes)
       return
-    case 'confirmed':
-      confirmed(state, executor, event.quiet)
-      return
     case 'executorEnded':
       executorEnded(state, executor, event.exit)
       return
@@ -174,7 +169,7 @@ function assigned(state: MachineState, event: EventOf<'assigned'>): void {
   for (const one of state.lanes.values()) held += one.inputBytes
   if (held > tuning.inputBytesMax) returnFrom(state, lane, before)
   else if (lane.executor) pump(state, lane)
-  if (lane.outstanding > 0) wakeBy(state, Math.max(state.nowMs, lane.contactMs + tuning.silenceMs))
+  if (lane.next > lane.head) wakeBy(state, Math.max(state.nowMs, lane.contactMs + tuning.silenceMs))
 }
 
 function cancelled(state: MachineState, event: EventOf<'cancelled'>): void {
@@ -213,7 +208,8 @@ function outcomes(state: MachineState, executor: Executor, event: EventOf<'outco
   for (const outcome of event.outcomes) lane.settle(outcome)
   lane.contactMs = state.nowMs
   lane.runningSinceMs = undefined
-  if (lane.outstanding > 0 && rangeEnd(lane.passedOver, lane.head) === undefined) startClock(state, lane)
+  lane.stalled = false
+  if (atExecutor(lane) > 0 && rangeEnd(lane.passedOver, lane.head) === undefined) startClock(state, lane)
   learn(state, lane, event.outcomes)
   settle(state, lane, event.from, event.outcomes)
   if (lane.suspectUntil > 0 && lane.head >= lane.suspectUntil) absolve(state, lane)
@@ -224,7 +220,7 @@ function outcomes(state: MachineState, executor: Executor, event: EventOf<'outco
 function absolve(state: MachineState, lane: Lane): void {
   lane.suspectUntil = 0
   const { executor } = lane
-  if (executor && lane.outstanding === 0 && executor.kind.key !== executorKind(lane.plan, false, state.options).key) unbind(state, lane)
+  if (executor && atExecutor(lane) === 0 && executor.kind.key !== executorKind(lane.plan, false, state.options).key) unbind(state, lane)
 }
 
 function yielded(state: MachineState, executor: Executor, event: EventOf<'yielded'>): void {
@@ -234,6 +230,8 @@ function yielded(state: MachineState, executor: Executor, event: EventOf<'yielde
   lane.generation = event.generation + 1
   lane.contactMs = state.nowMs
   lane.takeBack(Math.min(event.from, lane.next))
+  lane.stalled = atExecutor(lane) > 0
+  wakeBy(state, state.nowMs + tuning.silenceMs)
   pump(state, lane)
 }
 
@@ -248,30 +246,11 @@ function tick(state: MachineState): void {
   reapIdle(state)
 }
 
-/** A lane that nobody speaks of: its first task takes long, and what is behind it should not wait for it. */
+/** A lane that nobody speaks of: what it runs takes long, and what has not been sent should not wait for it. */
 function suspectSilence(state: MachineState, lane: Lane): void {
-  const { executor } = lane
-  if (executor?.state !== 'ready' || lane.outstanding === 0) return
-  if (state.nowMs < lane.contactMs + tuning.silenceMs) {
-    wakeBy(state, lane.contactMs + tuning.silenceMs)
-    return
-  }
-  if (lane.received === lane.head + 1 || executor.confirming) return
-  executor.confirming = true
-  state.out.push({ kind: 'confirm', executor: executor.id })
-}
-
-function confirmed(state: MachineState, executor: Executor, quiet: boolean): void {
-  executor.confirming = false
-  if (!quiet) {
-    wakeBy(state, state.nowMs + tuning.confirmAgainMs)
-    return
-  }
-  if (!state.registered || executor.state !== 'ready') return
-  for (const lane of [...executor.lanes]) {
-    const silent = lane.outstanding > 0 && state.nowMs >= lane.contactMs + tuning.silenceMs
-    if (silent && lane.received > lane.head + 1) returnFrom(state, lane, lane.head + 1)
-  }
+  if (lane.executor?.state !== 'ready' || lane.head === lane.next || lane.next === lane.received) return
+  if (state.nowMs < lane.contactMs + tuning.silenceMs) wakeBy(state, lane.contactMs + tuning.silenceMs)
+  else returnFrom(state, lane, lane.next)
 }
 
 function waitedTooLong(state: MachineState, lane: Lane, sinceMs: number): void {

@@ -1,8 +1,9 @@
 // Owns what goes to the leader about lanes: outcomes, tasks given back, and how lanes stand after a registration.
 // Must not choose executors.
 import type { LaneId, LaneReport, Outcome } from '../../protocol/index.ts'
+import { assertInvariant } from './assert.ts'
 import { kill } from './endings.ts'
-import { unbind } from './feeding.ts'
+import { atExecutor, unbind } from './feeding.ts'
 import type { Lane } from './lane.ts'
 import { type MachineState, wakeBy } from './state.ts'
 import { tuning } from './tuning.ts'
@@ -38,8 +39,7 @@ function report(state: MachineState, lane: LaneId, from: number, outcomes: reado
 /** Gives the lane's tasks from a number on back to the leader: they are certain never to start here. */
 export function returnFrom(state: MachineState, lane: Lane, from: number): void {
   if (from >= lane.received && lane.closed) return
-  // What the executor still has of them it gives back by itself; batches sent from now on must not be taken for those.
-  if (lane.next > from) lane.generation++
+  assertInvariant(lane.next <= from, `lane ${lane.id} returns task ${from}, which was sent`)
   lane.truncate(from)
   lane.closed = true
   lane.waitingSinceMs = undefined
@@ -59,7 +59,7 @@ export function forgetIfDone(state: MachineState, lane: Lane): void {
 /** Forgets a lane as a whole; what it runs is killed. */
 export function dropLane(state: MachineState, lane: Lane): void {
   const { executor } = lane
-  const running = lane.outstanding > 0
+  const running = atExecutor(lane) > 0
   state.lanes.delete(lane.id)
   unbind(state, lane)
   if (executor && running && executor.state === 'ready') kill(state, executor, { kind: 'drop' })
@@ -93,7 +93,7 @@ export function reconcile(state: MachineState, keep: readonly { lane: LaneId; ta
 function shorten(state: MachineState, lane: Lane, tasks: number): void {
   const { executor } = lane
   const sent = lane.next > tasks
-  const running = lane.outstanding > 0
+  const running = atExecutor(lane) > 0
   lane.truncate(tasks)
   if (!sent || !executor || !running) return
   // The executor has tasks that are not wanted, and may be running one: the others start anew on a fresh one.

@@ -41,7 +41,6 @@ export interface Executor {
   idleSinceMs: number
   cause: KillCause | undefined
   killAtMs: number
-  confirming: boolean
   /** The task that ended the process by its own call. */
   exiting: { lane: LaneId; number: number } | undefined
 }

@@ -2,12 +2,10 @@
 // Must not hold limits that other rooms know too: those are in protocol/limits.ts.
 
 export const tuning = {
-  /** An executor starts a task only within this time of its last word to (or from) the agent; docs/decisions/0003-lanes.md says why. */
-  startWindowMs: 20,
-  /** After this silence of a lane only its first unreported task can be running: what is behind it may go back. */
+  /** After this silence of a lane, what of it has not been sent to the executor goes back to the leader. */
   silenceMs: 100,
-  /** An executor that had more to say when it was looked at again is asked once more after this. */
-  confirmAgainMs: 20,
+  /** A task may have started this much later than the agent can tell. */
+  startSlackMs: 20,
   /** How long a lane waits for an executor before its tasks go back to the leader. */
   executorWaitMsMax: 1_000,
   /** A task whose signal was aborted (deadline, cancel) has this long to end before its executor is killed. */
@@ -23,10 +21,9 @@ export const tuning = {
   idleExecutorsMax: 8,
   /** Lanes that share one executor, at most. */
   sharedLanesMax: 64,
-  /** Work sent ahead to an executor in one batch, as time; and as tasks while nothing is known of their duration. */
+  /** Work sent ahead to an executor in one batch, as time. */
   batchMs: 10,
-  batchTasksFirst: 16,
-  /** Tasks that take longer than this are sent one at a time. */
+  /** Tasks that take longer than this are sent one at a time, and so is the first of a kind of which nothing is known. */
   aheadMsMax: 10,
   /** Bytes of outcomes that wait for their acknowledgement; above it no new tasks are sent to executors. */
   unacknowledgedBytesMax: 64 << 20,

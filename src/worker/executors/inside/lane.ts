@@ -1,5 +1,5 @@
 // Owns running the tasks of one lane, strictly one after the other, and telling the agent how they ended.
-// Must not start a task that the agent may have given back: see `mayStart` and docs/decisions/0003-lanes.md.
+// Must not keep tasks waiting behind one that takes long: it gives them back, and does not start them then.
 import type { AsyncLocalStorage } from 'node:async_hooks'
 import { type BlockReference, Chunk, decodeValue, itemInline, limits, readItem } from '../../../protocol/index.ts'
 import type { BatchFrame } from '../frames.ts'
@@ -10,8 +10,8 @@ import { errorFailure, timeoutFailure, validate } from './judge.ts'
 import { type AttemptFailure, attemptFailure, Outbox, resultFailure } from './outbox.ts'
 import type { Definition } from './program.ts'
 
-/** A task is started only so long after the last word that the agent is sure to have had, or sent. */
-const startWindowMs = 20
+/** Tasks behind one that takes longer than this are given back to the agent. */
+const longTaskMs = 10
 /** Results wait no longer than this before they are sent. */
 const flushAfterMs = 5
 /** In batches of up to so many tasks each has its own asynchronous context, so that what it leaves behind is known to be its own. */
@@ -41,10 +41,11 @@ export class LaneRunner {
   readonly #outbox: Outbox
   #running = false
   #generation = 0
-  #windowEndMs = 0
   #flushedAtMs = 0
   #cancelled: { from: number; to: number }[] = []
-  #timer: NodeJS.Timeout | undefined
+  #opened: Queued | undefined
+  #deadlineTimer: NodeJS.Timeout | undefined
+  #longTimer: NodeJS.Timeout | undefined
   /** The attempt that runs now, and whether its user code is awaited. */
   current: Attempt | undefined
   #awaited = false
@@ -84,13 +85,13 @@ export class LaneRunner {
   forget(): void {
     this.#queue.length = 0
     this.current?.abort('TASK_CANCELLED', 'The task is not wanted any more.')
-    if (this.#timer) clearTimeout(this.#timer)
+    clearTimeout(this.#deadlineTimer)
+    clearTimeout(this.#longTimer)
   }
 
   /** Sends what has ended, gives back what has not started. For a process that is about to end. */
   close(): void {
-    this.#flush(nowMs())
-    this.#giveBack()
+    this.#giveBack(nowMs())
   }
 
   /** Gives the running attempt an outcome from outside its own code. */
@@ -108,28 +109,31 @@ export class LaneRunner {
 
   async #work(): Promise<void> {
     this.#running = true
+    let startedAtMs = 0
+    // The agent cannot know when a process that other lanes keep busy begins with this one.
+    if (this.#host.shared) this.#host.link.send({ kind: 'clock', lane: this.#id, running: true })
     for (;;) {
       const batch = this.#queue[0]
+      const now = nowMs()
+      if (batch !== this.#opened) this.#flush(now)
       if (!batch) break
-      let now = nowMs()
+      if (batch !== this.#opened) this.#outbox.startAt(batch.frame.from)
+      this.#opened = batch
       if (batch.position >= batch.chunk.count) {
         this.#queue.shift()
-        this.#flush(now)
         continue
       }
-      if (batch.position === 0) this.#open(batch)
       if (!this.#host.link.drained) {
         await this.#host.link.untilDrained()
-        now = nowMs()
-        this.#renew(now)
-        if (this.#queue[0] !== batch || batch.position >= batch.chunk.count) continue
+        continue
       }
-      if (!mayStart(batch, now, this.#windowEndMs)) {
-        this.#flush(now)
-        this.#giveBack()
-        break
+      if (startedAtMs > 0 && now - startedAtMs > longTaskMs) {
+        this.#giveBack(now)
+        startedAtMs = 0
+        continue
       }
       if (now - this.#flushedAtMs >= flushAfterMs || this.#outbox.bytes > limits.chunkBytesMax) this.#flush(now)
+      startedAtMs = now
       const position = batch.position++
       if (this.#isCancelled(batch.frame.from + position)) this.#outbox.addSkipped(now)
       else {
@@ -138,18 +142,8 @@ export class LaneRunner {
         if (this.#host.stopping && this.current) return
       }
     }
+    this.#opened = undefined
     this.#running = false
-  }
-
-  #open(batch: Queued): void {
-    if (this.#outbox.empty) this.#outbox.startAt(batch.frame.from)
-    this.#windowEndMs = Math.max(this.#windowEndMs, batch.frame.sentAtMs + startWindowMs)
-    if (batch.frame.firm && this.#host.shared) this.#host.link.send({ kind: 'clock', lane: this.#id, running: true })
-  }
-
-  /** Something the agent is sure to be able to read was sent within the window: the window begins anew. */
-  #renew(now: number): void {
-    if (now < this.#windowEndMs && this.#host.link.drained) this.#windowEndMs = now + startWindowMs
   }
 
   #flush(now: number): void {
@@ -159,12 +153,13 @@ export class LaneRunner {
     const bytes = this.#outbox.bytes
     const { from, outcomes } = this.#outbox.take(now)
     this.#host.link.send({ kind: 'outcomes', lane: this.#id, from, outcomes }, bytes + 256)
-    this.#renew(now)
   }
 
-  #giveBack(): void {
+  /** Sends what has ended, and gives all that has not started back to the agent. */
+  #giveBack(now: number): void {
+    this.#flush(now)
     const batch = this.#queue[0]
-    if (!batch) return
+    if (!batch || (batch.position >= batch.chunk.count && this.#queue.length === 1)) return
     this.#queue.length = 0
     this.#host.link.send({ kind: 'yielded', lane: this.#id, from: batch.frame.from + batch.position, generation: this.#generation })
     this.#generation++
@@ -263,17 +258,28 @@ export class LaneRunner {
   /** Aborts the attempt's signal when its time is over. One timer serves all attempts of the lane. */
   #watch(attempt: Attempt): void {
     this.#awaited = true
+    this.#longTimer ??= setTimeout(() => this.#lookForLong(), longTaskMs)
     const { timeoutMs } = attempt.batch
-    if (timeoutMs === 0 || this.#timer) return
+    if (timeoutMs === 0 || this.#deadlineTimer) return
     const check = (): void => {
-      this.#timer = undefined
+      this.#deadlineTimer = undefined
       const { current } = this
       if (!current || current.over || !this.#awaited) return
       const leftMs = current.startedAtMs + current.batch.timeoutMs - nowMs()
-      if (leftMs > 0) this.#timer = setTimeout(check, Math.ceil(leftMs))
+      if (leftMs > 0) this.#deadlineTimer = setTimeout(check, Math.ceil(leftMs))
       else current.abort('TASK_TIMEOUT', `The task had ${current.batch.timeoutMs} ms.`)
     }
-    this.#timer = setTimeout(check, Math.ceil(Math.max(1, attempt.startedAtMs + timeoutMs - nowMs())))
+    this.#deadlineTimer = setTimeout(check, Math.ceil(Math.max(1, attempt.startedAtMs + timeoutMs - nowMs())))
+  }
+
+  /** What waits behind a task that is awaited for long goes back; what ended before it is told. One timer serves all attempts of the lane. */
+  #lookForLong(): void {
+    this.#longTimer = undefined
+    const { current } = this
+    if (!current || current.over || !this.#awaited) return
+    const now = nowMs()
+    if (now - current.startedAtMs >= longTaskMs / 2) this.#giveBack(now)
+    else this.#longTimer = setTimeout(() => this.#lookForLong(), longTaskMs)
   }
 
   /** The attempt returned a value. */
@@ -315,11 +321,6 @@ export class LaneRunner {
     attempt.end()
     this.current = undefined
   }
-}
-
-/** The first task of a firm batch may always start: the agent takes it for the running one. Others only within the window. */
-function mayStart(batch: Queued, now: number, windowEndMs: number): boolean {
-  return (batch.frame.firm && batch.position === 0) || now < windowEndMs
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
