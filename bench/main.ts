@@ -1,7 +1,7 @@
 // Owns `npm run bench`: which bars and peers are measured, in which order, and what is told about them.
 // Must not fail because a bar is missed, unless --check asks for that; a bar that does not work always fails.
 import { type ChildProcess, fork } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { cpus, release as kernel, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -10,6 +10,7 @@ import { bars } from './bars/index.ts'
 import type { Measured, Order } from './one.ts'
 import { bullmqFigures } from './peers/bullmq.ts'
 import { pythonPeers } from './peers/python.ts'
+import { runProgram } from './program.ts'
 import { figureText, median } from './statistics.ts'
 import { figureLines, machineLine, met } from './table.ts'
 
@@ -17,12 +18,14 @@ const help = `npm run bench -- [options]
   --only NAME[,NAME]  these bars or peers only: ${[...bars.map(bar => bar.name), 'bullmq', 'ray', 'dask', 'spark'].join(', ')}
   --repeats N         measure each N times (default 5)
   --smoke             tiny sizes, once: only that everything works
-  --dist              the built package (npm run build) instead of the sources
+  --sources           clusters from the sources, not from a build of them: what users install has no types to strip
   --no-peers          without BullMQ, Ray, Dask and Spark
   --json FILE         write all figures to FILE
   --check             exit 1 where a bar is missed
 `
 
+/** Where the clusters' program is built, away from dist/, which others may be building. */
+const buildFolder = '.cox/bench'
 /** One bar may take this long. */
 const barTimeoutMs = 900_000
 /** Times BullMQ's rate that ours must be. */
@@ -43,7 +46,7 @@ function parse(args: readonly string[]) {
       only: { type: 'string' },
       repeats: { type: 'string', default: '5' },
       smoke: { type: 'boolean', default: false },
-      dist: { type: 'boolean', default: false },
+      sources: { type: 'boolean', default: false },
       peers: { type: 'boolean', default: true },
       json: { type: 'string' },
       check: { type: 'boolean', default: false },
@@ -58,8 +61,7 @@ type Options = ReturnType<typeof parse>
 
 /** Measures one bar in a process of its own; undefined where it failed, which that process has told. */
 function measureBar(bar: Bar, options: Options): Promise<Measured | undefined> {
-  const cox = fileURLToPath(new URL(options.dist ? '../dist/cli/main.js' : '../src/cli/main.ts', import.meta.url))
-  if (!existsSync(cox)) throw new Error(`${cox} is not there${options.dist ? ': run `npm run build`' : ''}`)
+  const cox = fileURLToPath(new URL(options.sources ? '../src/cli/main.ts' : `../${buildFolder}/cli/main.js`, import.meta.url))
   const order: Order = {
     bar: bar.name,
     smoke: options.smoke,
@@ -96,11 +98,11 @@ async function againstBullmq(options: Options, ours: Row | undefined): Promise<R
   return { name: 'bullmq', title: 'BullMQ on Redis (appendfsync always), 2 workers, both sides in bulk', figures: outcome }
 }
 
-function print(row: Row): void {
+function print(row: Row, smoke: boolean): void {
   process.stdout.write(`${row.name}: ${row.title}\n`)
   if (row.failed) process.stdout.write('  ✖ it did not work: see above\n')
   if (row.machine) process.stdout.write(`${machineLine(row.machine)}\n`)
-  for (const line of figureLines(row.figures)) process.stdout.write(`${line}\n`)
+  for (const line of figureLines(row.figures, !smoke)) process.stdout.write(`${line}\n`)
 }
 
 async function measureAll(options: Options): Promise<Row[]> {
@@ -111,7 +113,7 @@ async function measureAll(options: Options): Promise<Row[]> {
   const add = (row: Row | undefined): void => {
     if (!row) return
     rows.push(row)
-    print(row)
+    print(row, options.smoke)
   }
   for (const bar of bars) {
     if (isWanted(bar.name)) {
@@ -149,6 +151,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const machine = `Node ${process.version}, ${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}), ${figureText(totalmem() / 2 ** 30)} GiB, ${process.platform} ${kernel()}`
   process.stdout.write(`${machine}\n`)
+  if (!options.sources) await runProgram(process.execPath, [fileURLToPath(new URL('../scripts/build.ts', import.meta.url)), buildFolder])
   const rows = await measureAll(options)
   const missed = options.smoke
     ? []

@@ -13,14 +13,14 @@ export function met(figure: Figure): boolean | undefined {
   return figure.bar.side === 'at least' ? value >= figure.bar.at : value <= figure.bar.at
 }
 
-/** The lines of one bar's figures. */
-export function figureLines(figures: readonly Figure[]): string[] {
+/** The lines of one bar's figures, with a verdict on each that has a bar unless the sizes were too small for one. */
+export function figureLines(figures: readonly Figure[], judged = true): string[] {
   return figures.map(figure => {
     const least = figureText(Math.min(...figure.values))
     const most = figureText(Math.max(...figure.values))
     const middle = `${figureText(median(figure.values))} ${figure.unit}`
     const range = figure.values.length > 1 ? ` (${least} to ${most}, ${figure.values.length} ×)` : ''
-    const verdict = met(figure)
+    const verdict = judged ? met(figure) : undefined
     const mark = verdict === undefined ? ' ' : verdict ? '✔' : '✖'
     const bar = figure.bar ? `${figure.bar.side === 'at least' ? '≥' : '≤'} ${figureText(figure.bar.at)}` : ''
     return `  ${mark} ${figure.what.padEnd(24)} ${middle.padEnd(26)} ${bar.padEnd(12)}${range}${figure.ratio ? `  = ${figure.ratio}` : ''}`.trimEnd()

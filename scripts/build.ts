@@ -1,22 +1,23 @@
-// Owns `npm run build`: what a user installs, made anew in dist/.
+// Owns `npm run build`: what a user installs, made anew in dist/, or in the folder of the project that is named.
 // Must not put anything there that only tests need.
 import { chmodSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { root, runStep } from './steps.ts'
 
-const dist = join(root, 'dist')
+const name = process.argv[2] ?? 'dist'
+const dist = join(root, name)
 
 /** What the compiled tree must look like; each line that is returned is a reason to refuse it. */
 function faults(): string[] {
   const found: string[] = []
   const command = readFileSync(join(dist, 'cli/main.js'), 'utf8')
   if (!command.startsWith('#!/usr/bin/env node')) found.push('cli/main.js has lost its first line (#!/usr/bin/env node)')
-  for (const name of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
-    if (!name.endsWith('.js')) continue
-    if (/(^|\/)conformance\.js$/.test(name)) found.push(`${name} is for tests only`)
-    const text = readFileSync(join(dist, name), 'utf8')
-    if (/(from|import\() *['"]\.[^'"]*\.ts['"]/.test(text)) found.push(`${name} imports a .ts file`)
-    if (/['"]node:test['"]/.test(text)) found.push(`${name} imports node:test`)
+  for (const path of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
+    if (!path.endsWith('.js')) continue
+    if (/(^|\/)conformance\.js$/.test(path)) found.push(`${path} is for tests only`)
+    const text = readFileSync(join(dist, path), 'utf8')
+    if (/(from|import\() *['"]\.[^'"]*\.ts['"]/.test(text)) found.push(`${path} imports a .ts file`)
+    if (/['"]node:test['"]/.test(text)) found.push(`${path} imports node:test`)
   }
   return found
 }
@@ -40,4 +41,4 @@ if (wrong.length > 0) {
   process.exit(1)
 }
 // npm pack reads stdout, so the summary goes to stderr.
-process.stderr.write(`built dist/ in ${(compiled.tookMs / 1000).toFixed(1)} s\n`)
+process.stderr.write(`built ${name}/ in ${(compiled.tookMs / 1000).toFixed(1)} s\n`)

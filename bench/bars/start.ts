@@ -2,12 +2,12 @@
 // Must not reuse a cluster or a program: each repeat is a first time.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Task } from '../../src/index.ts'
 import { type Bar, type Figure, seconds } from '../bar.ts'
 import { ClusterProcess } from '../cluster.ts'
 
-const sdk = new URL('../../src/index.ts', import.meta.url).href
+const sdk = fileURLToPath(new URL('../../src/index.ts', import.meta.url))
 
 /** A module with a task that no cluster has seen. */
 function newProgram(folder: string, round: number): string {
