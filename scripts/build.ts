@@ -27,6 +27,8 @@ const compiled = await runStep('compile', process.execPath, [
   join(root, 'node_modules/typescript/bin/tsc'),
   '-p',
   'tsconfig.build.json',
+  '--outDir',
+  dist,
   '--pretty',
   'false',
 ])
