@@ -14,7 +14,7 @@ function faults(): string[] {
   if (!command.startsWith('#!/usr/bin/env node')) found.push('cli/main.js has lost its first line (#!/usr/bin/env node)')
   for (const path of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
     if (!path.endsWith('.js')) continue
-    if (/(^|\/)conformance\.js$/.test(path)) found.push(`${path} is for tests only`)
+    if (/(^|\/)conformance[./]/.test(path)) found.push(`${path} is for tests only`)
     const text = readFileSync(join(dist, path), 'utf8')
     if (/(from|import\() *['"]\.[^'"]*\.ts['"]/.test(text)) found.push(`${path} imports a .ts file`)
     if (/['"]node:test['"]/.test(text)) found.push(`${path} imports node:test`)
