@@ -142,6 +142,7 @@ export function pump(state: MachineState, lane: Lane): void {
   const { executor } = lane
   passOver(state, lane)
   if (executor?.state !== 'ready' || lane.stalled || outcomesFull(state)) return
+  if (lane.next > lane.head && state.nowMs >= lane.contactMs + tuning.silenceMs) return
   while (lane.next < lane.received) {
     const suspect = lane.next < lane.suspectUntil
     const { size, window } = suspect ? { size: 1, window: 1 } : ahead(state, lane)

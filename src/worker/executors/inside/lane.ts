@@ -64,6 +64,8 @@ export class LaneRunner {
     this.#generation = frame.generation
     this.#queue.push({ frame, chunk: new Chunk(frame.items), position: 0 })
     if (!this.#running) void this.#work()
+    // It may stand behind a task that was looked at already.
+    else if (this.#awaited) this.#longTimer ??= setTimeout(() => this.#lookForLong(), longTaskMs)
   }
 
   /** The agent has given up what is queued: only the running task goes on. */
