@@ -1,7 +1,7 @@
 // Owns sending a client what its job has already: results, failures, its end. At the client's pace, in pieces.
-// Must not send what comes later: that is the outbox's.
+// Must not send what is recorded later: that is the outbox's.
 import { failureOfTask, type Stage } from '../core/index.ts'
-import { CoxswainError, type TaskFailure } from '../protocol/index.ts'
+import { CoxswainError, type LeaderToClient, type PayloadId, type TaskFailure } from '../protocol/index.ts'
 import type { LeaderContext } from './context.ts'
 import type { ClientLink } from './links.ts'
 
@@ -10,29 +10,12 @@ const aheadBytesMax = 4 << 20
 const waitMs = 5
 const failuresPerMessageMax = 100
 
-function roomIn(context: LeaderContext, link: ClientLink): Promise<void> {
-  return new Promise(resolve => {
-    const look = (): void => {
-      if (link.closed || link.connection.bufferedBytes < aheadBytesMax) resolve()
-      else context.platform.clock.timer(waitMs, look)
-    }
-    look()
-  })
-}
-
-async function sendResults(context: LeaderContext, link: ClientLink, stage: Stage): Promise<void> {
-  const job = stage.job.plan.job
-  for (const segment of [...stage.results]) {
-    await roomIn(context, link)
-    if (link.closed) return
-    try {
-      const items = await context.payloads.read(segment.payload)
-      link.send({ kind: 'results', job, stage: stage.number, first: segment.first, items })
-    } catch (error) {
-      // Released meanwhile by this very client: it has it.
-      if (!(error instanceof CoxswainError) || error.code !== 'RESULT_GONE') throw error
-    }
-  }
+/** What a job had at one index of the journal. */
+export interface Past {
+  job: string
+  stages: { stage: number; results: { first: number; payload: PayloadId }[]; failures: TaskFailure[] }[]
+  /** Its end, if it is over, or as soon as it is: told after everything else. */
+  end: Extract<LeaderToClient, { kind: 'jobChanged' }> | undefined
 }
 
 function finalFailures(stage: Stage): TaskFailure[] {
@@ -44,21 +27,50 @@ function finalFailures(stage: Stage): TaskFailure[] {
   return failures
 }
 
-/** Sends all results that were not released, all final failures, and the end of the job if it is over. */
-export async function catchUp(context: LeaderContext, link: ClientLink, id: string): Promise<void> {
+/** All results of the job that were not released, all final failures, and its end if it is over; undefined if there is no such job. */
+export function pastOf(context: LeaderContext, id: string): Past | undefined {
   const job = context.state.jobs.byId.get(id)
-  if (!job || link.catchingUp.has(id)) return
-  link.catchingUp.add(id)
-  try {
-    for (const stage of job.stages) {
-      await sendResults(context, link, stage)
-      const failures = finalFailures(stage)
-      for (let from = 0; from < failures.length; from += failuresPerMessageMax) {
-        link.send({ kind: 'tasksFailed', job: id, stage: stage.number, failures: failures.slice(from, from + failuresPerMessageMax) })
+  if (!job) return undefined
+  const stages = job.stages.map(stage => ({
+    stage: stage.number,
+    results: [...stage.results].map(({ first, payload }) => ({ first, payload })),
+    failures: finalFailures(stage),
+  }))
+  const { state, reason } = job
+  return { job: id, stages, end: state === 'running' ? undefined : { kind: 'jobChanged', job: id, state, reason } }
+}
+
+function roomIn(context: LeaderContext, link: ClientLink): Promise<void> {
+  return new Promise(resolve => {
+    const look = (): void => {
+      if (link.closed || link.connection.bufferedBytes < aheadBytesMax) resolve()
+      else context.platform.clock.timer(waitMs, look)
+    }
+    look()
+  })
+}
+
+/** Sends what a job had, as long as the client watches it. All of it must be durable by now. */
+export async function catchUp(context: LeaderContext, link: ClientLink, past: Past): Promise<void> {
+  const { job } = past
+  const wanted = (): boolean => !link.closed && link.catchingUp.get(job) === past
+  for (const { stage, results, failures } of past.stages) {
+    for (const { first, payload } of results) {
+      await roomIn(context, link)
+      if (!wanted()) return
+      try {
+        const items = await context.payloads.read(payload)
+        if (wanted()) link.send({ kind: 'results', job, stage, first, items })
+      } catch (error) {
+        // Released meanwhile by this very client: it has it.
+        if (!(error instanceof CoxswainError) || error.code !== 'RESULT_GONE') throw error
       }
     }
-  } finally {
-    link.catchingUp.delete(id)
+    for (let from = 0; from < failures.length; from += failuresPerMessageMax) {
+      if (wanted()) link.send({ kind: 'tasksFailed', job, stage, failures: failures.slice(from, from + failuresPerMessageMax) })
+    }
   }
-  if (job.state !== 'running') link.send({ kind: 'jobChanged', job: id, state: job.state, reason: job.reason })
+  if (!wanted()) return
+  link.catchingUp.delete(job)
+  if (past.end) link.send(past.end)
 }

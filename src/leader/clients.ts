@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { Command, Reply } from '../core/index.ts'
 import { type ClientToLeader, CoxswainError, OverloadedError, type WireError, limits as wire } from '../protocol/index.ts'
-import { catchUp } from './catchup.ts'
+import { catchUp, pastOf } from './catchup.ts'
 import type { LeaderContext } from './context.ts'
 import type { ClientLink } from './links.ts'
 import type { LogReadings } from './logs.ts'
@@ -11,13 +11,19 @@ import { answerView, readResults } from './queries.ts'
 
 const overloadedRetryMs = 50
 
+/** The first characters of a text that fit into this many bytes. */
+function clip(text: string, bytesMax: number): string {
+  const bytes = Buffer.from(text)
+  return bytes.length <= bytesMax ? text : new TextDecoder().decode(bytes.subarray(0, bytesMax - 3)).replace(/\uFFFD$/, '')
+}
+
 /** The fields of an error as they travel. An unexpected one tells no internals. */
 export function wireError(error: unknown): WireError {
   if (error instanceof CoxswainError)
     return {
       code: error.code,
-      message: error.message.slice(0, 8000),
-      id: (error.id ?? '').slice(0, 200),
+      message: clip(error.message, 8000),
+      id: clip(error.id ?? '', wire.nameBytesMax),
       retryAfterMs: error.retryAfterMs ?? 0,
     }
   return {
@@ -40,6 +46,10 @@ export class ClientSession {
   }
 
   receive(message: ClientToLeader): void {
+    if (this.#context.loop.mailbox.overrun) {
+      this.#link.connection.close('OVERLOADED: the leader has more requests waiting than it can take')
+      return
+    }
     switch (message.kind) {
       case 'submitJobs':
         return this.#submit(message)
@@ -70,7 +80,7 @@ export class ClientSession {
       case 'unwatch':
         return this.#context.links.unwatch(this.#link, message.job)
       case 'readLogs':
-        return this.#logs.start(this.#link, message)
+        return this.#readLogs(message)
       case 'unfollow':
         return this.#logs.stop(this.#link, message.request)
       case 'ask':
@@ -135,17 +145,18 @@ export class ClientSession {
         continue
       }
       // Watched from now on, so that no result can come between the fact and the watching.
-      if (watch) this.#context.links.watch(this.#link, plan.job)
+      const before = this.#link.watched.has(plan.job)
+      const tellPast = watch ? this.#beginWatch(plan.job) : undefined
       const bytes = inputs.reduce((sum, one) => sum + one.items.length, 0)
       const reply = (given: Reply): void => {
         if (given.kind === 'refused') {
           outcomes[position]!.error = wireError(given.error)
-          if (watch) this.#context.links.unwatch(this.#link, plan.job)
+          // Another job of this id that it watches already goes on as before.
+          if (watch && !before) this.#context.links.unwatch(this.#link, plan.job)
         }
-        const existing = given.kind === 'submitted' && given.existing
-        outcomes[position]!.existing = existing
+        outcomes[position]!.existing = given.kind === 'submitted' && given.existing
         answered()
-        if (existing && watch) this.#catchUp(plan.job)
+        tellPast?.()
       }
       this.#context.loop.post({ command: { kind: 'submitJob', plan, inputs }, bytes, reply })
     }
@@ -155,18 +166,38 @@ export class ClientSession {
     const { request, job } = message
     if (!this.#context.state.jobs.byId.has(job))
       return this.#fail(request, new CoxswainError('NOT_FOUND', `There is no job ${job}.`, { id: job }))
-    this.#context.links.watch(this.#link, job)
-    this.#link.send({ kind: 'done', request })
-    this.#catchUp(job)
-  }
-
-  #catchUp(job: string): void {
-    catchUp(this.#context, this.#link, job).catch((error: unknown) => {
-      this.#context.platform.log('error', 'catch-up-failed', { job, error: String(error) })
-      this.#link.connection.close('its results cannot be read')
+    const tellPast = this.#beginWatch(job)
+    this.#context.loop.whenDurable(() => {
+      this.#link.send({ kind: 'done', request })
+      tellPast()
     })
   }
 
+  /** From now on it is sent what is recorded about the job. What was recorded before is sent by the call that is returned. */
+  #beginWatch(job: string): () => void {
+    const link = this.#link
+    if (link.closed) return () => {}
+    const past = pastOf(this.#context, job)
+    this.#context.links.watch(link, job, this.#context.state.index)
+    if (!past) return () => {}
+    link.catchingUp.set(job, past)
+    return () => {
+      catchUp(this.#context, link, past).catch((error: unknown) => {
+        this.#context.platform.log('error', 'catch-up-failed', { job, error: String(error) })
+        link.connection.close('its results cannot be read')
+      })
+    }
+  }
+
+  #readLogs(message: Extract<ClientToLeader, { kind: 'readLogs' }>): void {
+    if (this.#logs.start(this.#link, message)) return
+    this.#fail(
+      message.request,
+      new OverloadedError('The leader has as many readers of logs as it takes.', { retryAfterMs: overloadedRetryMs }),
+    )
+  }
+
+  /** What is answered is durable: nobody is told of a fact that a successor may not know. */
   async #answer(message: Extract<ClientToLeader, { kind: 'ask' | 'readResults' }>): Promise<void> {
     const { request } = message
     try {
@@ -174,7 +205,7 @@ export class ClientSession {
         const body = await answerView(this.#context, message.view, message.argument)
         if (body.length > wire.frameBytesMax / 4)
           throw new CoxswainError('FRAME_TOO_LARGE', `The answer to ${message.view} is too large: ask for less.`)
-        this.#link.send({ kind: 'view', request, body })
+        this.#context.loop.whenDurable(() => this.#link.send({ kind: 'view', request, body }))
       } else {
         const { job, stage, first, count } = message
         this.#link.send({ kind: 'resultsRead', request, ...(await readResults(this.#context, job, stage, first, count)) })

@@ -5,7 +5,8 @@
 // limits, because two small machines must act within seconds.
 
 export const silenceBoundMinMs = 1200
-export const silenceBoundMaxMs = 3000
+/** With the pace at which it is looked at (`pulseMs`) a silent worker is lost within 3 s. */
+export const silenceBoundMaxMs = 2500
 const intervalsKept = 32
 /** How many deviations above the mean still count as alive: about 1 false alarm in 10^9 for a normal distribution. */
 const deviations = 6

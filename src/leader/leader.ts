@@ -67,7 +67,7 @@ export class Leader {
     this.#platform = platform
   }
 
-  /** Recovers, claims and begins to lead. Throws what the store or the port says; then nothing was changed. */
+  /** Recovers, claims and begins to lead. Throws what the store, the port or the announcement says; then it does not lead. */
   async start(): Promise<void> {
     const { store, host, port } = this.#options
     const state = await recover(store)
@@ -90,7 +90,12 @@ export class Leader {
       throw error
     }
     this.#lead(state, this.#listener.address)
-    await this.#options.announce({ address: this.#listener.address, cluster: state.cluster, epoch: state.epoch })
+    try {
+      await this.#options.announce({ address: this.#listener.address, cluster: state.cluster, epoch: state.epoch })
+    } catch (error) {
+      await this.#shutDown('it could not be announced')
+      throw error
+    }
   }
 
   async #claim(state: State, address: string): Promise<void> {
@@ -171,7 +176,7 @@ export class Leader {
     const expected = [...state.membership.workers.values()].map(worker => ({ worker: worker.id, incarnation: worker.incarnation }))
     platform.clock.timer(reconnectMs, () => {
       for (const { worker, incarnation } of expected) {
-        if (links.workers.get(worker)?.incarnation === incarnation) continue
+        if (links.registering.has(worker) || links.workers.get(worker)?.incarnation === incarnation) continue
         loop.post({
           command: { kind: 'loseWorker', worker, incarnation, reason: `it did not come back within ${reconnectMs} ms of the new leader` },
           bytes: 0,

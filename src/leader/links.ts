@@ -2,6 +2,7 @@
 // Must not decide what is sent.
 import type { Connection } from '../platform/index.ts'
 import { type Codec, encodeMessage, type LeaderToClient, type LeaderToWorker, leaderToClient, leaderToWorker } from '../protocol/index.ts'
+import type { Past } from './catchup.ts'
 
 /** Bytes that may wait for one peer. A client that does not read is disconnected with a reason; nothing waits for it without end. */
 export const clientBufferBytesMax = 64 << 20
@@ -36,7 +37,7 @@ export class WorkerLink extends Link<LeaderToWorker> {
   readonly boot: string
   /** 0 until it is registered. */
   incarnation = 0
-  /** Lines waiting for the answer to a read from its logs, by request. */
+  /** What is being read from the store for it: everything later waits behind. */
   #tail: Promise<void> | undefined
 
   constructor(connection: Connection, id: string, boot: string) {
@@ -45,12 +46,13 @@ export class WorkerLink extends Link<LeaderToWorker> {
     this.boot = boot
   }
 
-  /** Sends what is made by `make`, after everything before it; used where bytes must be read from the store first. */
-  sendLater(make: () => Promise<LeaderToWorker>, failed: (error: unknown) => void): void {
+  /** Sends what is made by `make`, if anything, after everything before it; used where bytes must be read from the store first. */
+  sendLater(make: () => Promise<LeaderToWorker | undefined>, failed: (error: unknown) => void): void {
     const before = this.#tail ?? Promise.resolve()
     const mine = before.then(async () => {
       try {
-        this.send(await make())
+        const message = await make()
+        if (message) this.send(message)
       } catch (error) {
         failed(error)
       }
@@ -75,10 +77,10 @@ export class WorkerLink extends Link<LeaderToWorker> {
 /** A connected client. */
 export class ClientLink extends Link<LeaderToClient> {
   readonly session: string
-  /** Jobs of which it is sent results and changes. */
-  readonly watched = new Set<string>()
-  /** Jobs whose earlier results are still being sent: the end of the job is told after them. */
-  readonly catchingUp = new Set<string>()
+  /** Jobs of which it is sent what is recorded after this index of the journal. */
+  readonly watched = new Map<string, number>()
+  /** What is still being sent of jobs that it began to watch. */
+  readonly catchingUp = new Map<string, Past>()
 
   constructor(connection: Connection, session: string) {
     super(connection, leaderToClient, clientBufferBytesMax)
@@ -88,12 +90,15 @@ export class ClientLink extends Link<LeaderToClient> {
 
 /** Everyone who is connected. */
 export class Links {
+  /** The latest registration of each worker that is not answered. Only the latest counts: an older one's connection is given up. */
+  readonly registering = new Map<string, object>()
   readonly workers = new Map<string, WorkerLink>()
   readonly clients = new Set<ClientLink>()
   readonly #watchers = new Map<string, Set<ClientLink>>()
 
-  watch(link: ClientLink, job: string): void {
-    link.watched.add(job)
+  /** Sends it what is recorded about the job after `index`. */
+  watch(link: ClientLink, job: string, index: number): void {
+    link.watched.set(job, index)
     const watchers = this.#watchers.get(job)
     if (watchers) watchers.add(link)
     else this.#watchers.set(job, new Set([link]))
@@ -101,6 +106,7 @@ export class Links {
 
   unwatch(link: ClientLink, job: string): void {
     link.watched.delete(job)
+    link.catchingUp.delete(job)
     const watchers = this.#watchers.get(job)
     watchers?.delete(link)
     if (watchers?.size === 0) this.#watchers.delete(job)
@@ -113,7 +119,7 @@ export class Links {
   removeClient(link: ClientLink): void {
     link.closed = true
     this.clients.delete(link)
-    for (const job of [...link.watched]) this.unwatch(link, job)
+    for (const job of [...link.watched.keys()]) this.unwatch(link, job)
   }
 
   /** True if another connection of the client's session is there. */

@@ -1,13 +1,24 @@
 // Owns reading logs: a client's question goes to all connected workers, their lines come back to it.
 // Must not keep lines.
-import type { ClientToLeader, WorkerToLeader } from '../protocol/index.ts'
+import type { ClientToLeader, LogLine, WorkerToLeader } from '../protocol/index.ts'
 import type { ClientLink, Links, WorkerLink } from './links.ts'
+
+/** Questions about logs that are open at the same time, over all clients. */
+export const readingsMax = 1000
+/** Bytes that may wait for a reader; while there are more its lines are counted and dropped. */
+export const readerBytesMax = 8 << 20
+
+type Question = Extract<ClientToLeader, { kind: 'readLogs' }>
 
 interface Reading {
   link: ClientLink
-  request: number
+  question: Question
   /** Workers that have not said that they are done. */
   waiting: Set<WorkerLink>
+  /** Lines that were dropped since it was last sent any. */
+  dropped: number
+  /** Lines that each worker has sent so far, and of those that it sends again after a reconnect how many are still to be left out. */
+  taken: Map<string, { lines: number; repeated: number }>
 }
 
 export class LogReadings {
@@ -19,19 +30,37 @@ export class LogReadings {
     this.#links = links
   }
 
-  start(link: ClientLink, message: Extract<ClientToLeader, { kind: 'readLogs' }>): void {
+  /** Asks all workers. False: there are too many readers. */
+  start(link: ClientLink, question: Question): boolean {
+    if (this.#readings.size >= readingsMax) return false
     const number = this.#next++
-    const waiting = new Set([...this.#links.workers.values()].filter(worker => worker.incarnation > 0))
-    const { request, job, stage, index, follow } = message
-    if (waiting.size === 0) return link.send({ kind: 'logLines', request, lines: [], dropped: 0, ended: true })
-    this.#readings.set(number, { link, request, waiting })
-    for (const worker of waiting) worker.send({ kind: 'readLogs', request: number, job, stage, index, follow })
+    const reading: Reading = { link, question, waiting: new Set(), dropped: 0, taken: new Map() }
+    this.#readings.set(number, reading)
+    for (const worker of this.#links.workers.values()) this.#ask(number, reading, worker)
+    this.#endIfDone(number, reading)
+    return true
+  }
+
+  #ask(number: number, reading: Reading, worker: WorkerLink): void {
+    const { job, stage, index, follow } = reading.question
+    const before = reading.taken.get(worker.id)?.lines ?? 0
+    reading.taken.set(worker.id, { lines: 0, repeated: before })
+    reading.waiting.add(worker)
+    worker.send({ kind: 'readLogs', request: number, job, stage, index, follow })
+  }
+
+  /** Nobody is left to answer. Who follows goes on until it wants no more: any worker may come and run what is followed. */
+  #endIfDone(number: number, reading: Reading): void {
+    if (reading.waiting.size > 0 || reading.question.follow) return
+    this.#readings.delete(number)
+    const { link, question, dropped } = reading
+    link.send({ kind: 'logLines', request: question.request, lines: [], dropped, ended: true })
   }
 
   /** The client wants no more. */
   stop(link: ClientLink, request: number | undefined): void {
     for (const [number, reading] of this.#readings) {
-      if (reading.link !== link || (request !== undefined && reading.request !== request)) continue
+      if (reading.link !== link || (request !== undefined && reading.question.request !== request)) continue
       this.#readings.delete(number)
       for (const worker of reading.waiting) worker.send({ kind: 'unfollow', request: number })
     }
@@ -39,19 +68,34 @@ export class LogReadings {
 
   lines(worker: WorkerLink, message: Extract<WorkerToLeader, { kind: 'logLines' }>): void {
     const reading = this.#readings.get(message.request)
-    if (!reading) return worker.send({ kind: 'unfollow', request: message.request })
-    if (message.ended) reading.waiting.delete(worker)
-    const ended = reading.waiting.size === 0
-    if (message.lines.length > 0 || message.dropped > 0 || ended) {
-      reading.link.send({ kind: 'logLines', request: reading.request, lines: message.lines, dropped: message.dropped, ended })
+    const taken = reading?.taken.get(worker.id)
+    if (!reading || !taken) return worker.send({ kind: 'unfollow', request: message.request })
+    const repeated = Math.min(message.lines.length, taken.repeated)
+    taken.repeated -= repeated
+    taken.lines += message.lines.length
+    this.#forward(reading, message.lines.slice(repeated), message.dropped)
+    if (!message.ended) return
+    reading.waiting.delete(worker)
+    this.#endIfDone(message.request, reading)
+  }
+
+  #forward(reading: Reading, lines: LogLine[], dropped: number): void {
+    const { link, question } = reading
+    reading.dropped += dropped
+    if (link.connection.bufferedBytes > readerBytesMax) reading.dropped += lines.length
+    else if (lines.length > 0 || reading.dropped > 0) {
+      link.send({ kind: 'logLines', request: question.request, lines, dropped: reading.dropped, ended: false })
+      reading.dropped = 0
     }
-    if (ended) this.#readings.delete(message.request)
+  }
+
+  /** A worker registered: it may run what is followed. */
+  workerCame(worker: WorkerLink): void {
+    for (const [number, reading] of this.#readings) if (reading.question.follow) this.#ask(number, reading, worker)
   }
 
   /** A worker is gone: nobody waits for it any longer. */
   workerGone(worker: WorkerLink): void {
-    for (const [number, reading] of this.#readings) {
-      if (reading.waiting.has(worker)) this.lines(worker, { kind: 'logLines', request: number, lines: [], dropped: 0, ended: true })
-    }
+    for (const [number, reading] of this.#readings) if (reading.waiting.delete(worker)) this.#endIfDone(number, reading)
   }
 }

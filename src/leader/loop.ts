@@ -60,7 +60,7 @@ export class Loop {
   #ended = false
   /** A turn was asked for while enough appends were under way. */
   #waiting = false
-  /** Replies of turns without records wait for the last append before them. */
+  /** Ends when everything decided so far is durable, and answered in order. */
   #tail: Promise<unknown> = Promise.resolve()
   /** Milliseconds of the last appends, for the status. */
   readonly appendMs: number[] = []
@@ -85,6 +85,13 @@ export class Loop {
     this.#options.clock.soon(() => {
       this.#scheduled = false
       this.#turn()
+    })
+  }
+
+  /** Calls back once everything that was decided so far is durable. Never after the end of the leadership: then nothing may be said. */
+  whenDurable(callback: () => void): void {
+    this.#tail = this.#tail.then(() => {
+      if (!this.#ended) callback()
     })
   }
 
@@ -149,9 +156,7 @@ export class Loop {
     }
     if (turn.records.length === 0) {
       // What was decided may rest on facts that are still on their way to the disk.
-      this.#tail = this.#tail.then(() => {
-        if (!this.#ended) answer()
-      })
+      this.whenDurable(answer)
       return
     }
     const startedMs = clock.monotonicMs()
@@ -165,8 +170,8 @@ export class Loop {
       drops: turn.drops,
     })
     const whenDurable = listener.turnEnded()
-    this.#tail = append.then(
-      outcome => {
+    this.#tail = Promise.all([append, this.#tail]).then(
+      ([outcome]) => {
         this.#inFlight--
         if (outcome === 'fenced')
           return this.#lose(new CoxswainError('FENCED', `A newer leader than epoch ${state.epoch} writes the journal.`))
@@ -202,6 +207,6 @@ export class Loop {
     this.#cancelWake?.()
     const next = this.#options.state.delayed.nextKey
     if (next === undefined) return
-    this.#cancelWake = this.#options.clock.timer(Math.max(1, next - this.#options.state.nowMs), () => this.schedule())
+    this.#cancelWake = this.#options.clock.timer(Math.max(1, Math.ceil(next - this.#options.nowMs())), () => this.schedule())
   }
 }

@@ -15,6 +15,8 @@ export interface Letter {
 /** Commands waiting, and their bytes. Above it what may be refused is refused. */
 export const mailboxLettersMax = 20_000
 export const mailboxBytesMax = 256 << 20
+/** Clients may ask for this many things more that cannot be refused; who asks for more then is disconnected. */
+export const mailboxOverrunLettersMax = 4 * mailboxLettersMax
 
 export class Mailbox {
   #letters: Letter[] = []
@@ -28,6 +30,11 @@ export class Mailbox {
   /** True when clients' new work must be refused; what workers report is always taken, since lanes bound it. */
   get full(): boolean {
     return this.size >= mailboxLettersMax || this.#bytes >= mailboxBytesMax
+  }
+
+  /** True when even what cannot be refused is too much. */
+  get overrun(): boolean {
+    return this.size >= mailboxOverrunLettersMax
   }
 
   put(letter: Letter): void {

@@ -1,12 +1,20 @@
 // Owns what the outside is told of each fact: assignments at once, everything else when its fact is durable.
 // Must not choose: it only looks at facts and at the state on both sides of them.
 import { failureOfTask, type Stage, type State } from '../core/index.ts'
-import type { JournalRecord, LeaderToWorker, PayloadId, RecordOf, Run } from '../protocol/index.ts'
+import {
+  CoxswainError,
+  type JournalRecord,
+  type LeaderToClient,
+  type LeaderToWorker,
+  type PayloadId,
+  type RecordOf,
+  type Run,
+} from '../protocol/index.ts'
 import type { Links, WorkerLink } from './links.ts'
 import type { RecordListener } from './loop.ts'
 import { type Payloads, type Piece, piecesOf } from './payloads.ts'
 
-/** Blocks to be dropped that are remembered for a worker that is away. */
+/** Blocks to be dropped that are remembered for workers that are away. What is above it stays on their disks. */
 const pendingDropsMax = 100_000
 
 interface PendingAssign {
@@ -29,6 +37,7 @@ export class Outbox implements RecordListener {
   /** Result bytes of this turn, for the watchers. */
   readonly #results = new Map<PayloadId, Uint8Array>()
   readonly #pendingDrops = new Map<string, Set<string>>()
+  #pendingCount = 0
 
   constructor(state: State, links: Links, payloads: Payloads, failed: (error: unknown) => void) {
     this.#state = state
@@ -66,6 +75,9 @@ export class Outbox implements RecordListener {
         return () => this.#cancelled(record.job, record.stage, record.ranges, '')
       case 'JobFinished':
         return () => this.#jobChanged(record.job, record.state, this.#state.jobs.byId.get(record.job)?.reason ?? '')
+      case 'WorkerLost':
+        this.#durable.push(() => this.#dismiss(record.worker, record.incarnation, record.reason))
+        return undefined
       case 'WorkerDraining':
         this.#now.push(() => this.#links.workers.get(record.worker)?.sendInOrder({ kind: 'drain', epoch: this.#state.epoch }))
         return undefined
@@ -107,11 +119,28 @@ export class Outbox implements RecordListener {
       const runs: { run: Run; inputs: Uint8Array[] }[] = []
       for (const { run, pieces } of pending.runs) {
         const inputs: Uint8Array[] = []
-        for (const piece of pieces) inputs.push(await this.#payloads.readPiece(piece))
+        for (const piece of pieces) {
+          const bytes = await this.#payloads.readPiece(piece)
+          // The worker was lost and the tasks ended elsewhere while this was read: nobody waits for it.
+          if (!bytes && this.#state.tasks.lanes.get(record.lane)?.worker.incarnation !== record.incarnation) return undefined
+          if (!bytes) throw new CoxswainError('RESULT_GONE', `Payload ${piece.payload} is gone, and lane ${record.lane} needs it.`)
+          inputs.push(bytes)
+        }
         runs.push({ run, inputs })
       }
       return message(runs)
     }, this.#failed)
+  }
+
+  /** It was declared lost while it is connected: it must register anew. */
+  #dismiss(worker: string, incarnation: number, reason: string): void {
+    const link = this.#links.workers.get(worker)
+    if (link?.incarnation === incarnation) link.sendInOrder({ kind: 'dismissed', reason })
+  }
+
+  /** To all that watch the job since before this record. Who watches since later is sent it with what the job had by then. */
+  #tell(job: string, index: number, message: LeaderToClient): void {
+    for (const link of this.#links.watchers(job) ?? []) if (link.watched.get(job)! < index) link.send(message)
   }
 
   #acknowledge(lane: number, count: number): undefined {
@@ -128,12 +157,9 @@ export class Outbox implements RecordListener {
     const { job, number: stage } = head.stage
     const { first } = head
     this.#acknowledge(record.lane, record.count)
-    const watchers = this.#links.watchers(job.plan.job)
-    if (!watchers) return undefined
     const items = this.#results.get(record.payload)!
-    this.#durable.push(() => {
-      for (const link of watchers) link.send({ kind: 'results', job: job.plan.job, stage, first, items })
-    })
+    const index = this.#state.index + 1
+    this.#durable.push(() => this.#tell(job.plan.job, index, { kind: 'results', job: job.plan.job, stage, first, items }))
     return undefined
   }
 
@@ -142,14 +168,11 @@ export class Outbox implements RecordListener {
     const { stage, first } = head
     this.#acknowledge(record.lane, 1)
     if (record.retryAtMs !== undefined) return undefined
+    const index = this.#state.index + 1
     return () => {
-      const failure = failureOfTask(stage, first)
+      const failure = failureOfTask(stage, first)!
       const job = stage.job.plan.job
-      if (!failure) return
-      this.#durable.push(() => {
-        for (const link of this.#links.watchers(job) ?? [])
-          link.send({ kind: 'tasksFailed', job, stage: stage.number, failures: [failure] })
-      })
+      this.#durable.push(() => this.#tell(job, index, { kind: 'tasksFailed', job, stage: stage.number, failures: [failure] }))
     }
   }
 
@@ -169,10 +192,14 @@ export class Outbox implements RecordListener {
   }
 
   #jobChanged(job: string, state: 'succeeded' | 'failed' | 'cancelled', reason: string): void {
-    if (!this.#links.watchers(job)) return
+    const { index } = this.#state
+    const message = { kind: 'jobChanged' as const, job, state, reason }
     this.#durable.push(() => {
       for (const link of this.#links.watchers(job) ?? []) {
-        if (!link.catchingUp.has(job)) link.send({ kind: 'jobChanged', job, state, reason })
+        if (link.watched.get(job)! >= index) continue
+        const past = link.catchingUp.get(job)
+        if (past) past.end = message
+        else link.send(message)
       }
     })
   }
@@ -187,8 +214,10 @@ export class Outbox implements RecordListener {
     this.#acknowledged = new Map()
     this.#state.blockDrops = []
     this.#results.clear()
+    const payloadsBelow = this.#state.nextPayload
     for (const send of now) send()
     return () => {
+      this.#payloads.stored(payloadsBelow)
       for (const [worker, lanes] of acknowledged) {
         this.#links.workers.get(worker)?.sendInOrder({ kind: 'acknowledge', lanes: [...lanes].map(([lane, count]) => ({ lane, count })) })
       }
@@ -200,7 +229,9 @@ export class Outbox implements RecordListener {
 
   #dropBlock(block: string, holder: string): void {
     const pending = this.#pendingDrops.get(holder) ?? new Set()
-    if (pending.size < pendingDropsMax) this.#pendingDrops.set(holder, pending.add(block))
+    if (this.#pendingCount >= pendingDropsMax || pending.has(block)) return
+    this.#pendingCount++
+    this.#pendingDrops.set(holder, pending.add(block))
   }
 
   /** Tells a worker which of its blocks nobody needs, if it is there. A block that is named again meanwhile is kept. */
@@ -209,6 +240,7 @@ export class Outbox implements RecordListener {
     const link = this.#links.workers.get(holder)
     if (!pending || !link || link.incarnation === 0) return
     this.#pendingDrops.delete(holder)
+    this.#pendingCount -= pending.size
     const blocks = [...pending].filter(block => !this.#state.blockUses.has(block))
     if (blocks.length > 0) link.sendInOrder({ kind: 'dropBlocks', epoch: this.#state.epoch, blocks })
   }

@@ -32,6 +32,8 @@ export class Payloads {
   readonly #bytes = new Map<PayloadId, Uint8Array>()
   readonly #chunks = new Map<PayloadId, Chunk>()
   #total = 0
+  /** Payloads below this number are in the store: only they can be read back from there. */
+  #storedBelow = 0
 
   constructor(journal: Journal) {
     this.#journal = journal
@@ -43,8 +45,18 @@ export class Payloads {
     own.set(bytes)
     this.#bytes.set(payload, own)
     this.#total += own.length
+    this.#evict()
+  }
+
+  /** All payloads below this number are durable. */
+  stored(below: PayloadId): void {
+    this.#storedBelow = below
+    this.#evict()
+  }
+
+  #evict(): void {
     for (const [oldest, old] of this.#bytes) {
-      if (this.#total <= cachedBytesMax || oldest === payload) break
+      if (this.#total <= cachedBytesMax || oldest >= this.#storedBelow) break
       this.#bytes.delete(oldest)
       this.#chunks.delete(oldest)
       this.#total -= old.length
@@ -55,11 +67,6 @@ export class Payloads {
     this.#total -= this.#bytes.get(payload)?.length ?? 0
     this.#bytes.delete(payload)
     this.#chunks.delete(payload)
-  }
-
-  /** The bytes if they are in memory. */
-  cached(payload: PayloadId): Uint8Array | undefined {
-    return this.#bytes.get(payload)
   }
 
   /** The bytes, read from the store where needed. Throws RESULT_GONE if no record needs them any more. */
@@ -84,8 +91,11 @@ export class Payloads {
     return cut
   }
 
-  /** The chunk of a piece, read from the store where needed. */
-  async readPiece(piece: Piece): Promise<Uint8Array> {
-    return this.cachedPiece(piece) ?? new Chunk(await this.read(piece.payload)).slice(piece.from, piece.count)
+  /** The chunk of a piece, read from the store where needed; undefined if no record needs it any more. */
+  async readPiece(piece: Piece): Promise<Uint8Array | undefined> {
+    const cached = this.cachedPiece(piece)
+    if (cached) return cached
+    const bytes = await this.#journal.payload(piece.payload)
+    return bytes && new Chunk(bytes).slice(piece.from, piece.count)
   }
 }

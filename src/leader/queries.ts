@@ -1,5 +1,5 @@
 // Owns the answers to questions: it asks the views of core and the journal. Must not change anything.
-import { clusterLoad, failureOfTask, jobOf, listJobs, Story, viewJob, viewTask, viewWorkers, why } from '../core/index.ts'
+import { clusterLoad, failureOfTask, jobOf, listJobs, type Stage, Story, viewJob, viewTask, viewWorkers, why } from '../core/index.ts'
 import {
   Chunk,
   CoxswainError,
@@ -7,6 +7,7 @@ import {
   type LeaderToClient,
   release,
   type StatusView,
+  type TaskFailure,
   type ViewName,
   type Views,
   type WorkerAddress,
@@ -107,17 +108,41 @@ export async function answerView(context: LeaderContext, view: ViewName, argumen
 
 type ResultsRead = Omit<Extract<LeaderToClient, { kind: 'resultsRead' }>, 'kind' | 'request'>
 
+/** Bytes that an encoded failure takes at most, as far as they matter here. */
+function failureBytes(failure: TaskFailure): number {
+  return failure.attempts.reduce((sum, attempt) => sum + attempt.message.length, failure.stack.length + failure.message.length + 64)
+}
+
+/** Failures of tasks `first` to `end - 1`, in their order, as many as fit; and the task where the rest begins. */
+function failuresOf(stage: Stage, first: number, end: number): { failures: TaskFailure[]; stop: number } {
+  const indices = [...stage.troubles.keys()].filter(index => index >= first && index < end).sort((a, b) => a - b)
+  const failures: TaskFailure[] = []
+  let bytes = 0
+  for (const index of indices) {
+    const failure = failureOfTask(stage, index)
+    if (!failure) continue
+    if (bytes >= readBytesMax) return { failures, stop: index }
+    bytes += failureBytes(failure)
+    failures.push(failure)
+  }
+  return { failures, stop: end }
+}
+
 /** Results and failures of a range of tasks, as much as fits into one message; `next` says where to go on. */
 export async function readResults(context: LeaderContext, id: string, number: number, first: number, count: number): Promise<ResultsRead> {
   const stage = jobOf(context.state, id).stages[number]
   if (!stage) throw new CoxswainError('NOT_FOUND', `Job ${id} has no stage ${number}.`, { id })
   const end = Math.min(first + count, stage.added)
-  const answer: ResultsRead = { parts: [], failures: [], next: undefined }
+  const { failures, stop } = failuresOf(stage, first, Math.min(end, first + readTasksMax))
+  const segments = [...stage.results.overlapping(first, stop - first)].map(segment => ({ ...segment }))
+  // What was just recorded can be read, and told, once it is durable.
+  await new Promise<void>(resolve => context.loop.whenDurable(resolve))
+  const answer: ResultsRead = { parts: [], failures, next: stop < end ? stop : undefined }
   let bytes = 0
-  let stop = Math.min(end, first + readTasksMax)
-  for (const segment of [...stage.results.overlapping(first, stop - first)]) {
+  for (const segment of segments) {
     if (bytes >= readBytesMax) {
-      stop = segment.first
+      answer.next = segment.first
+      answer.failures = failures.filter(failure => failure.index < segment.first)
       break
     }
     const from = Math.max(first, segment.first)
@@ -126,10 +151,5 @@ export async function readResults(context: LeaderContext, id: string, number: nu
     bytes += items.length
     answer.parts.push({ first: from, items })
   }
-  for (const index of stage.troubles.keys()) {
-    const failure = index >= first && index < stop ? failureOfTask(stage, index) : undefined
-    if (failure) answer.failures.push(failure)
-  }
-  if (stop < end) answer.next = stop
   return answer
 }

@@ -19,9 +19,8 @@ export async function catchUpWithJournal(store: Store, state: State): Promise<nu
       for (const record of decodeRow(row.records, row.count, row.firstIndex)) apply(state, record)
     }
     if (rows.length === 0) {
-      // What nobody needs was dropped in the same appends that said so.
+      // Payloads that nobody needs were dropped in the same appends that said so. Blocks are dropped by their holders, who are told again.
       state.payloadDrops = []
-      state.blockDrops = []
       return state.index - from
     }
   }

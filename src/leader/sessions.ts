@@ -1,4 +1,5 @@
 // Owns greeting who connects, and telling workers from clients. Must not answer anything else.
+import { forgetWorker } from '../core/index.ts'
 import type { Connection, ConnectionHandlers } from '../platform/index.ts'
 import {
   type Codec,
@@ -48,17 +49,22 @@ export class Sessions {
 
   accept(connection: Connection): ConnectionHandlers {
     let receiver: Receiver | undefined
+    let refused = false
     const cancelHello = this.#context.platform.clock.timer(helloMs, () => connection.close('it did not say hello'))
     return {
       opened: () => {},
       frame: bytes => {
         try {
+          // Its end is under way: nothing that it still says counts.
+          if (refused) return
           if (receiver) return receiver.frame(bytes)
           cancelHello()
           receiver = this.#greet(connection, decodeMessage(hello, bytes))
+          refused = !receiver
         } catch (error) {
           if (!(error instanceof CoxswainError)) throw error
           this.#context.platform.log('warn', 'bad-frame', { remote: connection.remote, code: error.code, message: error.message })
+          refused = true
           connection.close(`${error.code}: ${error.message}`)
         }
       },
@@ -101,32 +107,34 @@ export class Sessions {
     return undefined
   }
 
-  /** Frames of one peer, decoded; a malformed one ends the connection. */
-  #reader<T>(codec: Codec<T>, receive: (message: T) => void): (bytes: Uint8Array) => void {
-    return bytes => receive(decodeMessage(codec, bytes))
+  /** Frames of one peer, decoded, as long as its connection counts; a malformed one ends it. */
+  #reader<T>(link: { closed: boolean }, codec: Codec<T>, receive: (message: T) => void): (bytes: Uint8Array) => void {
+    return bytes => {
+      if (!link.closed) receive(decodeMessage(codec, bytes))
+    }
   }
 
   #worker(connection: Connection, said: Hello): Receiver {
-    const { links, observed, loop } = this.#context
     const link = new WorkerLink(connection, said.name, said.session)
     const session = new WorkerSession(this.#context, link, this.#logs)
     this.#workers.set(link, session)
     return {
-      frame: this.#reader(workerToLeader, message => session.receive(message)),
-      closed: reason => {
-        link.closed = true
-        this.#workers.delete(link)
-        this.#logs.workerGone(link)
-        if (links.workers.get(link.id) !== link) return
-        links.workers.delete(link.id)
-        observed.workers.delete(link.id)
-        loop.post({
-          command: { kind: 'loseWorker', worker: link.id, incarnation: link.incarnation, reason: `its connection ended: ${reason}` },
-          bytes: 0,
-          reply: () => {},
-        })
-      },
+      frame: this.#reader(link, workerToLeader, message => session.receive(message)),
+      closed: reason => this.#workerGone(link, `its connection ended: ${reason}`),
     }
+  }
+
+  /** The worker is lost at once; work goes to others in the same turn. */
+  #workerGone(link: WorkerLink, reason: string): void {
+    if (!this.#workers.delete(link)) return
+    const { links, observed, loop } = this.#context
+    const { id: worker, incarnation } = link
+    link.closed = true
+    this.#logs.workerGone(link)
+    if (links.workers.get(worker) !== link) return
+    links.workers.delete(worker)
+    forgetWorker(observed, worker)
+    loop.post({ command: { kind: 'loseWorker', worker, incarnation, reason }, bytes: 0, reply: () => {} })
   }
 
   #client(connection: Connection, said: Hello): Receiver {
@@ -135,7 +143,7 @@ export class Sessions {
     this.#context.links.clients.add(link)
     this.#graces.get(link.session)?.()
     return {
-      frame: this.#reader(clientToLeader, message => session.receive(message)),
+      frame: this.#reader(link, clientToLeader, message => session.receive(message)),
       closed: () => {
         this.#logs.stop(link, undefined)
         this.#context.links.removeClient(link)
@@ -146,11 +154,11 @@ export class Sessions {
 
   /** A client is away: if it does not come back in time, what was to end with it ends. */
   graceFor(session: string): void {
-    if (this.#context.links.hasSession(session) || !this.#context.state.jobs.bySession.has(session)) return
+    if (this.#context.links.hasSession(session)) return
     this.#graces.get(session)?.()
     const cancel = this.#context.platform.clock.timer(sessionGraceMs, () => {
       this.#graces.delete(session)
-      if (!this.#context.links.hasSession(session))
+      if (!this.#context.links.hasSession(session) && this.#context.state.jobs.bySession.has(session))
         this.#context.loop.post({ command: { kind: 'endSession', session }, bytes: 0, reply: () => {} })
     })
     this.#graces.set(session, () => {
@@ -170,7 +178,12 @@ export class Sessions {
   judge(nowMs: number, stalled: boolean): void {
     for (const [link, session] of this.#workers) {
       if (stalled) session.detector.forgive(nowMs)
-      else if (session.detector.dead(nowMs)) link.connection.close(`it was silent for more than ${Math.round(session.detector.boundMs)} ms`)
+      else if (session.detector.dead(nowMs)) {
+        const reason = `it was silent for more than ${Math.round(session.detector.boundMs)} ms`
+        // A dead peer's connection may take long to end: it is not waited for.
+        this.#workerGone(link, reason)
+        link.connection.close(reason)
+      }
     }
   }
 }

@@ -1,6 +1,6 @@
 // Owns the conversation with one worker: registration, reports, signs of life.
 // Must not decide what it runs: that is core's.
-import { observeTasks, observeWorker, type Reply } from '../core/index.ts'
+import { forgetWorker, observeTasks, observeWorker, type Reply } from '../core/index.ts'
 import { CoxswainError, type WorkerToLeader } from '../protocol/index.ts'
 import type { LeaderContext } from './context.ts'
 import { SilenceDetector } from './detector.ts'
@@ -54,41 +54,61 @@ export class WorkerSession {
   }
 
   #register(message: Extract<WorkerToLeader, { kind: 'register' }>): void {
-    const { loop, links, observed, platform } = this.#context
+    const { loop, links, observed } = this.#context
+    const { id, boot } = this.#link
     const { capacity, host, pid, blocks, labels, lanes } = message
-    const reply = (given: Reply): void => {
-      if (given.kind !== 'registered') return this.#refused(given)
-      if (this.#link.closed) {
-        loop.post({
-          command: {
-            kind: 'loseWorker',
-            worker: this.#link.id,
-            incarnation: given.incarnation,
-            reason: 'its connection closed while it registered',
-          },
-          bytes: 0,
-          reply: () => {},
-        })
-        return
-      }
-      const other = links.workers.get(this.#link.id)
-      if (other && other !== this.#link) other.connection.close('the worker connected again')
-      this.#link.incarnation = given.incarnation
-      links.workers.set(this.#link.id, this.#link)
-      this.#link.send({ kind: 'registered', incarnation: given.incarnation, epoch: this.#context.state.epoch, keep: given.keep })
-      this.#acknowledgeAll()
-      // Work is handed out from here on: behind the registration on the wire.
-      observeWorker(observed, this.#link.id, platform.clock.monotonicMs())
-      this.#context.outbox.flushDrops(this.#link.id)
-      this.#resendCancels()
-      platform.log('info', 'worker-registered', { worker: this.#link.id, incarnation: given.incarnation, kept: given.keep.length })
-      loop.schedule()
+    // From here on until it is registered it is handed nothing: what is handed out after its lanes were compared would be lost.
+    const other = links.workers.get(id)
+    links.workers.delete(id)
+    forgetWorker(observed, id)
+    if (other && other !== this.#link) {
+      other.closed = true
+      other.connection.close('the worker connected again')
     }
+    const token = {}
+    links.registering.set(id, token)
     loop.post({
-      command: { kind: 'registerWorker', worker: this.#link.id, boot: this.#link.boot, capacity, host, pid, blocks, labels, lanes },
+      command: { kind: 'registerWorker', worker: id, boot, capacity, host, pid, blocks, labels, lanes },
       bytes: 0,
-      reply,
+      reply: reply => {
+        if (links.registering.get(id) !== token) return this.#link.connection.close('the worker registered again')
+        links.registering.delete(id)
+        if (reply.kind !== 'registered') this.#refused(reply)
+        else if (this.#link.closed) this.#lose(reply.incarnation)
+        else this.#registered(reply.incarnation, reply.keep)
+      },
     })
+  }
+
+  #lose(incarnation: number): void {
+    const reason = 'its connection closed while it registered'
+    this.#context.loop.post({ command: { kind: 'loseWorker', worker: this.#link.id, incarnation, reason }, bytes: 0, reply: () => {} })
+  }
+
+  #registered(incarnation: number, keep: { lane: number; tasks: number }[]): void {
+    const { loop, links, observed, platform, state } = this.#context
+    const { id } = this.#link
+    // It was lost again while its registration became durable.
+    if (state.membership.workers.get(id)?.incarnation !== incarnation)
+      return this.#link.send({ kind: 'dismissed', reason: 'this incarnation was declared lost' })
+    this.#link.incarnation = incarnation
+    links.workers.set(id, this.#link)
+    this.#link.send({ kind: 'registered', incarnation, epoch: state.epoch, keep })
+    this.#acknowledgeAll()
+    // Work is handed out from here on: behind the registration on the wire.
+    observeWorker(observed, id, platform.clock.monotonicMs())
+    this.#context.outbox.flushDrops(id)
+    this.#resendCancels()
+    this.#resendDrain()
+    this.#logs.workerCame(this.#link)
+    platform.log('info', 'worker-registered', { worker: id, incarnation, kept: keep.length })
+    loop.schedule()
+  }
+
+  /** It may not have heard that it is to drain. */
+  #resendDrain(): void {
+    const { state } = this.#context
+    if (state.membership.workers.get(this.#link.id)?.draining) this.#link.sendInOrder({ kind: 'drain', epoch: state.epoch })
   }
 
   /** Reports that reached the journal, but whose acknowledgement did not reach the worker, need not be sent again. */
@@ -121,7 +141,8 @@ export class WorkerSession {
   }
 
   #report(message: Extract<WorkerToLeader, { kind: 'report' }>): void {
-    const lane = this.#context.state.tasks.lanes.get(message.lane)
+    const known = this.#context.state.tasks.lanes.get(message.lane)
+    const lane = known?.worker.id === this.#link.id ? known : undefined
     let bytes = 0
     for (const outcome of message.outcomes) {
       if (outcome.kind === 'finished') {
