@@ -149,7 +149,7 @@ class Model {
     const existing = open.length >= lanesMax || (entropy % 2 === 0 && open.length > 0) ? open[entropy % open.length] : undefined
     if (existing) {
       existing[1].indexes.push(...indexes)
-      this.tell({ kind: 'assigned', epoch: 1, lane: existing[0], plan: existing[1].plan, runs })
+      this.tell({ kind: 'assigned', epoch: 1, lane: existing[0], runs })
       return
     }
     const id = ++this.laneCount

@@ -123,8 +123,13 @@ describe('a lane from its first assignment to its end', () => {
     assert.deepEqual(script.outcomes(0, finished(1)), ['report 7/0: finished 1', 'send 1: 7/1+2 g0', 'send 1: 7/3+2 g0'])
   })
 
-  test('a lane that nobody opened is given back', () => {
-    assert.deepEqual(new Script().tell({ kind: 'assigned', epoch: 1, lane: 9, runs: [run(0, 1)] }), ['return 9/0'])
+  test('more tasks for a lane that is over are not for it: they were counted as returned', () => {
+    const script = new Script().running(5)
+    script.tell({ kind: 'tick' }, tuning.silenceMs)
+    script.outcomes(0, finished(1))
+    script.tell({ kind: 'acknowledged', lanes: [{ lane, count: 1 }] })
+    assert.deepEqual(script.tell({ kind: 'assigned', epoch: 1, lane, runs: [run(5, 1)] }), [])
+    assert.equal(script.machine.lanes, 0)
   })
 })
 

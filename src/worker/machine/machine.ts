@@ -156,10 +156,8 @@ function assigned(state: MachineState, event: EventOf<'assigned'>): void {
   // Tasks of this lane were returned while these were under way: the leader counts them as returned too.
   if (lane?.closed) return
   if (!lane) {
-    if (!event.plan) {
-      state.out.push({ kind: 'returnTasks', lane: event.lane, from: 0 })
-      return
-    }
+    // The same, where nothing was left of the lane: only a first assignment opens one.
+    if (!event.plan) return
     lane = new Lane(event.lane, event.plan)
     state.lanes.set(lane.id, lane)
   }
