@@ -1,6 +1,6 @@
 // Owns the translation of SQLite's and the file system's errors into ours, and their way between threads.
 // Must not decide what a failed store does next.
-import { CoxswainError, type ErrorCode } from '../../protocol/index.ts'
+import { CoxswainError, type ErrorCode, OverloadedError } from '../../protocol/index.ts'
 
 /** An error as it travels between threads. */
 export interface WireError {
@@ -10,6 +10,7 @@ export interface WireError {
 }
 
 const sqliteBusy = 5
+const sqliteNoMemory = 7
 const sqliteCorrupt = 11
 const sqliteNotADatabase = 26
 
@@ -38,6 +39,22 @@ export function fault(error: unknown, code: ErrorCode, what: string): CoxswainEr
   return new CoxswainError(damaged ? 'JOURNAL_CORRUPT' : code, `${what}: ${systemWords(error)}.`, { cause: error })
 }
 
+/** What the system says when it has no descriptor or memory left just now. */
+const scarce = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'])
+
+/**
+ * Turns an error met while reading into ours: what is only scarce may be asked again; what else the system says means that the bytes cannot be had.
+ * An error of our own making stays what it is.
+ */
+export function readFault(error: unknown, folder: string): unknown {
+  const primary = sqliteCode(error)
+  const { code } = error as NodeJS.ErrnoException
+  if (primary === sqliteBusy || primary === sqliteNoMemory || (code !== undefined && scarce.has(code))) {
+    return new OverloadedError(`The journal in ${folder} was not read: ${systemWords(error)}.`, { cause: error })
+  }
+  return code === undefined ? error : fault(error, 'JOURNAL_CORRUPT', `The journal in ${folder} was not read`)
+}
+
 /** For another thread. */
 export function toWire(error: unknown): WireError {
   if (error instanceof CoxswainError) {
@@ -49,5 +66,6 @@ export function toWire(error: unknown): WireError {
 /** From another thread. */
 export function fromWire({ code, message, id }: WireError): Error {
   if (code === 'BROKEN') return new Error(message)
-  return new CoxswainError(code, message, id === undefined ? {} : { id })
+  const details = id === undefined ? {} : { id }
+  return code === 'OVERLOADED' ? new OverloadedError(message, details) : new CoxswainError(code, message, details)
 }

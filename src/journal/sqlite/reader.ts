@@ -1,7 +1,7 @@
 // Owns the reader's thread: rows, payloads, sizes, snapshots' files, and checkpoints of the write-ahead log, none of which may delay an append.
 // Must not change the journal.
 import { workerData } from 'node:worker_threads'
-import { fault, toWire } from './faults.ts'
+import { fault, readFault, toWire } from './faults.ts'
 import { Library } from './library.ts'
 import { SnapshotFiles } from './snapshots.ts'
 import type { FromReader, Question, ReaderStart } from './wire.ts'
@@ -57,15 +57,20 @@ function answer(library: Library, snapshots: SnapshotFiles, question: Question):
   }
 }
 
+function writes({ ask }: Question): boolean {
+  return ask === 'beginSnapshot' || ask === 'addToSnapshot' || ask === 'endSnapshot'
+}
+
 function serve(library: Library, snapshots: SnapshotFiles): void {
   port.on('message', ({ number, question }: { number: number; question: Question }) => {
     try {
       const { value, transfer } = answer(library, snapshots, question)
       say({ kind: 'answer', number, value }, transfer)
     } catch (error) {
-      const writing = question.ask.endsWith('Snapshot') && question.ask !== 'latestSnapshot'
-      const code = writing ? 'JOURNAL_WRITE_FAILED' : 'JOURNAL_CORRUPT'
-      say({ kind: 'answer', number, error: toWire(fault(error, code, `The journal in ${folder} was not ${writing ? 'written' : 'read'}`)) })
+      const ours = writes(question)
+        ? fault(error, 'JOURNAL_WRITE_FAILED', `The snapshot in ${folder} was not written`)
+        : readFault(error, folder)
+      say({ kind: 'answer', number, error: toWire(ours) })
     }
     if (question.ask !== 'close') return
     port.close()

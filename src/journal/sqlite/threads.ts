@@ -18,7 +18,8 @@ export interface ThreadOwner {
 
 /** Starts a thread of this room; it does not keep the process alive. */
 export function spawn(file: URL, start: object, transfer: TransferListItem[]): Worker {
-  const worker = new Worker(file, { workerData: start, transferList: transfer })
+  // The process's own flags may be for its main script only, such as --input-type.
+  const worker = new Worker(file, { execArgv: [], workerData: start, transferList: transfer })
   worker.unref()
   return worker
 }
