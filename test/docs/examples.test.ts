@@ -1,0 +1,47 @@
+// Shows that the examples run as their headers say, each with a cluster of its own for the life of the process.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const folder = mkdtempSync(join(tmpdir(), 'coxswain-examples-'))
+/** An example that takes longer is ended; the test then fails. */
+const timeoutMs = 120_000
+
+/** Runs an example as a user would, and gives what it wrote to stdout. */
+function run(example: string, args: readonly string[]): Promise<string> {
+  const path = fileURLToPath(new URL(`../../examples/${example}`, import.meta.url))
+  const others = Object.entries(process.env).filter(([name]) => !name.startsWith('COX_') && name !== 'NODE_TEST_CONTEXT')
+  const env = { ...Object.fromEntries(others), XDG_STATE_HOME: join(folder, 'state') }
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, [path, ...args], { cwd: folder, env, timeout: timeoutMs }, (error, output, complaints) => {
+      if (error) reject(new Error(`${example}: ${error.message}\n${complaints}`))
+      else resolve(output)
+    })
+  })
+}
+
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+describe('the examples', () => {
+  it('greet.ts greets', async () => {
+    const lines = (await run('greet.ts', [])).trim().split('\n')
+    assert.deepEqual(lines, ['Hello, Ada!', 'Hello, Grace!', 'Hello, Barbara!', 'Hello, Frances!', 'greet-margaret Hello, Margaret!'])
+  })
+
+  it('thumbnails.ts draws, shrinks and writes pictures', async () => {
+    await run('thumbnails.ts', ['pictures', '3'])
+    const names = readdirSync(join(folder, 'pictures'))
+    assert.deepEqual(names, ['look-000.ppm', 'look-001.ppm', 'look-002.ppm'])
+    const head = 'P6 160 120 255\n'
+    for (const name of names) {
+      const picture = readFileSync(join(folder, 'pictures', name))
+      assert.equal(picture.subarray(0, head.length).toString(), head)
+      assert.equal(picture.length, head.length + 160 * 120 * 3)
+      assert.ok(new Set(picture.subarray(head.length)).size > 10, `${name} is of one colour`)
+    }
+  })
+})
