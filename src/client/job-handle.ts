@@ -74,7 +74,9 @@ export class JobHandle<Output = unknown> {
     }
     const { stages } = await this.status()
     const stage = stages.length - 1
-    yield* outcomesInOrder(this.#parts, this.id, stage, stages[stage]!.tasks.total, signal)
+    for await (const outcome of outcomesInOrder(this.#parts, this.id, stage, stages[stage]!.tasks.total, signal)) {
+      yield [outcome.index, 'error' in outcome ? outcome.error : outcome.value]
+    }
   }
 
   /** Where the job stands. Rejects with NOT_FOUND once its retention is over. */
@@ -162,7 +164,7 @@ async function* outcomesInOrder(
   stage: number,
   total: number,
   signal?: AbortSignal,
-): AsyncGenerator<[number, unknown]> {
+): AsyncGenerator<{ index: number; value: unknown } | { index: number; error: CoxswainError }> {
   let index = 0
   for await (const page of readOutcomes(parts, job, stage, 0, total)) {
     signal?.throwIfAborted()
@@ -172,11 +174,11 @@ async function* outcomesInOrder(
     for (; index < end; index++) {
       const failure = failures.get(index)
       const part = chunks.find(({ first, chunk }) => index >= first && index < first + chunk.count)
-      if (failure) yield [index, failureError(job, stage, failure)]
-      else if (!part) yield [index, endedError(job, 'failed', '')]
+      if (failure) yield { index, error: failureError(job, stage, failure) }
+      else if (!part) yield { index, error: endedError(job, 'succeeded', '') }
       else if (isBlock(part.chunk, index - part.first)) {
-        yield [index, decodeValue(await parts.blocks.fetch(blockOf(part.chunk, index - part.first), signal))]
-      } else yield [index, inlineValue(part.chunk, index - part.first)]
+        yield { index, value: decodeValue(await parts.blocks.fetch(blockOf(part.chunk, index - part.first), signal)) }
+      } else yield { index, value: inlineValue(part.chunk, index - part.first) }
     }
   }
 }
@@ -225,9 +227,9 @@ class JobWaiting implements JobListener {
     if (state === 'cancelled') throw endedError(this.#job, state, reason)
     const values: unknown[] = []
     const total = this.#single ? 1 : await this.#total()
-    for await (const [, outcome] of outcomesInOrder(this.#parts, this.#job, this.#stage, total, signal)) {
-      if (outcome instanceof Error && state === 'failed') throw outcome
-      values.push(outcome)
+    for await (const outcome of outcomesInOrder(this.#parts, this.#job, this.#stage, total, signal)) {
+      if ('error' in outcome) throw outcome.error
+      values.push(outcome.value)
     }
     if (values.length < total) throw endedError(this.#job, state, reason)
     return total === 1 ? values[0] : values

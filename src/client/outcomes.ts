@@ -19,7 +19,7 @@ export function failureError(job: string, stage: number, failure: TaskFailure): 
 export function endedError(job: string, state: JobChange['state'], reason: string): CoxswainError {
   if (state === 'cancelled')
     return new CoxswainError('TASK_CANCELLED', `Job ${job} was cancelled${reason === '' ? '' : `: ${reason}`}.`, { id: job })
-  return new CoxswainError('RESULT_GONE', `Job ${job} ${state}, and the result is not kept any more.`, { id: job })
+  return new CoxswainError('RESULT_GONE', `Job ${job} has ended, and the result is not kept any more.`, { id: job })
 }
 
 /** Reads outcomes that the leader keeps, page by page, from task `first` up to `end`. */

@@ -15,6 +15,7 @@ import {
   type JobPlan,
   type LeaderToClient,
   leaderToClient,
+  limits,
   protocolVersion,
   readItem,
   type TaskFailure,
@@ -66,6 +67,11 @@ export class FakeLeader {
   when(what: string, condition: () => boolean): Promise<void> {
     if (condition()) return Promise.resolve()
     return new Promise(resolve => this.#watchers.push([what, condition, resolve]))
+  }
+
+  dialled(): void {
+    this.dials++
+    setImmediate(() => this.#look())
   }
 
   #look(): void {
@@ -255,7 +261,7 @@ export class FakeLeader {
     for (const index of indexes) {
       const result = job.results.get(index)
       if (!result) continue
-      if (chunk.count > 0 && index !== first + chunk.count) flush()
+      if (chunk.count > 0 && (index !== first + chunk.count || chunk.bytes >= limits.chunkBytesMax)) flush()
       if (chunk.count === 0) first = index
       addResult(chunk, result)
     }
@@ -359,7 +365,7 @@ export class FakeConnection {
 export function platformOf(leader: FakeLeader): Platform {
   const transport: Transport = {
     connect(address, token, _frameBytesMax, handlers): Connection {
-      leader.dials++
+      leader.dialled()
       const connection = new FakeConnection(leader, handlers)
       if (!leader.up) connection.end('ECONNREFUSED')
       else if (token !== leader.token) connection.end('refused', 401)

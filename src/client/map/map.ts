@@ -24,7 +24,7 @@ export interface MapOptions extends JobOptions {
 
 const windowDefault = 16_384
 /** Before the first results tell how large they are. */
-const windowAtFirst = 4000
+const windowAtFirst = 1000
 /** However large tasks are, so many may be outstanding. */
 const windowMin = 16
 /** Bytes of inputs or results outstanding, as far as their mean tells. */
