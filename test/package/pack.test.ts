@@ -71,7 +71,6 @@ describe('the package', () => {
   it('is sound: publint has nothing to say', async () => {
     const bytes = readFileSync(tarball)
     const { messages, pkg } = await publint({
-      pkgDir: root,
       strict: true,
       pack: { tarball: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) },
     })
