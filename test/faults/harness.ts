@@ -39,6 +39,19 @@ export function alive(pid: number): boolean {
   }
 }
 
+function parentOf(pid: number): number {
+  const stat = alive(pid) ? readFileSync(`/proc/${pid}/stat`, 'latin1') : ''
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? 0)
+}
+
+function commandLine(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0')
+  } catch {
+    return ['']
+  }
+}
+
 /** The non-empty lines of a file, none if it is not there. */
 export function linesOf(path: string): string[] {
   return existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : []
@@ -165,14 +178,14 @@ export class FaultCluster implements AsyncDisposable {
     })
   }
 
-  /** Pids of the executors' node processes. */
-  executors(): number[] {
-    return processesOf(this.home)
-      .filter(pid => {
-        const words = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0')
-        return !words[0]!.endsWith('/sh') && words.some(word => /executors\/main\.[jt]s$/.test(word))
-      })
-      .sort((a, b) => a - b)
+  /** Pids of the executors' own processes, of all workers or of the one with this pid. */
+  executors(worker?: number): number[] {
+    return processesOf(this.home).filter(pid => {
+      const words = commandLine(pid)
+      // Between the worker and the executor stands a shell, which has the same words in its arguments.
+      const executor = !words[0]!.endsWith('/sh') && words.some(word => /executors\/main\.[jt]s$/.test(word))
+      return executor && (worker === undefined || parentOf(parentOf(pid)) === worker)
+    })
   }
 
   /** What a node wrote to its log. */
