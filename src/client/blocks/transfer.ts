@@ -59,6 +59,11 @@ export async function download(exchange: Exchange, target: Buffer, offset: numbe
   const outgoing = start(exchange, 'GET', offset > 0 ? { range: `bytes=${offset}-` } : {})
   const response = await answer(outgoing, exchange, () => outgoing.end())
   if (response.statusCode !== (offset > 0 ? 206 : 200)) throw await refusal(response)
+  const announced = Number(response.headers['content-length'] ?? target.length - offset)
+  if (announced !== target.length - offset) {
+    response.destroy()
+    throw new CoxswainError('BLOCK_CORRUPT', `${exchange.url} has ${offset + announced} bytes where ${target.length} were expected.`)
+  }
   let position = offset
   try {
     for await (const piece of response as AsyncIterable<Buffer>) {

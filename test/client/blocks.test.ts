@@ -1,0 +1,244 @@
+// Holds large values to their way over blocks: stored before they are named, fetched and checked, gone on with where a connection broke.
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, test } from 'node:test'
+import { decodeValue, encodeValue, limits } from '../../src/protocol/index.ts'
+import { connected, echo, type Fixture } from './fixture.ts'
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => boolean
+
+/** A worker's block server as far as clients see it. */
+class BlockStore implements AsyncDisposable {
+  readonly blocks = new Map<string, Buffer>()
+  readonly requests: string[] = []
+  /** True: it has answered. */
+  intercept: Handler = () => false
+  readonly #server: Server
+
+  constructor() {
+    this.#server = createServer((request, response) => void this.#answer(request, response))
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const name = request.url!.replace('/blocks/', '')
+    this.requests.push(`${request.method} ${request.headers.range ?? ''}`.trim())
+    if (request.headers.authorization !== 'Bearer the-token') return void response.writeHead(401).end('who are you')
+    if (this.intercept(request, response)) return
+    if (request.method === 'PUT') {
+      const pieces: Buffer[] = []
+      for await (const piece of request) pieces.push(piece as Buffer)
+      const bytes = Buffer.concat(pieces)
+      if (createHash('sha256').update(bytes).digest('hex') !== name) return void response.writeHead(400).end('another hash')
+      this.blocks.set(name, bytes)
+      return void response.writeHead(201).end()
+    }
+    const bytes = this.blocks.get(name)
+    if (!bytes) return void response.writeHead(404).end('no such block')
+    const from = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0)
+    response.writeHead(from > 0 ? 206 : 200, { 'content-length': bytes.length - from }).end(bytes.subarray(from))
+  }
+
+  async listen(): Promise<string> {
+    await new Promise<void>(resolve => this.#server.listen(0, '127.0.0.1', resolve))
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  put(value: unknown): { block: string; bytes: number; holder: string } {
+    const bytes = Buffer.concat(encodeValue(value))
+    const block = createHash('sha256').update(bytes).digest('hex')
+    this.blocks.set(block, bytes)
+    return { block, bytes: bytes.length, holder: 'worker-1' }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections()
+    await new Promise(resolve => this.#server.close(resolve))
+  }
+}
+
+async function withStore(): Promise<{ f: Fixture; store: BlockStore } & AsyncDisposable> {
+  const store = new BlockStore()
+  const address = await store.listen()
+  const f = await connected()
+  f.leader.view = view => (view === 'locate' ? [{ worker: 'worker-1', blocks: address }] : undefined)
+  return {
+    f,
+    store,
+    async [Symbol.asyncDispose]() {
+      await f.cluster.close()
+      await store[Symbol.asyncDispose]()
+    },
+  }
+}
+
+describe('inputs', () => {
+  test('above the limit they are stored first and named, by run, submit and map', async () => {
+    await using both = await withStore()
+    const { f, store } = both
+    const large = { name: 'x', bytes: Buffer.alloc(limits.inlineBytesMax + 1, 5) }
+    const items: unknown[] = []
+    f.leader.run = (_task, input) => {
+      items.push(input)
+      return { value: 'done' }
+    }
+    const results = await Promise.all([
+      f.cluster.run(echo, 1),
+      f.cluster.run(echo, large),
+      f.cluster.run(echo, 'x'.repeat(limits.inlineBytesMax)),
+    ])
+    assert.deepEqual(results, ['done', 'done', 'done'])
+    const handle = await f.cluster.submit(echo, large, { id: 'with-block' })
+    assert.equal(await handle.result(), 'done')
+    await f.cluster.submit(echo, large, { id: 'with-block' })
+    let count = 0
+    for await (const result of f.cluster.map(echo, [1, large, 2, large, 3], { id: 'mapped' })) if (result === 'done') count++
+    assert.equal(count, 5)
+    const references = items.filter(item => typeof item === 'object') as { block: string; holder: string }[]
+    assert.equal(references.length, 5)
+    for (const reference of references) assert.equal(reference.holder, 'worker-1')
+    assert.deepEqual(decodeValue(store.blocks.get(references.at(-1)!.block)!), large)
+    // They are listed beside the chunk, by the number of their task.
+    const listed = f.leader.received.flatMap(message => {
+      if (message.kind === 'addTasks') return message.job === 'mapped' ? message.inputs.blocks : []
+      if (message.kind !== 'submitJobs') return []
+      return message.jobs.flatMap(job => (job.plan.job === 'mapped' ? job.inputs : [])).flatMap(inputs => inputs.blocks)
+    })
+    assert.deepEqual(
+      listed.map(block => block.index),
+      [1, 3],
+    )
+  })
+
+  test('order is kept while they are stored', async () => {
+    await using both = await withStore()
+    const { f, store } = both
+    f.leader.run = (_task, input) => ({ value: typeof input === 'number' ? input : decodeLength(store, input) })
+    const inputs = Array.from({ length: 40 }, (_, i) => (i % 3 === 0 ? Buffer.alloc(70_000 + i) : i))
+    const results: unknown[] = []
+    for await (const result of f.cluster.map(echo, inputs)) results.push(result)
+    assert.deepEqual(
+      results,
+      inputs.map(input => (typeof input === 'number' ? input : input.length)),
+    )
+  })
+
+  test('a worker that is gone is tried again elsewhere', async () => {
+    await using both = await withStore()
+    const { f, store } = both
+    let broken = 0
+    store.intercept = (request, response) => {
+      if (request.method !== 'PUT' || broken++ >= 2) return false
+      response.destroy()
+      return true
+    }
+    assert.ok(await f.cluster.submit(echo, Buffer.alloc(100_000)))
+    assert.equal(store.blocks.size, 1)
+  })
+})
+
+function decodeLength(store: BlockStore, reference: unknown): number {
+  return (decodeValue(store.blocks.get((reference as { block: string }).block)!) as Buffer).length
+}
+
+describe('results', () => {
+  test('are fetched from their holder and decoded in place', async () => {
+    await using both = await withStore()
+    const { f, store } = both
+    const reference = store.put(new Float64Array(100_000).fill(1.5))
+    f.leader.run = () => ({ block: reference })
+    const result = (await f.cluster.run(echo, 1)) as Float64Array
+    assert.equal(result.length, 100_000)
+    assert.equal(result[99_999], 1.5)
+    assert.equal(await (await f.cluster.submit(echo, 1)).result().then(value => (value as Float64Array).length), 100_000)
+  })
+
+  test('by map: in order, fetched ahead, each released once taken', async () => {
+    await using both = await withStore()
+    const { f, store } = both
+    f.leader.run = (_task, input) => ({ block: store.put(Buffer.alloc(200_000, input as number)) })
+    for (const ordered of [true, false]) {
+      const firsts: number[] = []
+      for await (const result of f.cluster.map(
+        echo,
+        Array.from({ length: 60 }, (_, i) => i),
+        { ordered, id: `map-${ordered}` },
+      ))
+        firsts.push((result as Buffer)[0]!)
+      assert.deepEqual(
+        ordered ? firsts : firsts.sort((a, b) => a - b),
+        Array.from({ length: 60 }, (_, i) => i),
+      )
+      await f.leader.when('released', () => f.leader.jobs.get(`map-${ordered}`)!.released.size === 60)
+    }
+  })
+
+  test('a connection that breaks goes on where it broke', async () => {
+    await using both = await withStore()
+    const { f, store } = both
+    const reference = store.put(Buffer.alloc(1_000_000, 3))
+    let broken = 0
+    store.intercept = (request, response) => {
+      if (broken++ >= 2) return false
+      const bytes = store.blocks.get(reference.block)!
+      const from = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0)
+      response.writeHead(from > 0 ? 206 : 200, { 'content-length': bytes.length - from })
+      response.write(bytes.subarray(from, from + 300_000), () => response.destroy())
+      return true
+    }
+    f.leader.run = () => ({ block: reference })
+    assert.equal(((await f.cluster.run(echo, 1)) as Buffer).length, 1_000_000)
+    assert.equal(store.requests.filter(request => request.startsWith('GET')).length, 3)
+    assert.ok(store.requests[2]!.startsWith('GET bytes='))
+  })
+
+  test('bytes that do not match their hash are never given to anyone', async () => {
+    await using both = await withStore()
+    const { f, store } = both
+    const reference = store.put(Buffer.alloc(100_000, 3))
+    store.blocks.get(reference.block)![50_000]! ^= 1
+    f.leader.run = () => ({ block: reference })
+    await assert.rejects(f.cluster.run(echo, 1), { code: 'BLOCK_CORRUPT', id: reference.block })
+    await assert.rejects((await f.cluster.submit(echo, 1)).result(), { code: 'BLOCK_CORRUPT' })
+    await assert.rejects(f.cluster.map(echo, [1]).next(), { code: 'BLOCK_CORRUPT' })
+  })
+
+  test('more or fewer bytes than were said, a block that is gone, a token that is refused', async () => {
+    await using both = await withStore()
+    const { f, store } = both
+    const reference = store.put(Buffer.alloc(100_000, 3))
+    const claims: [typeof reference, string][] = [
+      [{ ...reference, bytes: 99_999 }, 'BLOCK_CORRUPT'],
+      [{ ...reference, bytes: reference.bytes + 1 }, 'BLOCK_CORRUPT'],
+      [{ ...reference, block: 'ab'.repeat(32) }, 'BLOCK_LOST'],
+      [{ ...reference, bytes: limits.blockBytesMax + 1 }, 'BLOCK_CORRUPT'],
+    ]
+    for (const [claim, code] of claims) {
+      f.leader.run = () => ({ block: claim })
+      await assert.rejects(f.cluster.run(echo, 1), { code })
+    }
+    store.intercept = (_request, response) => {
+      response.writeHead(401).end()
+      return true
+    }
+    f.leader.run = () => ({ block: reference })
+    await assert.rejects(f.cluster.run(echo, 1), { code: 'UNAUTHENTICATED' })
+  })
+
+  test('a holder that comes back at another address is found again', async () => {
+    await using both = await withStore()
+    const { f, store } = both
+    const reference = store.put(Buffer.alloc(100_000, 3))
+    const [{ blocks }] = f.leader.view('locate', {}) as [{ blocks: string }]
+    let asked = 0
+    f.leader.view = view => {
+      if (view !== 'locate') return undefined
+      asked++
+      return asked === 1 ? [{ worker: 'worker-1', blocks: 'http://127.0.0.1:9' }] : asked === 2 ? [] : [{ worker: 'worker-1', blocks }]
+    }
+    f.leader.run = () => ({ block: reference })
+    assert.equal(((await f.cluster.run(echo, 1)) as Buffer).length, 100_000)
+    assert.equal(asked, 3)
+  })
+})
