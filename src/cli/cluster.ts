@@ -36,21 +36,42 @@ function clusterExists(options: ClusterOptions, home: Home): boolean {
   return endpoint !== undefined && (endpoint.pid === 0 || lives({ pid: endpoint.pid, startedAt: '' }) || liveSupervisor(home) !== undefined)
 }
 
-/** Connects, uses, closes. `start`: where no cluster is there, one is started for as long as this takes. */
+/** How a verb uses its cluster. */
+export interface ClusterUse {
+  /** Where no cluster is there, one is started for as long as this takes. */
+  start?: boolean
+  /** The verb has something to do when it is interrupted; else it is given up at once. */
+  endsItself?: boolean
+}
+
+/** Connects, uses, closes. */
 export async function withCluster<T>(
   options: ClusterOptions,
   use: (cluster: Cluster, signal: AbortSignal) => Promise<T>,
-  start = false,
+  how: ClusterUse = {},
 ): Promise<T> {
   const signal = interruption()
   const home = new Home()
-  if (!start && !clusterExists(options, home)) {
+  if (!how.start && !clusterExists(options, home)) {
     throw new CoxswainError('NO_CLUSTER', `No cluster is up in ${home.path}.`, { id: home.path })
   }
   const { connect } = await import('../client/index.ts')
   const wanted: ConnectOptions = { name: 'cox', signal, timeout: options.connectTimeout }
   if (options.url !== undefined) wanted.url = options.url
   if (options.tokenFile !== undefined) wanted.tokenFile = options.tokenFile
-  await using cluster = await connect(wanted)
-  return await use(cluster, signal)
+  const cluster = await connect(wanted)
+  try {
+    const used = use(cluster, signal)
+    return await (how.endsItself ? used : orInterrupted(used, signal))
+  } finally {
+    await cluster.close()
+  }
+}
+
+/** The outcome, or the reason of the interruption if that comes first. */
+function orInterrupted<T>(outcome: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    outcome.then(resolve, reject)
+  })
 }

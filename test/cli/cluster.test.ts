@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { JobView, StatusView, StoryLine, WhyView, WorkerView } from '../../src/protocol/index.ts'
-import { type CoxResult, cox, processesOf, startCox, temporaryHome } from './cox.ts'
+import { type CoxResult, cox, processesOf, startCox, temporaryHome, until } from './cox.ts'
 
 const tasks = fileURLToPath(new URL('./fixtures/tasks.ts', import.meta.url))
 const { folder, home, cleanUp } = temporaryHome('cluster')
@@ -285,5 +285,6 @@ describe('cox on a cluster', () => {
     const workers = await json<WorkerView[]>(['workers'])
     assert.notEqual(workers.find(worker => worker.id === 'worker-2')?.state, 'ready')
     assert.equal((await run(['run', `${tasks}#greet`, '--input', '"one"'])).stdout, '"hello one"\n')
+    await until(() => /worker-2 has ended: it was drained/.test(readFileSync(join(home, 'logs', 'up.log'), 'utf8')))
   })
 })

@@ -127,3 +127,10 @@ export function temporaryHome(name: string): { folder: string; home: string; cle
     },
   }
 }
+
+const lookEveryMs = 5
+
+/** Resolves when the condition holds; the test's own limit ends a wait for what never comes. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise(resolve => setTimeout(resolve, lookEveryMs))
+}

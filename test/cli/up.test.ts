@@ -4,16 +4,12 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
-import { cox, processesOf, type RunningCox, startCox, temporaryHome } from './cox.ts'
+import { fileURLToPath } from 'node:url'
+import { cox, processesOf, type RunningCox, startCox, temporaryHome, until } from './cox.ts'
 
-const lookEveryMs = 5
+const tasks = fileURLToPath(new URL('./fixtures/tasks.ts', import.meta.url))
 const { folder, home, cleanUp } = temporaryHome('up')
 after(cleanUp)
-
-/** Resolves when the condition holds; the test's own limit ends a wait for what never comes. */
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise(resolve => setTimeout(resolve, lookEveryMs))
-}
 
 /** Phases of a start, as they can be seen from outside. */
 const phases: Record<string, (running: RunningCox, at: string) => boolean> = {
@@ -84,6 +80,46 @@ describe('cox up', () => {
     assert.equal(existsSync(join(home, 'up.json')), true)
     assert.equal((await cox(['up', '--workers', '1', '--detach'], { home, stdin: '' })).code, 0)
     assert.equal((await cox(['down'], { home, stdin: '' })).code, 0)
+  })
+
+  test('up right after its supervisor was killed waits for what is still ending', async () => {
+    const running = startCox(['up', '--workers', '1'], { home })
+    await running.wrote(/stop it/)
+    running.child.kill('SIGKILL')
+    const up = await cox(['up', '--workers', '1', '--detach', '--json'], { home, stdin: '' })
+    assert.equal(up.code, 0, JSON.stringify(up))
+    const { nodes } = JSON.parse(readFileSync(join(home, 'up.json'), 'utf8')) as { nodes: { pid: number }[] }
+    const living = processesOf(home)
+    assert.equal(nodes.length, 2)
+    // The supervisor and its nodes: nothing of the one before.
+    assert.equal(living.length, 3, JSON.stringify(living))
+    assert.equal((await cox(['down'], { home, stdin: '' })).code, 0)
+    assert.deepEqual(processesOf(home), [])
+  })
+
+  test('a second Ctrl-C ends it at once, also over a task that does not listen', async () => {
+    const running = startCox(['up', '--workers', '1', '--drain', '10m'], { home })
+    await running.wrote(/stop it/)
+    assert.equal((await cox(['submit', `${tasks}#deaf`, '--id', 'deaf-1'], { home, stdin: '' })).code, 0)
+    const following = startCox(['logs', 'deaf-1', '-f'], { home })
+    await following.wrote(/deaf/)
+    running.child.kill('SIGINT')
+    await running.wrote(/Ctrl-C again forces/)
+    running.child.kill('SIGINT')
+    assert.equal((await running.ended).code, 0)
+    following.child.kill('SIGKILL')
+    await following.ended
+    await until(() => processesOf(home).length === 0)
+  })
+
+  test('its reader may go away', async () => {
+    const running = startCox(['up', '--workers', '1'], { home, closeStdout: true })
+    await until(() => existsSync(join(home, 'cluster.json')))
+    const status = await cox(['status', '--json'], { home, stdin: '' })
+    assert.equal(status.code, 0, JSON.stringify(status))
+    running.child.kill('SIGINT')
+    assert.equal((await running.ended).code === 0 || (await running.ended).code === 130, true)
+    assert.deepEqual(processesOf(home), [])
   })
 
   test('an ephemeral cluster ends with the stdin of its owner and leaves no folder', async () => {

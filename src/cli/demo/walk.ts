@@ -6,7 +6,7 @@ import { CoxswainError } from '../../protocol/index.ts'
 
 /** Files above this are not text that somebody wrote. */
 export const fileBytesMax = 16 << 20
-const groupBytes = 4 << 20
+const groupBytes = 2 << 20
 const groupFilesMax = 500
 const filesMax = 2_000_000
 const foldersSkipped = new Set(['.git', '.hg', '.svn'])

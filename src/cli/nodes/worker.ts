@@ -42,6 +42,11 @@ export async function runWorker(args: string[]): Promise<void> {
   await live({
     async start() {
       await agent.start()
+      // A worker that the leader drained has nothing left to do: it ends well, and is not started again.
+      void agent.ended.then(reason => {
+        platform.log('info', 'worker-ended', { reason })
+        process.exit(0)
+      })
       return { name: options.name }
     },
     stop: (reason, hurry) => agent.stop(reason, hurry ? 0 : options.drainMs),

@@ -18,14 +18,21 @@ export function printNotice(line: string): void {
   process.stderr.write(`${line}\n`)
 }
 
-/** Whoever reads our output may go away (`cox jobs | head`): that is no error. */
+let endsWithItsReader = true
+
+/** Whoever reads our output may go away (`cox jobs | head`): that is no error, and then we may go too. */
 export function endQuietlyOnClosedPipe(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
-      throw error
+      if (error.code !== 'EPIPE') throw error
+      if (endsWithItsReader) process.exit(process.exitCode ?? 0)
     })
   }
+}
+
+/** From now on this process goes on although nobody reads its output. */
+export function outliveReaders(): void {
+  endsWithItsReader = false
 }
 
 /** Resolves when everything printed so far was taken by the system, so that the process may end. */

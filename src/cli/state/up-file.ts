@@ -57,10 +57,13 @@ function exists(error: unknown): boolean {
 export class UpHold {
   readonly #home: Home
   readonly #file: UpFile
+  /** Node processes of a dead holder that was succeeded; they may still be ending. */
+  readonly orphans: readonly NodeProcess[]
 
-  private constructor(home: Home, file: UpFile) {
+  private constructor(home: Home, file: UpFile, orphans: readonly NodeProcess[]) {
     this.#home = home
     this.#file = file
+    this.orphans = orphans
   }
 
   /** Takes the folder, from a dead holder if need be; throws STATE_FOLDER_IN_USE while another one lives. */
@@ -71,15 +74,17 @@ export class UpHold {
       writeFileSync(mine, JSON.stringify(file), { mode: 0o600 })
       try {
         // A link is made by exactly one of many that try; the second round is after a dead holder's file was put away.
+        let orphans: readonly NodeProcess[] = []
         for (let round = 0; ; round++) {
           try {
             linkSync(mine, home.up)
-            return new UpHold(home, file)
+            return new UpHold(home, file, orphans)
           } catch (error) {
             if (!exists(error)) throw error
           }
           const holder = readUpFile(home)
           if (holder && (lives(holder.supervisor) || round > 0)) throw inUse(home, holder)
+          orphans = holder?.nodes ?? []
           UpHold.#putAway(home, holder)
         }
       } finally {

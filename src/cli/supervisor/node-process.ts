@@ -20,6 +20,8 @@ export interface NodeEvents {
   started(node: NodeProcessHandle): void
   announced(node: NodeProcessHandle, announcement: Announcement): void
   log(node: NodeProcessHandle, line: string): void
+  /** It ended well and by itself: it is not started again. */
+  ended(node: NodeProcessHandle): void
   /** It died by itself and comes again in that time, or not at all (undefined). */
   died(node: NodeProcessHandle, how: string, restartInMs: number | undefined): void
 }
@@ -72,8 +74,8 @@ export class NodeProcessHandle {
     child.stdin.on('error', () => undefined)
     eachLine(child.stdout, line => this.#heard(line))
     eachLine(child.stderr, line => this.#events.log(this, line))
-    child.once('error', error => this.#gone(error.message))
-    child.once('exit', (code, signal) => this.#gone(signal ? `killed by ${signal}` : `exit code ${code}`))
+    child.once('error', error => this.#gone(error.message, false))
+    child.once('exit', (code, signal) => this.#gone(signal ? `killed by ${signal}` : `exit code ${code}`, code === 0))
     if (child.pid !== undefined) this.#identity = identify(child.pid)
     this.#events.started(this)
   }
@@ -85,7 +87,7 @@ export class NodeProcessHandle {
     this.#events.announced(this, announcement)
   }
 
-  #gone(how: string): void {
+  #gone(how: string, well: boolean): void {
     if (!this.#child) return
     this.#child = undefined
     this.#identity = undefined
@@ -93,6 +95,7 @@ export class NodeProcessHandle {
     this.#readyAtMs = undefined
     this.#ended?.resolve()
     if (this.#stopping) return
+    if (well) return this.#events.ended(this)
     const verdict = this.#policy.died(performance.now(), readyAtMs)
     const restartInMs = 'restartInMs' in verdict ? verdict.restartInMs : undefined
     if (restartInMs !== undefined) this.#restart = setTimeout(() => this.start(), restartInMs)

@@ -7,6 +7,7 @@ import { announcedError } from '../nodes/announce.ts'
 import { type CandidateOptions, candidateArguments, type WorkerOptions, workerArguments } from '../nodes/options.ts'
 import { type Endpoint, readEndpoint, removeEndpoint } from '../state/endpoint.ts'
 import { type Home, prepareHome } from '../state/home.ts'
+import { lives, type ProcessIdentity, signalProcess } from '../state/processes.ts'
 import { ensureTokens } from '../state/tokens.ts'
 import { UpHold } from '../state/up-file.ts'
 import { LogFile } from './log-file.ts'
@@ -33,6 +34,9 @@ export interface SupervisorEvents {
 const readyMsMax = 30_000
 /** What a node may take to end besides draining. */
 const stopMsMax = 5_000
+/** So long node processes that lost their supervisor may take to end before they are killed. */
+const orphanMsMax = 6_000
+const lookEveryMs = 20
 /** Failures with which starting again makes no sense. */
 const finalCodes = new Set([
   'STATE_FOLDER_IN_USE',
@@ -74,6 +78,7 @@ export class Supervisor {
   async start(): Promise<Endpoint> {
     prepareHome(this.#home)
     this.#hold = UpHold.take(this.#home, this.#plan.options)
+    await this.#endOrphans(this.#hold.orphans)
     ensureTokens(this.#home)
     removeEndpoint(this.#home)
     const events: NodeEvents = {
@@ -86,6 +91,7 @@ export class Supervisor {
         this.#log(node.spec.name).line(line)
         this.#events.log(node.spec.name, line)
       },
+      ended: node => this.#notice(`${node.spec.name} has ended: it was drained.`),
       died: (node, how, restartInMs) => this.#died(node, how, restartInMs),
     }
     const { candidate, workers } = this.#plan
@@ -98,6 +104,16 @@ export class Supervisor {
     } finally {
       clearTimeout(limit)
     }
+  }
+
+  /** Node processes whose supervisor was killed end by themselves; what they hold has to be free before ours start. */
+  async #endOrphans(orphans: readonly ProcessIdentity[]): Promise<void> {
+    const startMs = performance.now()
+    while (orphans.some(lives) && !this.#stopped) {
+      if (performance.now() - startMs > orphanMsMax) for (const orphan of orphans) signalProcess(orphan, 'SIGKILL')
+      await new Promise<void>(resolve => setTimeout(resolve, lookEveryMs))
+    }
+    if (this.#stopped) throw new CoxswainError('INTERRUPTED', 'The start was interrupted.')
   }
 
   #log(name: string): LogFile {

@@ -12,7 +12,7 @@ import { interruption } from '../interrupt.ts'
 import { cores, workerMemoryBytes } from '../machine.ts'
 import { announce, announcedError, failure, parseAnnouncement } from '../nodes/announce.ts'
 import { type LogLevel, logLevels } from '../nodes/options.ts'
-import { printJson, printLine, printNotice } from '../output/print.ts'
+import { outliveReaders, printJson, printLine, printNotice } from '../output/print.ts'
 import { bytesText, harmless, millisText, styled } from '../output/text.ts'
 import type { Endpoint } from '../state/endpoint.ts'
 import { Home, homePath, onHome, prepareHome } from '../state/home.ts'
@@ -113,6 +113,7 @@ async function supervise(home: Home, options: UpOptions): Promise<number> {
   const plan = upPlan(home, options)
   const quiet = options.background === true
   const shown: LogLevel = options.logLevel === 'info' ? 'warn' : options.logLevel
+  outliveReaders()
   const owned = options.ephemeral === true || options.attached === true
   const supervisor = new Supervisor(home, plan, {
     log(node, line) {

@@ -44,7 +44,8 @@ async function down(options: DownOptions): Promise<void> {
     else printLine(`Nothing is up in ${home.path}.`)
     return
   }
-  signalProcess(found.supervisor, 'SIGTERM')
+  // Node processes that lost their supervisor are told directly.
+  if (!signalProcess(found.supervisor, 'SIGTERM')) for (const node of found.nodes) signalProcess(node, 'SIGTERM')
   let forced = false
   for (const startedMs = performance.now(); living().length > 0; ) {
     const waitedMs = performance.now() - startedMs

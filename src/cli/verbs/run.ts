@@ -118,7 +118,7 @@ async function run(reference: string, options: CallOptions): Promise<void> {
         await Promise.race([logs, new Promise(resolve => setTimeout(resolve, logsEndMsMax).unref())])
       }
     },
-    true,
+    { start: true, endsItself: true },
   )
   printLine(valueText(value, options.json || !process.stdout.isTTY ? 0 : 2))
 }
