@@ -67,7 +67,11 @@ function mapComment(map: string, folder: string): string {
 }
 
 /** Bundles the module at this file URL; throws PROGRAM_BUILD_FAILED or PROGRAM_TOO_LARGE. */
-export async function bundleProgram(module: string, external: readonly string[]): Promise<Bundle> {
+export async function bundleProgram(
+  module: string,
+  external: readonly string[],
+  bytesMax: number = limits.programBytesMax,
+): Promise<Bundle> {
   if (!module.startsWith('file:')) {
     throw new CoxswainError('PROGRAM_BUILD_FAILED', `The tasks of ${module || 'an unknown module'} are not in a file.`, { id: module })
   }
@@ -103,12 +107,8 @@ export async function bundleProgram(module: string, external: readonly string[])
   const code = result.outputFiles.find(file => file.path.endsWith('.mjs'))!.text
   const map = result.outputFiles.find(file => file.path.endsWith('.map'))!.text
   const bytes = Buffer.from(code + mapComment(map, folder))
-  if (bytes.length > limits.programBytesMax) {
-    throw new CoxswainError(
-      'PROGRAM_TOO_LARGE',
-      `The program of ${path} has ${bytes.length} bytes; ${limits.programBytesMax} are allowed.`,
-      { id: path },
-    )
+  if (bytes.length > bytesMax) {
+    throw new CoxswainError('PROGRAM_TOO_LARGE', `The program of ${path} has ${bytes.length} bytes; ${bytesMax} are allowed.`, { id: path })
   }
   const inputs = Object.keys(result.metafile.inputs).map(input => resolve(folder, input))
   return { id: hash('sha256', bytes, 'hex'), bytes, inputs: inputs.filter(input => !input.endsWith('coxswain-program.js')) }
