@@ -46,11 +46,13 @@ export class Library {
   readonly #folder: string
   readonly #run: ReturnType<typeof statements>
   #mark: Mark | undefined
-  #checkpointing: DatabaseSync | undefined
+  readonly #checkpointing: DatabaseSync | undefined
 
-  constructor(folder: string) {
+  /** With `checkpoints` it can also bring the write-ahead log in; that connection is opened now, while there are descriptors. */
+  constructor(folder: string, checkpoints = false) {
     this.#folder = folder
     this.database = openForReading(folder)
+    this.#checkpointing = checkpoints ? openForWriting(folder) : undefined
     this.#run = statements(this.database)
   }
 
@@ -141,8 +143,7 @@ export class Library {
 
   /** Brings what is durable in the write-ahead log into the database, beside the writer. */
   checkpoint(): void {
-    this.#checkpointing ??= openForWriting(this.#folder)
-    pragma(this.#checkpointing, 'wal_checkpoint(PASSIVE)')
+    if (this.#checkpointing !== undefined) pragma(this.#checkpointing, 'wal_checkpoint(PASSIVE)')
   }
 
   close(): void {

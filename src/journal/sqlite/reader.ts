@@ -88,7 +88,7 @@ function serve(library: Library, snapshots: SnapshotFiles): void {
 // The files may not be there yet: the writer's thread makes them while this one loads.
 port.once('message', () => {
   try {
-    const library = new Library(folder)
+    const library = new Library(folder, checkpoints !== undefined)
     serve(library, new SnapshotFiles(folder, library.database))
     say({ kind: 'ready' })
   } catch (error) {
