@@ -10,8 +10,6 @@ const attemptsMax = 3
 const attemptPauseMs = 500
 
 export interface BlockFetchOptions {
-  /** This worker's name. */
-  worker: string
   token: string
   /** Address of a worker's block server, or empty if nobody knows. */
   locate(holder: string): Promise<string>

@@ -1,29 +1,21 @@
 // Owns running the tasks of one lane, strictly one after the other, and telling the agent how they ended.
 // Must not keep tasks waiting behind one that takes long: it gives them back, and does not start them then.
-import type { AsyncLocalStorage } from 'node:async_hooks'
-import { type BlockReference, Chunk, decodeValue, itemInline, limits, readItem } from '../../../protocol/index.ts'
+import { Chunk, limits } from '../../../protocol/index.ts'
 import type { BatchFrame } from '../frames.ts'
-import { Attempt, type AttemptHost } from './attempt.ts'
-import type { InputBlocks } from './blocks.ts'
+import { Attempt } from './attempt.ts'
 import { nowMs } from './clock.ts'
-import { errorFailure, timeoutFailure, validate } from './judge.ts'
-import { type AttemptFailure, attemptFailure, Outbox, resultFailure } from './outbox.ts'
-import type { Definition } from './program.ts'
+import { timeoutFailure } from './judge.ts'
+import { type AttemptFailure, Outbox, resultFailure } from './outbox.ts'
+import { runTask, type TaskEnd, type TaskHost } from './run.ts'
 
 /** Tasks behind one that takes longer than this are given back to the agent. */
 const longTaskMs = 10
 /** Results wait no longer than this before they are sent. */
 const flushAfterMs = 5
-/** In batches of up to so many tasks each has its own asynchronous context, so that what it leaves behind is known to be its own. */
-const ownContextTasksMax = 64
 
 /** What a lane needs of its process. */
-export interface LaneHost extends AttemptHost {
-  readonly blocks: InputBlocks
+export interface LaneHost extends TaskHost {
   readonly blocksFolder: string
-  readonly shared: boolean
-  readonly contexts: AsyncLocalStorage<Attempt>
-  definition(task: string): Definition | undefined
   /** The worker stops: failures are not reported any more. */
   readonly stopping: boolean
 }
@@ -169,92 +161,13 @@ export class LaneRunner {
 
   /** Runs one task. Returns nothing if it is over already, else a promise of its end. */
   #run(batch: Queued, position: number, now: number): Promise<void> | undefined {
-    const { frame } = batch
-    const attempt = new Attempt(this.#host, frame, position, now)
+    const attempt = new Attempt(this.#host, batch.frame, position, now)
     this.current = attempt
     this.#outbox.mark(now)
-    const definition = this.#host.definition(frame.task)
-    if (!definition) {
-      this.#end(attempt, attemptFailure('TASK_NOT_FOUND', `The program has no task named ${JSON.stringify(frame.task)}.`, '', false))
-      return undefined
-    }
-    const item = batch.chunk.item(position)
-    if (definition.input || definition.output || item[0] !== itemInline) return this.#runSlowly(attempt, definition, batch, item)
-    let result: unknown
-    try {
-      const input = decodeValue(item.subarray(1))
-      result = this.#call(attempt, definition, input, batch.chunk.count)
-    } catch (error) {
-      this.#end(attempt, errorFailure(error))
-      return undefined
-    }
-    if (isThenable(result)) return this.#await(attempt, result)
-    this.#finish(attempt, result)
+    const end = runTask(this.#host, attempt, batch.chunk, position, () => this.#watch(attempt))
+    if (end instanceof Promise) return end.then(late => this.#ended(attempt, late))
+    this.#ended(attempt, end)
     return undefined
-  }
-
-  #call(attempt: Attempt, definition: Definition, input: unknown, batchTasks: number): unknown {
-    if (this.#host.shared || batchTasks <= ownContextTasksMax) {
-      return this.#host.contexts.run(attempt, () => definition.run(input, attempt.context))
-    }
-    return definition.run(input, attempt.context)
-  }
-
-  async #await(attempt: Attempt, result: PromiseLike<unknown>): Promise<void> {
-    this.#watch(attempt)
-    let value: unknown
-    try {
-      value = await result
-    } catch (error) {
-      this.#end(attempt, errorFailure(error))
-      return
-    }
-    this.#finish(attempt, value)
-  }
-
-  /** The way of a task with schemas, or whose input is a block. */
-  async #runSlowly(attempt: Attempt, definition: Definition, batch: Queued, item: Buffer): Promise<void> {
-    let value: unknown
-    try {
-      const read = readItem(item)
-      const bytes = 'inline' in read ? read.inline : await this.#fetch(attempt, batch, read)
-      value = decodeValue(bytes)
-    } catch (error) {
-      const { code, message } = error as Error & { code?: unknown }
-      return this.#end(attempt, attemptFailure(String(code), message, '', code !== 'VALUE_MALFORMED'))
-    }
-    this.#watch(attempt)
-    try {
-      if (definition.input) {
-        const checked = await validate(definition.input, value, 'input')
-        if (checked.failure) return this.#end(attempt, attemptFailure('SCHEMA_VIOLATION', checked.failure, '', false))
-        value = checked.value
-      }
-      value = await this.#call(attempt, definition, value, 1)
-      if (definition.output) {
-        const checked = await validate(definition.output, value, 'result')
-        if (checked.failure) return this.#end(attempt, attemptFailure('TASK_RESULT_INVALID', checked.failure, '', false))
-        value = checked.value
-      }
-    } catch (error) {
-      return this.#end(attempt, errorFailure(error))
-    }
-    this.#finish(attempt, value)
-  }
-
-  /** Reads an input's block; those of the tasks behind it are asked for at the same time. The task's clock does not run meanwhile. */
-  async #fetch(attempt: Attempt, batch: Queued, reference: BlockReference): Promise<Buffer> {
-    for (let i = batch.position; i < batch.chunk.count; i++) {
-      const item = batch.chunk.item(i)
-      if (item[0] === itemInline) continue
-      const next = readItem(item)
-      if ('block' in next) this.#host.blocks.want(next)
-    }
-    this.#host.link.send({ kind: 'clock', lane: this.#id, running: false })
-    const bytes = await this.#host.blocks.read(reference)
-    attempt.startedAtMs = nowMs()
-    this.#host.link.send({ kind: 'clock', lane: this.#id, running: true })
-    return bytes
   }
 
   /** Aborts the attempt's signal when its time is over. One timer serves all attempts of the lane. */
@@ -284,17 +197,25 @@ export class LaneRunner {
     else this.#longTimer = setTimeout(() => this.#lookForLong(), longTaskMs)
   }
 
-  /** The attempt returned a value. */
-  #finish(attempt: Attempt, value: unknown): void {
+  /** User code has come to an end: what that means. */
+  #ended(attempt: Attempt, end: TaskEnd): void {
+    if (attempt.over) return
+    if ('failure' in end) {
+      this.#fail(attempt, end.failure)
+      return
+    }
     const { timeoutMs } = attempt.batch
-    if (attempt.over || attempt.reason || timeoutMs > 0) {
-      const late = timeoutMs > 0 && nowMs() - attempt.startedAtMs > timeoutMs
-      if (attempt.over || late || attempt.reason?.code === 'TASK_CANCELLED') return this.#end(attempt, timeoutFailure(timeoutMs))
+    const late = timeoutMs > 0 && nowMs() - attempt.startedAtMs > timeoutMs
+    // An aborted task that returns a value after all: in time for a worker that stops, too late otherwise.
+    if (late || (attempt.reason && attempt.reason.code !== 'WORKER_LOST')) {
+      this.#fail(attempt, timeoutFailure(timeoutMs))
+      return
     }
     try {
-      if (!this.#outbox.addInline(value)) this.#store(attempt, value)
+      if (!this.#outbox.addInline(end.value)) this.#store(attempt, end.value)
     } catch (error) {
-      return this.#end(attempt, resultFailure(error))
+      this.#fail(attempt, resultFailure(error))
+      return
     }
     this.#over(attempt)
   }
@@ -306,15 +227,15 @@ export class LaneRunner {
   }
 
   /** The attempt ended otherwise than by a value. */
-  #end(attempt: Attempt, failure: AttemptFailure): void {
-    if (attempt.over) return
+  #fail(attempt: Attempt, failure: AttemptFailure): void {
     // The worker stops: the task is not to blame for what its aborted signal made it do. It runs again elsewhere.
     if (this.#host.stopping) return
     const now = nowMs()
+    const elapsedMs = now - attempt.startedAtMs
     if (this.#isCancelled(attempt.laneNumber)) this.#outbox.addSkipped(now)
     else if (attempt.reason?.code === 'TASK_TIMEOUT') {
-      this.#outbox.addFailure({ ...timeoutFailure(attempt.batch.timeoutMs), stack: failure.stack }, now - attempt.startedAtMs, now)
-    } else this.#outbox.addFailure(failure, now - attempt.startedAtMs, now)
+      this.#outbox.addFailure({ ...timeoutFailure(attempt.batch.timeoutMs), stack: failure.stack }, elapsedMs, now)
+    } else this.#outbox.addFailure(failure, elapsedMs, now)
     this.#over(attempt)
   }
 
@@ -323,8 +244,4 @@ export class LaneRunner {
     attempt.end()
     this.current = undefined
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }

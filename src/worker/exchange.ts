@@ -1,0 +1,298 @@
+// Owns the exchange within a worker: what leader and executors say goes to the machine, and what it decides is done.
+// Must not decide anything about tasks, and must not obey a leader that has a successor.
+import { hostname } from 'node:os'
+import type { Cancel, Platform } from '../platform/index.ts'
+import { Chunk, CoxswainError, type LeaderToWorker, type LogLine, type Outcome, type ProgramId } from '../protocol/index.ts'
+import type { AgentOptions } from './agent.ts'
+import { BlockFetcher } from './blocks/fetch.ts'
+import { ExecutorPool } from './executors/pool.ts'
+import { RawOutput } from './logs/raw.ts'
+import { LogReaders } from './logs/readers.ts'
+import { type Instruction, Machine, type MachineEvent } from './machine/index.ts'
+import { Questions } from './questions.ts'
+import type { Stores } from './stores.ts'
+import { Uplink } from './uplink.ts'
+import { VitalSigns } from './vitals.ts'
+
+/** What the agent is told about its worker's life. */
+export interface ExchangeHandlers {
+  /** Base URL of the worker's block server. */
+  blocksAddress(): string
+  /** A leader has registered it, for the first time or again. */
+  registered(): void
+  refused(error: CoxswainError): void
+  /** It was told to drain, and has nothing left. */
+  drained(): void
+}
+
+export class Exchange {
+  readonly #options: AgentOptions
+  readonly #platform: Platform
+  readonly #stores: Stores
+  readonly #handlers: ExchangeHandlers
+  readonly #machine: Machine
+  readonly #uplink: Uplink
+  readonly #pool: ExecutorPool
+  readonly #readers: LogReaders
+  readonly #raw: RawOutput
+  readonly #vitals: VitalSigns
+  readonly #questions = new Questions()
+  #registered = false
+  #incarnation = 0
+  #heartbeats = 0
+  #stopWake: Cancel | undefined
+
+  constructor(options: AgentOptions, slots: number, stores: Stores, platform: Platform, handlers: ExchangeHandlers) {
+    this.#options = options
+    this.#platform = platform
+    this.#stores = stores
+    this.#handlers = handlers
+    this.#machine = new Machine({ slots, memoryBytes: options.capacity.memoryBytes })
+    this.#vitals = new VitalSigns(options.folder)
+    this.#uplink = new Uplink(options, platform, stores.epochs, {
+      welcomed: () => this.#register(),
+      message: message => this.#fromLeader(message),
+      disconnected: reason => this.#disconnected(reason),
+      refused: error => handlers.refused(error),
+      pulse: () => this.#heartbeat(),
+    })
+    this.#readers = new LogReaders(stores.logs, platform.clock, {
+      send: (request, lines, dropped, ended) => this.#uplink.send({ kind: 'logLines', request, lines, dropped, ended }),
+      bufferedBytes: () => this.#uplink.bufferedBytes,
+    })
+    this.#raw = new RawOutput(platform.clock, lines => this.#log(lines))
+    this.#pool = this.#createPool()
+  }
+
+  #createPool(): ExecutorPool {
+    const { name, peerToken } = this.#options
+    const { clock } = this.#platform
+    const fetcher = new BlockFetcher(this.#stores.blocks, {
+      token: peerToken,
+      locate: holder => this.#questions.ask(request => this.#uplink.send({ kind: 'locateBlock', request, holder })),
+      pause: ms => new Promise(resolve => void clock.timer(ms, resolve)),
+    })
+    const options = {
+      worker: name,
+      blocks: this.#stores.blocks.folder,
+      temporary: this.#stores.temporary,
+      modules: this.#options.modules ?? process.cwd(),
+      programPath: (program: ProgramId) => this.#stores.programs.path(program),
+    }
+    return new ExecutorPool(options, this.#platform, {
+      event: event => {
+        this.#tell(event)
+        if (event.kind === 'executorEnded') this.#raw.ended(event.executor)
+      },
+      logs: lines => this.#log(lines),
+      raw: (executor, stream, text) => this.#raw.text(executor, stream, text),
+      progress: progress => this.#uplink.send(progress),
+      block: need => fetcher.provide(need),
+      busy: () => this.#machine.busyExecutors(),
+    })
+  }
+
+  /** Begins to look for a leader. */
+  start(): void {
+    this.#uplink.start()
+  }
+
+  /** Takes no new work, and gives back what has not started. */
+  drain(): void {
+    this.#tell({ kind: 'draining' })
+  }
+
+  /** Tasks without an outcome. */
+  get unfinished(): number {
+    return this.#machine.unfinished
+  }
+
+  /** Aborts the signals of all running tasks. */
+  abortAll(reason: string): void {
+    this.#pool.stopAll(reason)
+  }
+
+  /** Ends the connection and kills what is left; resolves when nothing is. */
+  async close(reason: string): Promise<void> {
+    this.#uplink.close(reason)
+    this.#pool.killAll()
+    await this.#pool.empty()
+    this.#stopWake?.()
+    this.#vitals.stop()
+    this.#raw.flush()
+  }
+
+  /** Asks the leader for a program's bytes; undefined: it does not know it. */
+  askProgram(program: ProgramId): Promise<Uint8Array | undefined> {
+    return this.#questions.ask(request => this.#uplink.send({ kind: 'getProgram', request, program }))
+  }
+
+  // --- to and from the machine
+
+  #tell(event: MachineEvent): void {
+    for (const instruction of this.#machine.handle(event, this.#platform.clock.monotonicMs())) this.#do(instruction)
+  }
+
+  #do(instruction: Instruction): void {
+    switch (instruction.kind) {
+      case 'report':
+        this.#uplink.send(instruction, reportBytes(instruction.outcomes))
+        break
+      case 'returnTasks':
+        this.#uplink.send(instruction)
+        break
+      case 'fetchProgram':
+        void this.#provideProgram(instruction.program)
+        break
+      case 'start':
+        this.#pool.start(instruction)
+        break
+      case 'send': {
+        const { job, stage, first, attempt } = instruction.batch
+        this.#raw.runs(instruction.executor, { job, stage, index: first, attempt })
+        this.#pool.send(instruction)
+        break
+      }
+      case 'cancel':
+        this.#pool.cancel(instruction)
+        break
+      case 'forget':
+        this.#pool.forget(instruction)
+        break
+      case 'signal':
+        this.#pool.signal(instruction)
+        break
+      case 'wake':
+        this.#wake(instruction.atMs)
+        break
+      case 'drained':
+        this.#handlers.drained()
+        break
+    }
+  }
+
+  #wake(atMs: number): void {
+    this.#stopWake?.()
+    const { clock } = this.#platform
+    this.#stopWake = clock.timer(Math.max(0, Math.ceil(atMs - clock.monotonicMs())), () => this.#tell({ kind: 'tick' }))
+  }
+
+  async #provideProgram(program: ProgramId): Promise<void> {
+    try {
+      await this.#stores.programs.provide(program)
+    } catch (error) {
+      const known = error instanceof CoxswainError
+      const code = known ? error.code : 'PROGRAM_LOAD_FAILED'
+      const failure = { code, message: (error as Error).message.slice(0, 1000), stack: '', retryable: !known || code === 'PROGRAM_MISSING' }
+      this.#tell({ kind: 'programFailed', program, failure })
+      return
+    }
+    this.#tell({ kind: 'programReady', program })
+  }
+
+  // --- to and from the leader
+
+  #register(): void {
+    const { capacity, labels } = this.#options
+    this.#registered = false
+    this.#uplink.send({
+      kind: 'register',
+      capacity,
+      host: hostname(),
+      pid: process.pid,
+      blocks: this.#handlers.blocksAddress(),
+      labels,
+      lanes: this.#machine.laneReports(),
+    })
+  }
+
+  #disconnected(reason: string): void {
+    this.#registered = false
+    this.#readers.clear()
+    this.#platform.log('warn', 'leader-lost', { reason })
+    this.#tell({ kind: 'disconnected' })
+  }
+
+  #fromLeader(message: LeaderToWorker): void {
+    switch (message.kind) {
+      case 'registered':
+        this.#registered = true
+        this.#incarnation = message.incarnation
+        this.#tell(message)
+        this.#questions.repeat()
+        this.#heartbeat()
+        this.#handlers.registered()
+        break
+      case 'assign':
+        if (this.#obeys(message.epoch) && message.incarnation === this.#incarnation) this.#assigned(message)
+        break
+      case 'cancel':
+        if (this.#obeys(message.epoch)) this.#tell({ ...message, kind: 'cancelled' })
+        break
+      case 'acknowledge':
+        this.#tell({ kind: 'acknowledged', lanes: message.lanes })
+        break
+      case 'program':
+        this.#questions.answer(message.request, message.bytes)
+        break
+      case 'blockLocated':
+        this.#questions.answer(message.request, message.address)
+        break
+      case 'dropBlocks':
+        if (this.#obeys(message.epoch)) this.#dropBlocks(message.blocks)
+        break
+      case 'readLogs':
+        this.#raw.flush()
+        void this.#readers.read(message)
+        break
+      case 'unfollow':
+        this.#readers.unfollow(message.request)
+        break
+      case 'drain':
+        if (this.#obeys(message.epoch)) this.#tell({ kind: 'draining' })
+        break
+      case 'dismissed':
+        this.#platform.log('warn', 'dismissed', { reason: message.reason })
+        this.#tell({ kind: 'dismissed' })
+        this.#register()
+        break
+      case 'pulse':
+        break
+    }
+  }
+
+  /** Orders of a leader that has a successor are ignored, and those that come before it has registered us. */
+  #obeys(epoch: number): boolean {
+    return this.#registered && epoch >= this.#stores.epochs.epoch
+  }
+
+  #assigned(message: Extract<LeaderToWorker, { kind: 'assign' }>): void {
+    const runs = message.runs.map(({ run, inputs }) => ({ run, inputs: inputs.map(bytes => new Chunk(bytes)) }))
+    for (const { run, inputs } of runs) {
+      const count = inputs.reduce((sum, chunk) => sum + chunk.count, 0)
+      if (count !== run.count) throw new CoxswainError('FRAME_MALFORMED', `An assignment of ${run.count} tasks came with ${count} inputs.`)
+    }
+    this.#tell({ kind: 'assigned', epoch: message.epoch, lane: message.lane, plan: message.plan, runs })
+  }
+
+  #dropBlocks(blocks: string[]): void {
+    this.#stores.blocks.drop(blocks).catch(error => this.#platform.log('warn', 'block-not-dropped', { error: (error as Error).message }))
+  }
+
+  #heartbeat(): void {
+    if (!this.#registered) return
+    this.#uplink.send({ kind: 'heartbeat', sequence: ++this.#heartbeats, ...this.#vitals.measure(), executors: this.#pool.size })
+  }
+
+  #log(lines: LogLine[]): void {
+    this.#stores.logs.append(lines)
+    this.#readers.written(lines)
+  }
+}
+
+/** About how many bytes a report will have. */
+function reportBytes(outcomes: readonly Outcome[]): number {
+  let bytes = 64
+  for (const outcome of outcomes) bytes += outcome.kind === 'finished' ? outcome.items.length + outcome.blocks.length * 128 + 32 : 256
+  return bytes
+}

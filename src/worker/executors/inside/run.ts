@@ -1,0 +1,108 @@
+// Owns calling a user's function with its input, checked, and what comes out of it.
+// Must not report anything: how a task ends is told by its lane.
+import type { AsyncLocalStorage } from 'node:async_hooks'
+import { type BlockReference, type Chunk, decodeValue, itemInline, readItem } from '../../../protocol/index.ts'
+import type { Attempt, AttemptHost } from './attempt.ts'
+import type { InputBlocks } from './blocks.ts'
+import { nowMs } from './clock.ts'
+import { errorFailure, validate } from './judge.ts'
+import { type AttemptFailure, attemptFailure } from './outbox.ts'
+import type { Definition } from './program.ts'
+
+/** In batches of up to so many tasks each has its own asynchronous context, so that what it leaves behind is known to be its own. */
+const ownContextTasksMax = 64
+
+/** What running tasks needs of the process. */
+export interface TaskHost extends AttemptHost {
+  readonly blocks: InputBlocks
+  /** Several lanes run here. */
+  readonly shared: boolean
+  readonly contexts: AsyncLocalStorage<Attempt>
+  definition(task: string): Definition | undefined
+}
+
+/** What user code came to. */
+export type TaskEnd = { value: unknown } | { failure: AttemptFailure }
+
+/** Runs a task with the chunk's item at this position. `awaited` is called when its end has to be waited for. */
+export function runTask(host: TaskHost, attempt: Attempt, chunk: Chunk, position: number, awaited: () => void): TaskEnd | Promise<TaskEnd> {
+  const { task } = attempt.batch
+  const definition = host.definition(task)
+  if (!definition) return { failure: attemptFailure('TASK_NOT_FOUND', `The program has no task named ${JSON.stringify(task)}.`, '', false) }
+  const item = chunk.item(position)
+  if (definition.input || definition.output || item[0] !== itemInline) return runSlowly(host, attempt, definition, chunk, position, awaited)
+  try {
+    const value = call(host, attempt, definition, decodeValue(item.subarray(1)), chunk.count)
+    if (!isThenable(value)) return { value }
+    awaited()
+    return settled(value)
+  } catch (error) {
+    return { failure: errorFailure(error) }
+  }
+}
+
+async function settled(result: PromiseLike<unknown>): Promise<TaskEnd> {
+  try {
+    return { value: await result }
+  } catch (error) {
+    return { failure: errorFailure(error) }
+  }
+}
+
+function call(host: TaskHost, attempt: Attempt, definition: Definition, input: unknown, batchTasks: number): unknown {
+  if (!host.shared && batchTasks > ownContextTasksMax) return definition.run(input, attempt.context)
+  return host.contexts.run(attempt, () => definition.run(input, attempt.context))
+}
+
+/** The way of a task with schemas, or whose input is a block. */
+async function runSlowly(
+  host: TaskHost,
+  attempt: Attempt,
+  definition: Definition,
+  chunk: Chunk,
+  position: number,
+  awaited: () => void,
+): Promise<TaskEnd> {
+  let value: unknown
+  try {
+    const read = readItem(chunk.item(position))
+    value = decodeValue('inline' in read ? read.inline : await fetchBlock(host, attempt, chunk, position, read))
+  } catch (error) {
+    const { code, message } = error as Error & { code?: unknown }
+    return { failure: attemptFailure(String(code), message, '', code !== 'VALUE_MALFORMED') }
+  }
+  awaited()
+  try {
+    if (definition.input) {
+      const checked = await validate(definition.input, value, 'input')
+      if (checked.failure) return { failure: attemptFailure('SCHEMA_VIOLATION', checked.failure, '', false) }
+      value = checked.value
+    }
+    value = await call(host, attempt, definition, value, 1)
+    if (!definition.output) return { value }
+    const checked = await validate(definition.output, value, 'result')
+    return checked.failure ? { failure: attemptFailure('TASK_RESULT_INVALID', checked.failure, '', false) } : { value: checked.value }
+  } catch (error) {
+    return { failure: errorFailure(error) }
+  }
+}
+
+/** Reads an input's block; those of the tasks behind it are asked for at the same time. The task's clock does not run meanwhile. */
+async function fetchBlock(host: TaskHost, attempt: Attempt, chunk: Chunk, position: number, reference: BlockReference): Promise<Buffer> {
+  for (let i = position + 1; i < chunk.count; i++) {
+    const item = chunk.item(i)
+    if (item[0] === itemInline) continue
+    const next = readItem(item)
+    if ('block' in next) host.blocks.want(next)
+  }
+  const { lane } = attempt.batch
+  host.link.send({ kind: 'clock', lane, running: false })
+  const bytes = await host.blocks.read(reference)
+  attempt.startedAtMs = nowMs()
+  host.link.send({ kind: 'clock', lane, running: true })
+  return bytes
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}

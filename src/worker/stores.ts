@@ -1,0 +1,48 @@
+// Owns what a worker keeps on disk, as a whole: blocks, programs, logs, the highest epoch, executors' temporary folders.
+// Must not be shared between workers.
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Platform } from '../platform/index.ts'
+import { CoxswainError, type ProgramId } from '../protocol/index.ts'
+import { BlockStore } from './blocks/store.ts'
+import { LogStore } from './logs/store.ts'
+import { EpochMemory } from './memory.ts'
+import { Programs } from './programs.ts'
+
+export class Stores {
+  readonly folder: string
+  /** Folders of executors, each removed after its end. */
+  readonly temporary: string
+  readonly epochs: EpochMemory
+  readonly programs: Programs
+  readonly blocks: BlockStore
+  readonly logs: LogStore
+
+  constructor(folder: string, platform: Platform, askProgram: (program: ProgramId) => Promise<Uint8Array | undefined>) {
+    this.folder = folder
+    this.temporary = join(folder, 'executors')
+    this.epochs = new EpochMemory(folder, platform.files)
+    this.programs = new Programs(join(folder, 'programs'), platform, askProgram)
+    this.blocks = new BlockStore(join(folder, 'blocks'), join(folder, 'copies'))
+    this.logs = new LogStore(join(folder, 'logs'), platform.clock)
+  }
+
+  /** Makes the folders and removes what a former life left unfinished. Rejects with STATE_FOLDER_UNUSABLE. */
+  async open(): Promise<void> {
+    try {
+      await mkdir(this.folder, { recursive: true, mode: 0o700 })
+      await rm(this.temporary, { recursive: true, force: true })
+      await mkdir(this.temporary, { mode: 0o700 })
+      await this.epochs.open()
+      await this.programs.open()
+      await this.blocks.open()
+      await this.logs.open()
+    } catch (error) {
+      if (error instanceof CoxswainError) throw error
+      throw new CoxswainError('STATE_FOLDER_UNUSABLE', `${this.folder} cannot be used: ${(error as Error).message}`, {
+        id: this.folder,
+        cause: error,
+      })
+    }
+  }
+}
