@@ -1,0 +1,337 @@
+// Reads a journal record by record with a naive model of its own, one entry per task, and holds it to the laws that any journal must
+// keep: S1 (epochs), S9, S10, S12 (one result per task, of an attempt that was handed out before), S11 (what ended stays ended), S14.
+import assert from 'node:assert/strict'
+import type { JobPlan, JournalRecord, Range, RecordOf, Resources, StagePlan } from '../../src/protocol/index.ts'
+
+type Status = 'waiting' | 'delayed' | 'running' | 'succeeded' | 'failed' | 'cancelled'
+
+export interface LedgerTask {
+  key: string
+  job: string
+  stage: number
+  index: number
+  status: Status
+  attempt: number
+  untilMs: number
+  /** It runs and is to stop. */
+  stopping: boolean
+}
+
+interface LedgerStage {
+  plan: StagePlan
+  tasks: LedgerTask[]
+  sealed: boolean
+  abandoned: boolean
+}
+
+interface LedgerJob {
+  plan: JobPlan
+  state: 'running' | 'succeeded' | 'failed' | 'cancelled'
+  over: boolean
+  stages: LedgerStage[]
+}
+
+interface LedgerLane {
+  worker: string
+  resources: Resources
+  queue: LedgerTask[]
+}
+
+const terminal: ReadonlySet<Status> = new Set(['succeeded', 'failed', 'cancelled'])
+
+export class Ledger {
+  epoch = 0
+  nowMs = 0
+  readonly jobs = new Map<string, LedgerJob>()
+  readonly lanes = new Map<number, LedgerLane>()
+  readonly workers = new Map<string, { incarnation: number; capacity: Resources }>()
+  /** Every (task, attempt) that was ever handed out. */
+  readonly handedOut = new Set<string>()
+  readonly #leaders = new Map<number, string>()
+  readonly #incarnations = new Set<number>()
+  #payload = 0
+
+  next(record: JournalRecord): void {
+    if (this.epoch === 0) assert.equal(record.kind, 'LeaderClaimed', 'S1: a journal begins with a claim')
+    const take = this[record.kind] as (record: JournalRecord) => void
+    take.call(this, record)
+    this.#abandonWhatCannotStart()
+  }
+
+  /** How many tasks of a stage have each status. */
+  counts(job: string, stage: number): Record<Status, number> {
+    const counts = { waiting: 0, delayed: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 }
+    for (const task of this.jobs.get(job)!.stages[stage]!.tasks) counts[task.status]++
+    return counts
+  }
+
+  /** True if the stage waits for another one. */
+  blocked(job: LedgerJob, stage: LedgerStage): boolean {
+    return stage.plan.edges.some(edge => !this.#complete(job, job.stages[edge.producer]!))
+  }
+
+  #complete(job: LedgerJob, stage: LedgerStage): boolean {
+    if (!stage.sealed || stage.tasks.some(task => !terminal.has(task.status))) return false
+    return stage.abandoned || !this.blocked(job, stage)
+  }
+
+  #abandonWhatCannotStart(): void {
+    for (const job of this.jobs.values()) {
+      if (job.state !== 'running') continue
+      for (const stage of job.stages) {
+        if (stage.abandoned) continue
+        const producers = stage.plan.edges.map(edge => job.stages[edge.producer]!)
+        const unlucky = producers.some(
+          producer => this.#complete(job, producer) && (producer.abandoned || producer.tasks.some(task => task.status !== 'succeeded')),
+        )
+        if (!unlucky) continue
+        stage.abandoned = true
+        stage.sealed = true
+        for (const task of stage.tasks) if (!terminal.has(task.status)) this.#end(task, 'cancelled')
+      }
+    }
+  }
+
+  #end(task: LedgerTask, status: Status): void {
+    assert(!terminal.has(task.status), `S11: ${task.key} was ${task.status} and is to be ${status}`)
+    task.status = status
+  }
+
+  #job(id: string): LedgerJob {
+    const job = this.jobs.get(id)
+    assert(job, `there is no job ${id}`)
+    return job
+  }
+
+  #tasks(job: string, stage: number, ranges: readonly Range[]): LedgerTask[] {
+    const { tasks } = this.#job(job).stages[stage]!
+    return ranges.flatMap(({ first, count }) => tasks.slice(first, first + count))
+  }
+
+  #lane(id: number): LedgerLane {
+    const lane = this.lanes.get(id)
+    assert(lane, `S12: lane ${id} was never opened, or is over`)
+    return lane
+  }
+
+  /** Takes the next tasks of a lane; all must be of one stage and in a row. */
+  #advance(id: number, count: number): LedgerTask[] {
+    const lane = this.#lane(id)
+    const done = lane.queue.splice(0, count)
+    assert.equal(done.length, count, `lane ${id} has no ${count} tasks`)
+    for (const [position, task] of done.entries()) {
+      assert.equal(task.status, 'running', `S10: ${task.key} has an outcome and does not run`)
+      assert.equal(task.job, done[0]!.job)
+      assert.equal(task.stage, done[0]!.stage)
+      assert.equal(task.index, done[0]!.index + position)
+    }
+    if (lane.queue.length === 0) this.lanes.delete(id)
+    return done
+  }
+
+  #giveBack(task: LedgerTask): void {
+    const stops = task.stopping || this.#job(task.job).state !== 'running'
+    task.stopping = false
+    task.status = stops ? 'cancelled' : 'waiting'
+  }
+
+  #newPayload(payload: number): void {
+    assert(payload > this.#payload, `payload ${payload} is not a new one`)
+    this.#payload = payload
+  }
+
+  #wake(nowMs: number): void {
+    this.nowMs = Math.max(this.nowMs, nowMs)
+    for (const job of this.jobs.values())
+      for (const stage of job.stages)
+        for (const task of stage.tasks) if (task.status === 'delayed' && task.untilMs <= this.nowMs) task.status = 'waiting'
+  }
+
+  /** S14: what is reserved on a worker is not more than it has. */
+  #checkRoom(worker: string): void {
+    const { capacity } = this.workers.get(worker)!
+    const lanes = [...this.lanes.values()].filter(lane => lane.worker === worker)
+    const sum = (of: (resources: Resources) => number): number => lanes.reduce((total, lane) => total + of(lane.resources), 0)
+    assert(sum(one => one.cpuMillis) <= capacity.cpuMillis, `S14: ${worker} has promised more cpus than it has`)
+    assert(sum(one => one.memoryBytes) <= capacity.memoryBytes, `S14: ${worker} has promised more memory than it has`)
+    assert(sum(one => one.gpuMillis) <= capacity.gpuMillis, `S14: ${worker} has promised more gpus than it has`)
+    const names = new Set(lanes.flatMap(lane => lane.resources.named.map(one => one.name)))
+    for (const name of names) {
+      const of = (resources: Resources): number => resources.named.find(one => one.name === name)?.millis ?? 0
+      assert(sum(of) <= of(capacity), `S14: ${worker} has promised more ${name} than it has`)
+    }
+  }
+
+  LeaderClaimed(record: RecordOf<'LeaderClaimed'>): void {
+    assert(record.epoch > this.epoch, `S1: epoch ${record.epoch} after ${this.epoch}`)
+    assert(!this.#leaders.has(record.epoch), `S1: two leaders of epoch ${record.epoch}`)
+    this.#leaders.set(record.epoch, record.leader)
+    this.epoch = record.epoch
+    this.#wake(record.atMs)
+  }
+
+  TimePassed(record: RecordOf<'TimePassed'>): void {
+    assert(record.nowMs > this.nowMs, 'cluster time goes back')
+    this.#wake(record.nowMs)
+  }
+
+  WorkerJoined(record: RecordOf<'WorkerJoined'>): void {
+    assert(!this.workers.has(record.worker), `${record.worker} joined twice`)
+    assert(!this.#incarnations.has(record.incarnation), `incarnation ${record.incarnation} was given twice`)
+    this.#incarnations.add(record.incarnation)
+    this.workers.set(record.worker, { incarnation: record.incarnation, capacity: record.capacity })
+  }
+
+  WorkerLost(record: RecordOf<'WorkerLost'>): void {
+    assert.equal(this.workers.get(record.worker)?.incarnation, record.incarnation)
+    for (const [id, lane] of this.lanes) {
+      if (lane.worker !== record.worker) continue
+      for (const task of lane.queue) this.#giveBack(task)
+      this.lanes.delete(id)
+    }
+    this.workers.delete(record.worker)
+  }
+
+  WorkerDraining(record: RecordOf<'WorkerDraining'>): void {
+    assert.equal(this.workers.get(record.worker)?.incarnation, record.incarnation)
+  }
+
+  ProgramAdded(record: RecordOf<'ProgramAdded'>): void {
+    this.#newPayload(record.payload)
+  }
+
+  ProgramForgotten(record: RecordOf<'ProgramForgotten'>): void {
+    for (const job of this.jobs.values())
+      assert(job.over || job.plan.stages.every(stage => stage.program !== record.program), 'a program was forgotten that is needed')
+  }
+
+  JobSubmitted({ plan }: RecordOf<'JobSubmitted'>): void {
+    assert(!this.jobs.has(plan.job), `S4: job ${plan.job} was submitted twice`)
+    const stages = plan.stages.map(stage => ({ plan: stage, tasks: [], sealed: false, abandoned: false }))
+    this.jobs.set(plan.job, { plan, state: 'running', over: false, stages })
+  }
+
+  TasksAdded(record: RecordOf<'TasksAdded'>): void {
+    const { job, stage, first, count } = record
+    this.#newPayload(record.payload)
+    assert(count > 0)
+    const found = this.#job(job)
+    const { tasks, sealed } = found.stages[stage]!
+    assert.equal(found.state, 'running')
+    assert.equal(sealed, false)
+    assert.equal(tasks.length, first)
+    for (let index = first; index < first + count; index++) {
+      tasks.push({ key: `${job}/${stage}/${index}`, job, stage, index, status: 'waiting', attempt: 1, untilMs: 0, stopping: false })
+    }
+  }
+
+  StageSealed(record: RecordOf<'StageSealed'>): void {
+    const stage = this.#job(record.job).stages[record.stage]!
+    assert.equal(stage.sealed, false)
+    stage.sealed = true
+  }
+
+  JobCancelled(record: RecordOf<'JobCancelled'>): void {
+    const job = this.#job(record.job)
+    assert.equal(job.state, 'running', `S11: job ${record.job} was ${job.state} when it was cancelled`)
+    job.state = 'cancelled'
+    for (const stage of job.stages) {
+      stage.sealed = true
+      for (const task of stage.tasks) {
+        if (task.status === 'waiting' || task.status === 'delayed') this.#end(task, 'cancelled')
+      }
+    }
+  }
+
+  TasksCancelled(record: RecordOf<'TasksCancelled'>): void {
+    assert.equal(this.#job(record.job).state, 'running')
+    for (const task of this.#tasks(record.job, record.stage, record.ranges)) {
+      if (task.status === 'waiting' || task.status === 'delayed') this.#end(task, 'cancelled')
+      else if (task.status === 'running') task.stopping = true
+    }
+  }
+
+  JobFinished(record: RecordOf<'JobFinished'>): void {
+    const job = this.#job(record.job)
+    assert.equal(job.over, false, `S11: job ${record.job} ended twice`)
+    const tasks = job.stages.flatMap(stage => stage.tasks)
+    assert(job.stages.every(stage => stage.sealed))
+    assert(
+      tasks.every(task => terminal.has(task.status)),
+      `job ${record.job} ended with open tasks`,
+    )
+    const failed = tasks.some(task => task.status === 'failed')
+    const expected =
+      job.state === 'cancelled' ? 'cancelled' : failed ? 'failed' : job.stages.some(one => one.abandoned) ? 'cancelled' : 'succeeded'
+    assert.equal(record.state, expected)
+    job.state = record.state
+    job.over = true
+  }
+
+  ResultsReleased(record: RecordOf<'ResultsReleased'>): void {
+    this.#tasks(record.job, record.stage, record.ranges)
+  }
+
+  JobsForgotten(record: RecordOf<'JobsForgotten'>): void {
+    for (const id of record.jobs) {
+      assert(this.#job(id).over, `job ${id} was forgotten while it runs`)
+      this.jobs.delete(id)
+    }
+  }
+
+  TasksAssigned(record: RecordOf<'TasksAssigned'>): void {
+    assert.equal(this.workers.get(record.worker)?.incarnation, record.incarnation, 'tasks were handed to a worker that is gone')
+    assert(record.runs.length > 0)
+    let lane = this.lanes.get(record.lane)
+    if (!lane) {
+      if (!record.adopted) assert.equal(Math.floor(record.lane / 2 ** 32), this.epoch, 'a lane was opened under a foreign epoch')
+      const { resources } = this.#job(record.runs[0]!.job).stages[record.runs[0]!.stage]!.plan
+      lane = { worker: record.worker, resources, queue: [] }
+      this.lanes.set(record.lane, lane)
+    }
+    assert.equal(lane.worker, record.worker)
+    for (const run of record.runs) {
+      assert(run.count > 0)
+      const job = this.#job(run.job)
+      const stage = job.stages[run.stage]!
+      assert.equal(job.state, 'running')
+      assert(!this.blocked(job, stage), `${run.job}/${run.stage} was handed out before its time`)
+      assert.deepEqual(stage.plan.resources, lane.resources)
+      for (const task of this.#tasks(run.job, run.stage, [run])) {
+        assert.equal(task.status, 'waiting', `S10: ${task.key} was handed out and is ${task.status}`)
+        assert.equal(run.attempt, task.attempt, `S10: ${task.key} was handed out at a wrong attempt`)
+        task.status = 'running'
+        this.handedOut.add(`${task.key}#${task.attempt}`)
+        lane.queue.push(task)
+      }
+    }
+    this.#checkRoom(record.worker)
+  }
+
+  TasksFinished(record: RecordOf<'TasksFinished'>): void {
+    this.#newPayload(record.payload)
+    for (const task of this.#advance(record.lane, record.count)) {
+      assert(!task.stopping && this.#job(task.job).state === 'running', `S10: a result of ${task.key} was taken after its cancellation`)
+      this.#end(task, 'succeeded')
+    }
+  }
+
+  TaskFailed(record: RecordOf<'TaskFailed'>): void {
+    const [task] = this.#advance(record.lane, 1)
+    assert(!task!.stopping && this.#job(task!.job).state === 'running', `S10: a failure of ${task!.key} was taken after its cancellation`)
+    if (record.retryAtMs === undefined) return this.#end(task!, 'failed')
+    task!.attempt++
+    task!.untilMs = record.retryAtMs
+    task!.status = record.retryAtMs > this.nowMs ? 'delayed' : 'waiting'
+  }
+
+  TasksSkipped(record: RecordOf<'TasksSkipped'>): void {
+    for (const task of this.#advance(record.lane, record.count)) this.#giveBack(task)
+  }
+
+  TasksReturned(record: RecordOf<'TasksReturned'>): void {
+    const lane = this.#lane(record.lane)
+    for (const task of lane.queue.splice(record.keep)) this.#giveBack(task)
+    if (lane.queue.length === 0) this.lanes.delete(record.lane)
+  }
+}
