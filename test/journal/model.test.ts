@@ -157,7 +157,7 @@ describe('random scripts', () => {
           await place.remove()
         }
       }),
-      { numRuns: 15 },
+      { numRuns: 10 },
     )
   })
 })
