@@ -137,6 +137,23 @@ describe('cox up', () => {
     assert.equal(existsSync(at), false)
   })
 
+  test('run without a cluster starts one for itself, says so, and leaves nothing', async () => {
+    const at = { home: join(folder, 'none'), stdin: '', env: { TMPDIR: folder } }
+    const result = await cox(['run', `${tasks}#greet`, '--input', '"you"'], at)
+    assert.deepEqual([result.code, result.stdout], [0, '"hello you"\n'], result.stderr)
+    assert.match(result.stderr, /^coxswain: no cluster is up/)
+    await until(() => processesOf(folder).length === 0)
+    const running = startCox(['run', `${tasks}#endless`, '--input', '"x"'], { home: at.home, env: at.env })
+    await running.wrote(/started x/)
+    running.child.kill('SIGINT')
+    assert.equal((await running.ended).code, 130)
+    await until(() => processesOf(folder).length === 0)
+    assert.deepEqual(
+      readdirSync(folder).filter(name => name.startsWith('cox-')),
+      [],
+    )
+  })
+
   test('an ephemeral cluster is not put where something is', async () => {
     const refused = await cox(['up', '--ephemeral', '--json'], { home: folder, stdin: '' })
     assert.equal(refused.code, 2)

@@ -85,7 +85,11 @@ class DemoRun {
     const timer = this.#progress.live ? setInterval(ask, statusEveryMs) : undefined
     const tree = new MergeTree(this.#cluster, this.#signal)
     try {
-      for await (const part of this.#cluster.map(countTerms, this.#walk.groups(), { ordered: false, signal: this.#signal })) {
+      const groups = this.#walk.groups()
+      const first = await groups.next()
+      // A folder without files needs no tasks.
+      const inputs = first.done ? [] : startingWith(first.value, groups)
+      for await (const part of this.#cluster.map(countTerms, inputs, { ordered: false, signal: this.#signal })) {
         this.#tasks++
         this.#files += part.files
         this.#bytes += part.bytes
@@ -101,6 +105,11 @@ class DemoRun {
       this.#progress.clear()
     }
   }
+}
+
+async function* startingWith<T>(first: T, rest: AsyncIterable<T>): AsyncGenerator<T> {
+  yield first
+  yield* rest
 }
 
 async function summarise(cluster: Cluster, signal: AbortSignal, root: string, index: string): Promise<Summary> {
