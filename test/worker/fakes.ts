@@ -124,6 +124,8 @@ export class FakeLeader {
   incarnation = 1
   pulseMs = 200
   acknowledges = true
+  /** Answers heartbeats with pulses. */
+  pulses = true
   /** What a registration is told to keep; all of it by default. */
   keep: ((lanes: MessageOf<'register'>['lanes']) => { lane: number; tasks: number }[]) | undefined
   greeting: Hello | undefined
@@ -199,7 +201,7 @@ export class FakeLeader {
       }
       case 'heartbeat':
         this.messages.push(message)
-        connection.send(encodeMessage(leaderToWorker, { kind: 'pulse', epoch: this.epoch }))
+        if (this.pulses) connection.send(encodeMessage(leaderToWorker, { kind: 'pulse', epoch: this.epoch }))
         break
       case 'getProgram':
         this.send({ kind: 'program', request: message.request, bytes: this.programs.get(message.program) })
@@ -383,7 +385,7 @@ export interface Stand {
 }
 
 /** Starts an agent on a fresh folder, registered with a fake leader. */
-export async function stand(overrides: Partial<AgentOptions> & { leader?: never; fake?: FakeLeader } = {}): Promise<Stand> {
+export async function stand(overrides: Partial<AgentOptions> & { fake?: FakeLeader } = {}): Promise<Stand> {
   const { fake, ...given } = overrides
   const leader = fake ?? new FakeLeader()
   if (leader.address === '') await leader.listen()
@@ -402,7 +404,13 @@ export async function stand(overrides: Partial<AgentOptions> & { leader?: never;
     ...given,
   }
   const agent = new Agent(options, platform)
-  await agent.start()
+  try {
+    await agent.start()
+  } catch (error) {
+    await agent.stop('it did not start', 0)
+    if (!given.folder) rmSync(folder, { recursive: true, force: true })
+    throw error
+  }
   return {
     leader,
     agent,
