@@ -162,7 +162,8 @@ export class Leader {
     this.#context = { id, address, startedMs, state, observed, limits, store, platform, links, loop, outbox, payloads, vitals }
     this.#sessions = new Sessions(this.#context, epoch => this.#lose(new CoxswainError('FENCED', `A peer has seen epoch ${epoch}.`)))
     this.#archivist = new Archivist(store, state, platform)
-    store.leadership.onLost(() => this.#lose(new CoxswainError('FENCED', 'The store says that another candidate leads.')))
+    // An append that was refused says why, and is heard first.
+    store.leadership.onLost(() => clock.soon(() => this.#lose(new CoxswainError('FENCED', 'The store says that this leadership is over.'))))
     this.#expectReturn()
     this.#tick(clock.monotonicMs())
     loop.schedule()

@@ -32,7 +32,10 @@ class Candidate implements NodeLife {
     const role = tokenCheck(this.#home)
     const startedAtMs = Date.now()
     let announced: Record<string, unknown> = {}
-    const store = await openSqliteStore({ folder: this.#home.journal })
+    const store = await openSqliteStore({
+      folder: this.#home.journal,
+      log: (level, event, fields) => this.#platform.log(level, event, fields),
+    })
     this.#store = store
     const leader = new Leader(
       {
