@@ -3,7 +3,7 @@
 import { hash } from 'node:crypto'
 import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { BuildFailure, Message, OnLoadArgs, Plugin } from 'esbuild'
+import type { BuildFailure, Message, OnLoadArgs, OnResolveArgs, Plugin } from 'esbuild'
 import { CoxswainError, limits, type ProgramId } from '../../protocol/index.ts'
 
 /** A program, ready to be sent. */
@@ -35,6 +35,8 @@ const plugin: Plugin = {
   name: 'coxswain',
   setup(build) {
     build.onResolve({ filter: /^coxswain$/ }, () => ({ path: inProgramPath, sideEffects: false }))
+    // As Node itself, and unlike the bundler.
+    build.onResolve({ filter: /^file:/ }, ({ path }: OnResolveArgs) => ({ path: fileURLToPath(path) }))
     build.onLoad({ filter: new RegExp(`^(${facePaths.map(escaped).join('|')})$`) }, () => ({
       contents: `export * from ${JSON.stringify(inProgramPath)}`,
       resolveDir: dirname(inProgramPath),
