@@ -91,17 +91,17 @@ export class FaultCluster implements AsyncDisposable {
   #clients: Cluster[] = []
   #client: Cluster | undefined
 
-  private constructor(name: string, args: readonly string[]) {
+  private constructor(name: string, args: readonly string[], at?: string) {
     const { folder, home, cleanUp } = temporaryHome(name)
     this.folder = folder
-    this.home = home
+    this.home = at ?? home
     this.#cleanUp = cleanUp
     this.#args = args
   }
 
-  /** Starts one, with these options of `cox up`. */
-  static async start(name: string, args: readonly string[]): Promise<FaultCluster> {
-    const cluster = new FaultCluster(name, args)
+  /** Starts one, with these options of `cox up`; `at`: a state folder elsewhere, which stays. */
+  static async start(name: string, args: readonly string[], at?: string): Promise<FaultCluster> {
+    const cluster = new FaultCluster(name, args, at)
     try {
       await cluster.up()
       cluster.#client = await cluster.connect()
@@ -195,6 +195,7 @@ export class FaultCluster implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const client of this.#clients) await client.close()
+    if (existsSync(join(this.home, 'up.json'))) await this.cox(['down', '--force', '--json'])
     this.#cleanUp()
   }
 }
