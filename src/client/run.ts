@@ -16,7 +16,7 @@ import { copiedSegments } from './blocks/segments.ts'
 import type { TaskOf } from './define.ts'
 import { addInline, blockOf, inlineValue, isBlock } from './items.ts'
 import { endedError, failureError, readOutcomes } from './outcomes.ts'
-import { ContentHash, type JobOptions, jobPlan, newJobId, type Parts, type Prepared } from './parts.ts'
+import { type JobOptions, jobPlan, newJobId, type Parts, type Prepared } from './parts.ts'
 import { abortReason } from './pause.ts'
 import { checkInput } from './schema.ts'
 import type { JobChange, JobListener } from './session.ts'
@@ -127,6 +127,7 @@ class RunBatch implements JobListener {
   #submitted = false
   /** Tasks that are to be cancelled as soon as the leader knows them. */
   readonly #aborted: number[] = []
+  #finished = false
   /** Results that are blocks and under way. */
   readonly #fetching = new Set<number>()
   #stopListening: () => void = () => undefined
@@ -185,9 +186,9 @@ class RunBatch implements JobListener {
 
   send(submitter: Submitter, prepared: Prepared): void {
     const items = this.chunk.finish()
-    const contentHash = new ContentHash('array', prepared.stage).add(items).finish()
     const { session } = this.#parts
-    const plan = jobPlan(this.#job, prepared.stage, contentHash, session.id, this.#options, false)
+    // The id was made for exactly this content, so it says as much as a hash.
+    const plan = jobPlan(this.#job, prepared.stage, this.#job, session.id, this.#options, false)
     const inputs = [{ stage: this.#stage, first: 0, items, blocks: this.#blocks, seal: true }]
     this.#stopListening = session.listen(this.#job, this)
     submitter.submit({ plan, inputs, prepared, watch: true, signal: undefined, patienceMs }).then(
@@ -226,7 +227,13 @@ class RunBatch implements JobListener {
 
   /** When the last call is settled, nobody asks for this job again. */
   #finish(): void {
-    if (this.#unsettled > 0 || !this.#submitted) return
+    if (this.#unsettled > 0 || !this.#submitted || this.#finished) return
+    this.#finished = true
+    // Whoever waited may call again at once: that call goes first.
+    this.#parts.clock.soon(() => this.#parts.clock.soon(() => this.#giveUp()))
+  }
+
+  #giveUp(): void {
     this.#parts.session.post({
       kind: 'releaseResults',
       job: this.#job,

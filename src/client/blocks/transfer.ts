@@ -54,8 +54,8 @@ function answer(outgoing: ClientRequest, exchange: Exchange, body: () => void): 
   })
 }
 
-/** Fills `target` from `offset` on; `received` is called for each piece. Throws TransferError, with what came by then in place. */
-export async function download(exchange: Exchange, target: Buffer, offset: number, received: (piece: Buffer) => void): Promise<void> {
+/** Fills `target` from `offset` on; `piece` is called for each piece. Throws TransferError, with what came by then in place. */
+export async function download(exchange: Exchange, target: Buffer, offset: number, piece: (bytes: Buffer) => void): Promise<void> {
   const outgoing = start(exchange, 'GET', offset > 0 ? { range: `bytes=${offset}-` } : {})
   const response = await answer(outgoing, exchange, () => outgoing.end())
   if (response.statusCode !== (offset > 0 ? 206 : 200)) throw await refusal(response)
@@ -64,19 +64,24 @@ export async function download(exchange: Exchange, target: Buffer, offset: numbe
     response.destroy()
     throw new CoxswainError('BLOCK_CORRUPT', `${exchange.url} has ${offset + announced} bytes where ${target.length} were expected.`)
   }
-  let position = offset
-  try {
-    for await (const piece of response as AsyncIterable<Buffer>) {
-      if (position + piece.length > target.length) throw new TransferError(response.statusCode, 'more bytes came than the block has')
-      piece.copy(target, position)
-      position += piece.length
-      received(piece)
-    }
-  } catch (error) {
-    if (exchange.signal?.aborted) throw exchange.signal.reason
-    throw error instanceof TransferError ? error : new TransferError(0, (error as Error).message)
-  }
+  const position = await received(response, target, offset, piece)
+  if (exchange.signal?.aborted) throw exchange.signal.reason
   if (position < target.length) throw new TransferError(0, `the connection ended ${target.length - position} bytes early`)
+}
+
+/** Copies what comes into place, as events: an iterator would cost a promise for every piece. Resolves with the position behind it. */
+function received(response: IncomingMessage, target: Buffer, offset: number, piece: (bytes: Buffer) => void): Promise<number> {
+  return new Promise(resolve => {
+    let position = offset
+    response.on('data', (bytes: Buffer) => {
+      // Node ends a body at its announced length, so there is room.
+      bytes.copy(target, position)
+      position += bytes.length
+      piece(bytes)
+    })
+    response.on('error', () => undefined)
+    response.on('close', () => resolve(position))
+  })
 }
 
 /** Sends a block; resolves when the worker has it on disk. Throws TransferError. */
