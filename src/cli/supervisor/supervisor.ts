@@ -37,6 +37,8 @@ const stopMsMax = 5_000
 /** So long node processes that lost their supervisor may take to end before they are killed. */
 const orphanMsMax = 6_000
 const lookEveryMs = 20
+const errorPattern = /\bError\b.*:|"level":"error"/
+const lastErrorCharactersMax = 300
 /** Failures with which starting again makes no sense. */
 const finalCodes = new Set([
   'STATE_FOLDER_IN_USE',
@@ -55,6 +57,8 @@ export class Supervisor {
   readonly #plan: UpPlan
   readonly #events: SupervisorEvents
   readonly #logs = new Map<string, LogFile>()
+  /** The last line of each node that looks like an error: what its failure to start is explained with. */
+  readonly #lastErrors = new Map<string, string>()
   readonly #ready = Promise.withResolvers<Endpoint>()
   #candidate: NodeProcessHandle | undefined
   #workers: NodeProcessHandle[] = []
@@ -89,6 +93,7 @@ export class Supervisor {
       },
       log: (node, line) => {
         this.#log(node.spec.name).line(line)
+        if (errorPattern.test(line)) this.#lastErrors.set(node.spec.name, line.trim().slice(0, lastErrorCharactersMax))
         this.#events.log(node.spec.name, line)
       },
       ended: node => this.#notice(`${node.spec.name} has ended: it was drained.`),
@@ -166,10 +171,11 @@ export class Supervisor {
     this.#notice(
       `${name} died again and again and IS LEFT DOWN (${how}). What it said is in ${this.#log(name).path}; then: cox down && cox up`,
     )
-    if (!this.#isReady)
-      this.#ready.reject(
-        new CoxswainError('UNAVAILABLE', `${name} cannot start (${how}); what it said is in ${this.#log(name).path}.`, { id: name }),
-      )
+    if (this.#isReady) return
+    const said = this.#lastErrors.get(name) ?? how
+    this.#ready.reject(
+      new CoxswainError('UNAVAILABLE', `${name} cannot start: ${said}; what else it said is in ${this.#log(name).path}.`, { id: name }),
+    )
   }
 
   /** Stops workers, then the leader, and lets the folder go. */
