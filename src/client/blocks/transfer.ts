@@ -101,15 +101,23 @@ async function writeAll(outgoing: ClientRequest, segments: readonly Uint8Array[]
   for (const segment of segments) {
     for (let from = 0; from < segment.length; from += writeBytesMax) {
       if (outgoing.destroyed) return
-      if (!outgoing.write(segment.subarray(from, from + writeBytesMax))) {
-        await new Promise<void>(resolve => {
-          outgoing.once('drain', resolve)
-          outgoing.once('close', resolve)
-        })
-      }
+      if (!outgoing.write(segment.subarray(from, from + writeBytesMax))) await drained(outgoing)
     }
   }
   outgoing.end()
+}
+
+/** Resolves when more may be written, or nothing more will be. */
+function drained(outgoing: ClientRequest): Promise<void> {
+  return new Promise(resolve => {
+    const done = (): void => {
+      outgoing.off('drain', done)
+      outgoing.off('close', done)
+      resolve()
+    }
+    outgoing.on('drain', done)
+    outgoing.on('close', done)
+  })
 }
 
 /** The error for a caller when no worker could be used. */

@@ -4,7 +4,7 @@ import { CoxswainError, limits } from '../../protocol/index.ts'
 import type { TaskOf } from '../define.ts'
 import { endedError, readOutcomes } from '../outcomes.ts'
 import { checkJobOptions, type JobOptions, newJobId, type Parts } from '../parts.ts'
-import { abortReason } from '../pause.ts'
+import { abortReason, pause } from '../pause.ts'
 import type { Submitter } from '../submitter.ts'
 import { Feeder, type Source } from './feeder.ts'
 import { Receiver } from './receiver.ts'
@@ -31,6 +31,9 @@ const windowMin = 16
 const windowBytes = 16 << 20
 /** The same for bytes in blocks, which are on the disks of workers. */
 const windowBlockBytes = 1 << 30
+
+/** So long the end of an iteration waits for its cancel to be durable. */
+const cancelWaitMsMax = 1000
 
 /** One run of `map`. It begins with the first `next`. */
 export class MapRun implements AsyncIterableIterator<unknown> {
@@ -236,15 +239,21 @@ export class MapRun implements AsyncIterableIterator<unknown> {
       this.#state = 'ended'
       return
     }
-    const { session } = this.#parts
     const pulled = this.#feeder?.pulled ?? 0
     this.#end()
-    if (pulled > 0) {
-      const ranges = [{ first: 0, count: pulled }]
-      const cancelled = session.request({ kind: 'cancelJob', job: this.#job, reason })
-      cancelled.then(() => session.post({ kind: 'releaseResults', job: this.#job, stage: 0, ranges }), nothing)
-    }
+    const cancelled = pulled > 0 ? this.#cancel(pulled, reason) : undefined
     await this.#feeder?.close()
+    await cancelled
+  }
+
+  /** Resolves when the cancel is durable; without a connection it is not waited for. */
+  async #cancel(pulled: number, reason: string): Promise<void> {
+    const { session, clock } = this.#parts
+    const ranges = [{ first: 0, count: pulled }]
+    const done = session.request({ kind: 'cancelJob', job: this.#job, reason }).then(() => {
+      session.post({ kind: 'releaseResults', job: this.#job, stage: 0, ranges })
+    }, nothing)
+    await Promise.race([done, pause(clock, cancelWaitMsMax)])
   }
 
   async #abandon(error: unknown): Promise<never> {
