@@ -1,6 +1,6 @@
 // Owns the invariants that hold after every record: S9 to S12 and S14 as far as one state can show them. Run after every step in tests.
 // Must not repair anything.
-import type { Range, Resources } from '../protocol/index.ts'
+import { blockHolding, type Range, type Resources } from '../protocol/index.ts'
 import type { Job, Stage } from './jobs/state.ts'
 import { change, copy, fits } from './membership/resources.ts'
 import type { Worker } from './membership/state.ts'
@@ -96,7 +96,10 @@ function checkDerived(state: State, jobs: readonly Job[]): void {
   const stages = jobs.flatMap(job => job.stages)
   const uses = new Map<string, number>()
   for (const stage of stages) {
-    for (const { block } of [...stage.inputBlocks.values(), ...stage.resultBlocks.values()]) uses.set(block, (uses.get(block) ?? 0) + 1)
+    for (const { block, holder } of [...stage.inputBlocks.values(), ...stage.resultBlocks.values()]) {
+      const holding = blockHolding(block, holder)
+      uses.set(holding, (uses.get(holding) ?? 0) + 1)
+    }
   }
   assert(uses.size === state.blockUses.size, 'blocks are counted that nothing names')
   for (const [block, count] of uses) assert(state.blockUses.get(block) === count, `the uses of block ${block} do not add up`)

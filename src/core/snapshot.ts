@@ -177,7 +177,7 @@ function restoreStage(state: State, job: Job, number: number, value: Infer<typeo
   for (const { index, attempts, deaths, final } of value.troubles) stage.troubles.set(index, { attempts, deaths, final })
   for (const block of value.inputBlocks) stage.inputBlocks.set(block.index, block)
   for (const block of value.resultBlocks) stage.resultBlocks.set(block.index, block)
-  for (const block of [...value.inputBlocks, ...value.resultBlocks]) needBlock(state, block.block)
+  for (const block of [...value.inputBlocks, ...value.resultBlocks]) needBlock(state, block.block, block.holder)
   for (const one of value.inputs) state.jobs.inputBytes += one.bytes
   for (const one of value.results) state.jobs.resultBytes += one.bytes
   state.jobs.openTasks += added - succeeded - failed - cancelled

@@ -42,7 +42,7 @@ export interface State {
   /** Derived, taken away by the loop: payloads and blocks that no fact names any more. */
   payloadDrops: PayloadId[]
   blockDrops: BlockDrop[]
-  /** How many facts name each block. */
+  /** How many facts name each block on each of its holders (see `blockHolding`). */
   blockUses: Map<string, number>
 }
 

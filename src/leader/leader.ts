@@ -6,6 +6,7 @@ import type { Listener, Platform } from '../platform/index.ts'
 import { CoxswainError, encodeRecords, type JournalRecord, release, limits as wire } from '../protocol/index.ts'
 import { Archivist, lookEveryMs } from './archivist.ts'
 import type { LeaderContext, Vitals } from './context.ts'
+import { BlockDrops } from './drops.ts'
 import { Links } from './links.ts'
 import { Loop } from './loop.ts'
 import { Outbox } from './outbox.ts'
@@ -55,6 +56,7 @@ export class Leader {
   #sessions: Sessions | undefined
   #context: LeaderContext | undefined
   #archivist: Archivist | undefined
+  #drops: BlockDrops | undefined
   #stopped = false
   #end!: (reason: string) => void
   /** Resolves with the reason when the leadership is over, by `stop` or by loss. */
@@ -141,7 +143,9 @@ export class Leader {
     const links = new Links()
     const payloads = new Payloads(store.journal)
     const limits = { ...defaultLimits, ...this.#options.limits }
-    const outbox = new Outbox(state, links, payloads, error =>
+    const drops = new BlockDrops(state, links, clock)
+    this.#drops = drops
+    const outbox = new Outbox(state, links, payloads, drops, error =>
       this.#lose(new CoxswainError('JOURNAL_CORRUPT', `Inputs cannot be read: ${String(error)}`)),
     )
     const loop = new Loop({
@@ -193,6 +197,7 @@ export class Leader {
       if (this.#stopped) return
       const nowMs = clock.monotonicMs()
       this.#sessions!.pulse()
+      this.#drops!.flush()
       this.#sessions!.judge(nowMs, nowMs - beforeMs > pulseMs + stallMs)
       const look = nowMs - lookedMs >= lookEveryMs
       if (look) void this.#archivist!.look()

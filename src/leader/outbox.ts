@@ -10,12 +10,10 @@ import {
   type RecordOf,
   type Run,
 } from '../protocol/index.ts'
+import type { BlockDrops } from './drops.ts'
 import type { Links, WorkerLink } from './links.ts'
 import type { RecordListener } from './loop.ts'
 import { type Payloads, type Piece, piecesOf } from './payloads.ts'
-
-/** Blocks to be dropped that are remembered for workers that are away. What is above it stays on their disks. */
-const pendingDropsMax = 100_000
 
 interface PendingAssign {
   link: WorkerLink
@@ -28,6 +26,7 @@ export class Outbox implements RecordListener {
   readonly #state: State
   readonly #links: Links
   readonly #payloads: Payloads
+  readonly #drops: BlockDrops
   readonly #failed: (error: unknown) => void
   /** What goes out at the end of the turn, and what goes out when the turn is durable. */
   #now: (() => void)[] = []
@@ -36,13 +35,12 @@ export class Outbox implements RecordListener {
   #acknowledged = new Map<string, Map<number, number>>()
   /** Result bytes of this turn, for the watchers. */
   readonly #results = new Map<PayloadId, Uint8Array>()
-  readonly #pendingDrops = new Map<string, Set<string>>()
-  #pendingCount = 0
 
-  constructor(state: State, links: Links, payloads: Payloads, failed: (error: unknown) => void) {
+  constructor(state: State, links: Links, payloads: Payloads, drops: BlockDrops, failed: (error: unknown) => void) {
     this.#state = state
     this.#links = links
     this.#payloads = payloads
+    this.#drops = drops
     this.#failed = failed
   }
 
@@ -222,26 +220,7 @@ export class Outbox implements RecordListener {
         this.#links.workers.get(worker)?.sendInOrder({ kind: 'acknowledge', lanes: [...lanes].map(([lane, count]) => ({ lane, count })) })
       }
       for (const send of durable) send()
-      for (const { block, holder } of blockDrops) this.#dropBlock(block, holder)
-      for (const holder of new Set(blockDrops.map(drop => drop.holder))) this.flushDrops(holder)
+      for (const { block, holder } of blockDrops) this.#drops.add(block, holder)
     }
-  }
-
-  #dropBlock(block: string, holder: string): void {
-    const pending = this.#pendingDrops.get(holder) ?? new Set()
-    if (this.#pendingCount >= pendingDropsMax || pending.has(block)) return
-    this.#pendingCount++
-    this.#pendingDrops.set(holder, pending.add(block))
-  }
-
-  /** Tells a worker which of its blocks nobody needs, if it is there. A block that is named again meanwhile is kept. */
-  flushDrops(holder: string): void {
-    const pending = this.#pendingDrops.get(holder)
-    const link = this.#links.workers.get(holder)
-    if (!pending || !link || link.incarnation === 0) return
-    this.#pendingDrops.delete(holder)
-    this.#pendingCount -= pending.size
-    const blocks = [...pending].filter(block => !this.#state.blockUses.has(block))
-    if (blocks.length > 0) link.sendInOrder({ kind: 'dropBlocks', epoch: this.#state.epoch, blocks })
   }
 }

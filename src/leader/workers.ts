@@ -97,7 +97,6 @@ export class WorkerSession {
     this.#acknowledgeAll()
     // Work is handed out from here on: behind the registration on the wire.
     observeWorker(observed, id, platform.clock.monotonicMs())
-    this.#context.outbox.flushDrops(id)
     this.#resendCancels()
     this.#resendDrain()
     this.#logs.workerCame(this.#link)

@@ -44,6 +44,11 @@ export function laneText(lane: LaneId): string {
   return `${laneEpoch(lane)}.${lane % 2 ** 32}`
 }
 
+/** A block as one worker holds it: the same bytes may lie on several. */
+export function blockHolding(block: BlockId, holder: WorkerId): string {
+  return `${block}@${holder}`
+}
+
 /** How a task is written for people: `job/stage/index`, and `job/index` in a job of one stage. */
 export function taskText(job: JobId, stage: number, index: number, stages = 1): string {
   return stages === 1 ? `${job}/${index}` : `${job}/${stage}/${index}`

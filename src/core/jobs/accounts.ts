@@ -1,6 +1,6 @@
 // Owns the accounts that several facts change alike: inputs let go, blocks let go, a stage or job that became complete.
 // Must not choose anything.
-import type { Range, TaskBlock } from '../../protocol/index.ts'
+import { blockHolding, type Range, type TaskBlock } from '../../protocol/index.ts'
 import type { State } from '../state.ts'
 import { dropReady, unblock } from '../tasks/ready.ts'
 import { type Stage, stageDone } from './state.ts'
@@ -32,16 +32,18 @@ function takeBlocks(state: State, blocks: Map<number, TaskBlock>, range: Range):
 }
 
 /** One more fact names the block. */
-export function needBlock(state: State, block: string): void {
-  state.blockUses.set(block, (state.blockUses.get(block) ?? 0) + 1)
+export function needBlock(state: State, block: string, holder: string): void {
+  const holding = blockHolding(block, holder)
+  state.blockUses.set(holding, (state.blockUses.get(holding) ?? 0) + 1)
 }
 
 /** One fact less names the block; with the last it may be deleted where it is held. */
 export function dropBlock(state: State, block: string, holder: string): void {
-  const uses = (state.blockUses.get(block) ?? 0) - 1
-  if (uses > 0) state.blockUses.set(block, uses)
+  const holding = blockHolding(block, holder)
+  const uses = (state.blockUses.get(holding) ?? 0) - 1
+  if (uses > 0) state.blockUses.set(holding, uses)
   else {
-    state.blockUses.delete(block)
+    state.blockUses.delete(holding)
     state.blockDrops.push({ block, holder })
   }
 }

@@ -85,7 +85,7 @@ function keepResults(state: State, stage: Stage, record: RecordOf<'TasksFinished
 /** Remembers a block of a task and that one more fact names it. */
 export function keepBlock(state: State, blocks: Map<number, TaskBlock>, block: TaskBlock): void {
   blocks.set(block.index, block)
-  needBlock(state, block.block)
+  needBlock(state, block.block, block.holder)
 }
 
 export function applyTasksFinished(state: State, record: RecordOf<'TasksFinished'>): void {

@@ -117,7 +117,7 @@ export class BlockServer {
     const length = Number(request.headers['content-length'])
     if (!Number.isSafeInteger(length) || length < 0) throw new Refusal(411, 'INVALID_ARGUMENT', 'a content-length is needed')
     if (length > limits.blockBytesMax) throw new Refusal(413, 'FRAME_TOO_LARGE', `a block has at most ${limits.blockBytesMax} bytes`)
-    const there = await this.#store.find(block)
+    const there = await this.#store.renew(block)
     if (there) {
       request.resume()
       response.writeHead(200, { 'content-length': 0, ...(there.bytes === length ? {} : { connection: 'close' }) }).end()

@@ -1,13 +1,15 @@
 // Owns the folder of blocks on a worker's disk: what is there, what comes in, what is dropped.
 // Must not give a file the name of a block before all its bytes are there, checked and synced.
 import { createHash, type Hash } from 'node:crypto'
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type BlockId, CoxswainError } from '../../protocol/index.ts'
 
 const blockName = /^[0-9a-f]{64}$/
 /** Copies of blocks that other workers hold: so many bytes are kept, least recently used go first. */
 const copiesBytesMax = 2 * 2 ** 30
+/** A block stored or renewed within this is not deleted. The leader waits longer than that from the last fact that named it. */
+const youngMs = 10_000
 const folderMode = 0o700
 
 /** True for the name of a block. */
@@ -18,7 +20,7 @@ export function isBlockId(name: string): boolean {
 let serial = 0
 
 /** A block on its way in. */
-export class IncomingBlock {
+class IncomingBlock {
   readonly #file: FileHandle
   readonly #temporary: string
   readonly #path: string
@@ -128,10 +130,30 @@ export class BlockStore {
     }
   }
 
-  /** Removes own blocks and copies of them. */
+  async #young(block: BlockId): Promise<boolean> {
+    try {
+      const ageMs = Date.now() - (await stat(join(this.folder, block))).mtimeMs
+      return ageMs < youngMs && ageMs > -youngMs
+    } catch {
+      return false
+    }
+  }
+
+  /** The same bytes are to be stored again: as good as new from now on. False if they are not here. */
+  async renew(block: BlockId): Promise<{ path: string; bytes: number } | undefined> {
+    const now = new Date()
+    try {
+      await utimes(join(this.folder, block), now, now)
+    } catch {
+      return undefined
+    }
+    return this.find(block)
+  }
+
+  /** Removes own blocks and copies of them, but for those stored or renewed just now: the fact that names them is under way. */
   async drop(blocks: readonly BlockId[]): Promise<void> {
     for (const block of blocks) {
-      if (!isBlockId(block)) continue
+      if (!isBlockId(block) || (await this.#young(block))) continue
       await rm(join(this.folder, block), { force: true })
       const copy = this.#copySizes.get(block)
       if (copy === undefined) continue

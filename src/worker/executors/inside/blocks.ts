@@ -1,7 +1,7 @@
 // Owns values that are too large to travel in a message: writing results as blocks, reading inputs from blocks.
 // Must not name a block before its bytes are on disk.
 import { createHash } from 'node:crypto'
-import { closeSync, fdatasyncSync, fsyncSync, openSync, readSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
+import { closeSync, fdatasyncSync, fsyncSync, openSync, readSync, renameSync, rmSync, statSync, utimesSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { type BlockReference, CoxswainError, encodeValue, limits } from '../../../protocol/index.ts'
 import type { Link } from './link.ts'
@@ -41,7 +41,7 @@ export function storeBlock(folder: string, value: unknown): { block: string; byt
   }
   const block = hash.digest('hex')
   const path = join(folder, block)
-  if (statSync(path, { throwIfNoEntry: false })?.size === bytes) return { block, bytes }
+  if (statSync(path, { throwIfNoEntry: false })?.size === bytes && renewed(path)) return { block, bytes }
   const temporary = join(folder, `${block}.${process.pid}.${serial++}.tmp`)
   try {
     const file = openSync(temporary, 'wx', 0o600)
@@ -58,6 +58,17 @@ export function storeBlock(folder: string, value: unknown): { block: string; byt
   }
   syncFolder(folder)
   return { block, bytes }
+}
+
+/** Marks a block as stored just now, so that nobody deletes it; false if someone did. */
+function renewed(path: string): boolean {
+  const now = new Date()
+  try {
+    utimesSync(path, now, now)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function writeAll(file: number, piece: Uint8Array): void {

@@ -1,0 +1,80 @@
+// Shows that a block is deleted only when nothing named it for a while: storing the same bytes again and letting them go may race.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createState } from '../../src/core/index.ts'
+import { BlockDrops, blockGraceMs } from '../../src/leader/drops.ts'
+import { Links, type WorkerLink } from '../../src/leader/links.ts'
+import { blockHolding, type LeaderToWorker } from '../../src/protocol/index.ts'
+
+const block = 'a'.repeat(64)
+
+function scene() {
+  const state = createState()
+  const links = new Links()
+  const sent: LeaderToWorker[] = []
+  const link = { id: 'w', incarnation: 1, sendInOrder: (message: LeaderToWorker) => void sent.push(message) }
+  links.workers.set('w', link as unknown as WorkerLink)
+  let nowMs = 0
+  const clock = { monotonicMs: () => nowMs, wallMs: () => nowMs, timer: () => () => {}, soon: () => {} }
+  const drops = new BlockDrops(state, links, clock)
+  return {
+    state,
+    links,
+    link,
+    drops,
+    dropped: () => sent.flatMap(message => (message.kind === 'dropBlocks' ? message.blocks : [])),
+    pass(ms: number) {
+      nowMs += ms
+      drops.flush()
+    },
+  }
+}
+
+test('a block goes when its grace is over, not before', () => {
+  const { drops, dropped, pass } = scene()
+  drops.add(block, 'w')
+  pass(blockGraceMs - 1)
+  assert.deepEqual(dropped(), [])
+  pass(1)
+  assert.deepEqual(dropped(), [block])
+  pass(blockGraceMs)
+  assert.deepEqual(dropped(), [block], 'it is told once')
+})
+
+test('a block that is named again meanwhile stays', () => {
+  const { state, drops, dropped, pass } = scene()
+  drops.add(block, 'w')
+  state.blockUses.set(blockHolding(block, 'w'), 1)
+  pass(blockGraceMs)
+  assert.deepEqual(dropped(), [])
+})
+
+test('the same bytes on another worker do not keep it', () => {
+  const { state, drops, dropped, pass } = scene()
+  drops.add(block, 'w')
+  state.blockUses.set(blockHolding(block, 'other'), 1)
+  pass(blockGraceMs)
+  assert.deepEqual(dropped(), [block])
+})
+
+test('named and let go again, it waits anew', () => {
+  const { drops, dropped, pass } = scene()
+  drops.add(block, 'w')
+  pass(blockGraceMs - 1)
+  drops.add(block, 'w')
+  pass(blockGraceMs - 1)
+  assert.deepEqual(dropped(), [])
+  pass(1)
+  assert.deepEqual(dropped(), [block])
+})
+
+test('a worker that is away is told when it is back', () => {
+  const { links, link, drops, dropped, pass } = scene()
+  links.workers.clear()
+  drops.add(block, 'w')
+  pass(blockGraceMs)
+  assert.deepEqual(dropped(), [])
+  links.workers.set('w', link as unknown as WorkerLink)
+  pass(0)
+  assert.deepEqual(dropped(), [block])
+})
