@@ -47,6 +47,9 @@ export interface LinkHandlers {
 
 const backoffMsMin = 10
 const backoffMsMax = 1000
+/** A leader that was there a moment ago is back soon: until then the pauses stay short, or they would be most of what its death costs. */
+const eagerDials = 16
+const eagerBackoffMsMax = 160
 /** So many pulses may be missed before the leader counts as gone. */
 const pulsesMissedMax = 4
 const silenceMsMin = 2000
@@ -66,6 +69,8 @@ export class Link {
   #welcomed = false
   #lastError: CoxswainError | undefined
   #backoffMs = backoffMsMin
+  /** Dials since the last welcome. */
+  #dialsFailed = 0
   #giveUpAtMs = 0
   #heardAtMs = 0
   #stopTimer: Cancel = nothing
@@ -190,6 +195,7 @@ export class Link {
       this.#welcomed = true
       this.#lastError = undefined
       this.#backoffMs = backoffMsMin
+      this.#dialsFailed = 0
       this.#release()
       this.#release = nothing
       this.#watchPulse(answer.pulseMs)
@@ -264,7 +270,7 @@ export class Link {
       return
     }
     const delayMs = this.#backoffMs * (0.5 + this.#platform.random.number() / 2)
-    this.#backoffMs = Math.min(this.#backoffMs * 2, backoffMsMax)
+    this.#backoffMs = Math.min(this.#backoffMs * 2, ++this.#dialsFailed < eagerDials ? eagerBackoffMsMax : backoffMsMax)
     this.#stopTimer = this.#platform.clock.timer(delayMs, () => {
       this.#lastError = undefined
       void this.#connect()

@@ -113,6 +113,7 @@ function homeIn(line: string): string | undefined {
 /** The child and its pipes no longer keep this process alive. */
 function letGo(child: ChildProcess): void {
   child.unref()
+  // Pipes to a child are sockets, whatever their declared type.
   for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as unknown as { unref(): void }).unref()
 }
 

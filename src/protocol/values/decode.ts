@@ -1,87 +1,26 @@
 // Owns the way from bytes to a user's value: any bytes give a value or VALUE_MALFORMED, in time and memory linear in their length.
 // Must not trust a claimed length, and must not let a key reach an object's prototype.
-import { CoxswainError } from '../errors.ts'
 import { limits } from '../limits.ts'
+import { Cursor } from './cursor.ts'
 import { alignmentBytes, binaryKinds, errorClasses, errorFieldNames, errorFields, tags } from './tags.ts'
 
 /** Binary parts up to this size are copied, so that a few bytes do not keep a whole frame alive; larger ones are views of it. */
 const copyBytesMax = 16 << 10
-const asciiBytesMax = 24
-const keyCacheSize = 1024
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-/** Keys come again and again: the same text is made once. A slot is simply overwritten by another key. */
-const keyCache: (string | undefined)[] = new Array<string | undefined>(keyCacheSize).fill(undefined)
 
 /** Decodes one value from its bytes. */
-export class Decoder {
-  readonly #bytes: Buffer
-  readonly #start: number
-  readonly #end: number
-  #position: number
+export class Decoder extends Cursor {
   #depth = 0
   readonly #objects: unknown[] = []
-
-  /** The value stands in `bytes` from `from` up to `end`. */
-  constructor(bytes: Uint8Array, from: number, end: number) {
-    this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    this.#start = from
-    this.#position = from
-    this.#end = end
-  }
 
   /** The value; throws VALUE_MALFORMED unless the bytes are exactly one. */
   decode(): unknown {
     const value = this.#value()
-    if (this.#position !== this.#end) throw this.#malformed('there are bytes behind the value')
+    if (this.position !== this.end) throw this.malformed('there are bytes behind the value')
     return value
   }
 
-  #malformed(what: string): CoxswainError {
-    return new CoxswainError(
-      'VALUE_MALFORMED',
-      `The bytes are not a value: ${what} (at byte ${this.#position - this.#start} of ${this.#end - this.#start}).`,
-    )
-  }
-
-  #byte(): number {
-    if (this.#position >= this.#end) throw this.#malformed('they end early')
-    return this.#bytes[this.#position++]!
-  }
-
-  #varint(): number {
-    const first = this.#byte()
-    if (first < 0x80) return first
-    let value = first & 0x7f
-    let scale = 0x80
-    for (let group = 1; group < 8; group++) {
-      const byte = this.#byte()
-      value += (byte & 0x7f) * scale
-      if (byte < 0x80) {
-        if (value > Number.MAX_SAFE_INTEGER) break
-        return value
-      }
-      scale *= 0x80
-    }
-    throw this.#malformed('an integer is too long')
-  }
-
-  /** A count of things that take at least `bytesEach` bytes each. */
-  #count(bytesEach: number): number {
-    const count = this.#varint()
-    if (count * bytesEach > this.#end - this.#position) throw this.#malformed(`a count of ${count} is more than the bytes can hold`)
-    return count
-  }
-
-  #take(length: number): number {
-    const from = this.#position
-    if (length > this.#end - from) throw this.#malformed(`${length} bytes are claimed`)
-    this.#position = from + length
-    return from
-  }
-
   #value(): unknown {
-    const tag = this.#byte()
+    const tag = this.byte()
     if (tag < 0x80) return tag
     if (tag < tags.smallArray) return this.#fields({}, tag - tags.smallObject)
     if (tag < tags.null) return this.#array(tag - tags.smallArray)
@@ -95,13 +34,13 @@ export class Decoder {
       case tags.true:
         return true
       case tags.positive:
-        return this.#varint()
+        return this.varint()
       case tags.negative:
-        return -1 - this.#varint()
+        return -1 - this.varint()
       case tags.float64:
-        return this.#float64()
+        return this.float64()
       case tags.text:
-        return this.#text()
+        return this.text()
       default:
         return this.#rare(tag)
     }
@@ -110,25 +49,25 @@ export class Decoder {
   #rare(tag: number): unknown {
     switch (tag) {
       case tags.text16:
-        return this.#text16()
+        return this.text16()
       case tags.array:
-        return this.#array(this.#count(1))
+        return this.#array(this.count(1))
       case tags.object:
-        return this.#fields({}, this.#count(2))
+        return this.#fields({}, this.count(2))
       case tags.bareObject:
-        return this.#fields(Object.create(null) as object, this.#count(2))
+        return this.#fields(Object.create(null) as object, this.count(2))
       case tags.oddObject:
-        return this.#oddFields(this.#byte() === 0 ? {} : (Object.create(null) as object), this.#count(2))
+        return this.#oddFields(this.byte() === 0 ? {} : (Object.create(null) as object), this.count(2))
       case tags.map:
-        return this.#map(this.#count(2))
+        return this.#map(this.count(2))
       case tags.set:
-        return this.#set(this.#count(1))
+        return this.#set(this.count(1))
       case tags.date:
-        return this.#keep(new Date(this.#float64()))
+        return this.#keep(new Date(this.float64()))
       case tags.bigintPositive:
-        return this.#bigint()
+        return this.bigint()
       case tags.bigintNegative:
-        return -this.#bigint()
+        return -this.bigint()
       case tags.binary:
         return this.#binary()
       case tags.error:
@@ -136,7 +75,7 @@ export class Decoder {
       case tags.reference:
         return this.#reference()
       default:
-        throw this.#malformed(`${tag} is no kind of value`)
+        throw this.malformed(`${tag} is no kind of value`)
     }
   }
 
@@ -147,71 +86,13 @@ export class Decoder {
   }
 
   #enter(): void {
-    if (++this.#depth > limits.valueDepthMax) throw this.#malformed('it is nested too deeply')
+    if (++this.#depth > limits.valueDepthMax) throw this.malformed('it is nested too deeply')
   }
 
   #reference(): unknown {
-    const position = this.#varint()
-    if (position >= this.#objects.length) throw this.#malformed('a reference points to nothing')
+    const position = this.varint()
+    if (position >= this.#objects.length) throw this.malformed('a reference points to nothing')
     return this.#objects[position]
-  }
-
-  #float64(): number {
-    return this.#bytes.readDoubleLE(this.#take(8))
-  }
-
-  #text(): string {
-    const length = this.#varint()
-    const from = this.#take(length)
-    const bytes = this.#bytes
-    if (length <= asciiBytesMax) {
-      let text = ''
-      for (let i = from; i < from + length; i++) {
-        const byte = bytes[i]!
-        if (byte >= 0x80) return this.#decodeText(from, length)
-        text += String.fromCharCode(byte)
-      }
-      return text
-    }
-    return this.#decodeText(from, length)
-  }
-
-  #decodeText(from: number, length: number): string {
-    try {
-      return utf8.decode(this.#bytes.subarray(from, from + length))
-    } catch {
-      throw this.#malformed('a text is not UTF-8')
-    }
-  }
-
-  #key(): string {
-    const length = this.#varint()
-    const from = this.#take(length)
-    if (length > asciiBytesMax) return this.#decodeText(from, length)
-    const bytes = this.#bytes
-    let hash = length
-    for (let i = from; i < from + length; i++) {
-      const byte = bytes[i]!
-      if (byte >= 0x80) return this.#decodeText(from, length)
-      hash = (hash * 31 + byte) | 0
-    }
-    const slot = hash & (keyCacheSize - 1)
-    const cached = keyCache[slot]
-    if (cached !== undefined && cached.length === length) {
-      let i = 0
-      while (i < length && cached.charCodeAt(i) === bytes[from + i]) i++
-      if (i === length) return cached
-    }
-    const key = bytes.toString('latin1', from, from + length)
-    keyCache[slot] = key
-    return key
-  }
-
-  #text16(): string {
-    const length = this.#varint()
-    if (length % 2 !== 0) throw this.#malformed('a text ends within a letter')
-    const from = this.#take(length)
-    return this.#bytes.toString('utf16le', from, from + length)
   }
 
   #array(count: number): unknown[] {
@@ -227,7 +108,7 @@ export class Decoder {
     this.#objects.push(object)
     this.#enter()
     for (let i = 0; i < count; i++) {
-      const key = this.#key()
+      const key = this.key()
       setField(object, key, this.#value())
     }
     this.#depth--
@@ -247,7 +128,7 @@ export class Decoder {
 
   #string(): string {
     const text = this.#value()
-    if (typeof text !== 'string') throw this.#malformed('a key is no text')
+    if (typeof text !== 'string') throw this.malformed('a key is no text')
     return text
   }
 
@@ -270,40 +151,30 @@ export class Decoder {
     return set
   }
 
-  #bigint(): bigint {
-    const length = this.#varint()
-    const from = this.#take(length)
-    try {
-      return length === 0 ? 0n : BigInt(`0x${this.#bytes.toString('hex', from, from + length)}`)
-    } catch {
-      throw this.#malformed('an integer is too large')
-    }
-  }
-
   #binary(): object {
-    const kind = binaryKinds[this.#byte()]
-    if (!kind) throw this.#malformed('it has an unknown kind of bytes')
-    const length = this.#varint()
+    const kind = binaryKinds[this.byte()]
+    if (!kind) throw this.malformed('it has an unknown kind of bytes')
+    const length = this.varint()
     if (kind.elementBytes > 1) {
-      if (length % kind.elementBytes !== 0) throw this.#malformed(`a ${kind.name} has a broken length`)
-      while ((this.#position - this.#start) % alignmentBytes !== 0) {
-        if (this.#byte() !== 0) throw this.#malformed('the padding is not empty')
+      if (length % kind.elementBytes !== 0) throw this.malformed(`a ${kind.name} has a broken length`)
+      while ((this.position - this.start) % alignmentBytes !== 0) {
+        if (this.byte() !== 0) throw this.malformed('the padding is not empty')
       }
     }
-    const from = this.#take(length)
-    const buffer = this.#bytes.buffer as ArrayBuffer
-    const offset = this.#bytes.byteOffset + from
+    const from = this.take(length)
+    const buffer = this.bytes.buffer as ArrayBuffer
+    const offset = this.bytes.byteOffset + from
     const inPlace =
       kind.name === 'ArrayBuffer' ? offset === 0 && length === buffer.byteLength : length > copyBytesMax && offset % kind.elementBytes === 0
     if (inPlace) return this.#keep(kind.make(buffer, offset, length))
-    if (kind.name === 'Buffer') return this.#keep(Buffer.from(this.#bytes.subarray(from, from + length)))
+    if (kind.name === 'Buffer') return this.#keep(Buffer.from(this.bytes.subarray(from, from + length)))
     return this.#keep(kind.make(buffer.slice(offset, offset + length), 0, length))
   }
 
   #error(): object {
-    const errorClass = errorClasses[this.#byte()]
-    const present = this.#byte()
-    if (!errorClass || present >= 32) throw this.#malformed('it has an unknown kind of error')
+    const errorClass = errorClasses[this.byte()]
+    const present = this.byte()
+    if (!errorClass || present >= 32) throw this.malformed('it has an unknown kind of error')
     const error = this.#keep(Reflect.construct(Error, [], errorClass) as object)
     this.#enter()
     // What was made here is replaced by what was sent, or is not there at all.
@@ -311,11 +182,11 @@ export class Decoder {
     for (const field of errorFieldNames) {
       if (present & errorFields[field]) defineField(error, field, this.#value(), false)
     }
-    const count = this.#count(2)
+    const count = this.count(2)
     for (let i = 0; i < count; i++) {
       const key = this.#string()
       if (!Object.hasOwn(errorFields, key)) defineField(error, key, this.#value(), true)
-      else throw this.#malformed('a field of an error is there twice')
+      else throw this.malformed('a field of an error is there twice')
     }
     this.#depth--
     return error

@@ -4,17 +4,14 @@ import { Writer } from '../bytes.ts'
 import { CoxswainError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { EntryStep, KeyStep, MemberStep, pathText, type Step } from './path.ts'
+import { className, refused, tooLarge } from './refusal.ts'
+import { Seen } from './seen.ts'
 import { alignmentBytes, binaryKindByName, binaryKinds, errorClasses, errorFieldNames, errorFields, smallCountMax, tags } from './tags.ts'
 
 /** Binary parts from this size on become segments of their own, not copied. */
 const segmentBytesMin = 32 << 10
-/** So many objects are looked up one by one; with more, a Map is made. */
-const scanMax = 12
 /** An array longer than this is looked at for holes, so that `new Array(4e9)` is refused instead of filling the memory. */
 const sparseLengthMin = 1 << 25
-
-/** Thrown where a value proves to be larger than asked for. */
-const tooLarge = new Error('the value is larger than asked for')
 
 /** Encodes one value at a time. */
 export class Encoder {
@@ -25,9 +22,7 @@ export class Encoder {
   #bytesMax = 0
   readonly #path: Step[] = []
   #depth = 0
-  readonly #seen: (object | undefined)[] = []
-  #seenCount = 0
-  #seenMap: Map<object, number> | undefined
+  readonly #seen = new Seen()
 
   /**
    * Appends a value to `writer`; with `segments`, what was written is moved there together with large binary parts.
@@ -53,9 +48,7 @@ export class Encoder {
   }
 
   #clear(): void {
-    for (let i = Math.min(this.#seenCount, scanMax) - 1; i >= 0; i--) this.#seen[i] = undefined
-    this.#seenCount = 0
-    this.#seenMap = undefined
+    this.#seen.clear()
     this.#segments = undefined
     this.#depth = 0
   }
@@ -126,36 +119,8 @@ export class Encoder {
     this.#writer.bytes(Buffer.from(hex.length % 2 ? `0${hex}` : hex, 'hex'))
   }
 
-  /** The number of an object that was there before, or -1: then it has one from now on. */
-  #known(value: object): number {
-    const count = this.#seenCount++
-    const map = this.#seenMap
-    if (map === undefined) {
-      const seen = this.#seen
-      for (let i = 0; i < count; i++) {
-        if (seen[i] === value) return this.#again(i)
-      }
-      if (count < scanMax) {
-        seen[count] = value
-        return -1
-      }
-      this.#seenMap = new Map(seen.map((object, position) => [object as object, position]))
-      this.#seenMap.set(value, count)
-      return -1
-    }
-    const position = map.get(value)
-    if (position !== undefined) return this.#again(position)
-    map.set(value, count)
-    return -1
-  }
-
-  #again(position: number): number {
-    this.#seenCount--
-    return position
-  }
-
   #object(value: object): void {
-    const known = this.#known(value)
+    const known = this.#seen.number(value)
     if (known >= 0) {
       this.#writer.byte(tags.reference)
       this.#writer.varint(known)
@@ -271,6 +236,7 @@ export class Encoder {
     const writer = this.#writer
     let position = errorClasses.length - 1
     while (position > 0 && !(value instanceof errorClasses[position]!)) position--
+    // Any object can be asked for a field by name.
     const own = value as unknown as Record<string, unknown>
     let present = 0
     for (const field of errorFieldNames) {
@@ -297,6 +263,7 @@ export class Encoder {
   }
 
   #view(value: ArrayBufferView): void {
+    // Every view but a Buffer names its class by this tag, also that of another realm.
     const name = Buffer.isBuffer(value) ? 'Buffer' : (value as unknown as { [Symbol.toStringTag]: string })[Symbol.toStringTag]
     if (!binaryKindByName.has(name)) throw refused(`is a ${name}`)
     this.#bytes(name, value.buffer, value.byteOffset, value.byteLength)
@@ -322,14 +289,4 @@ export class Encoder {
     this.#origin -= writer.length + byteLength
     writer.reset()
   }
-}
-
-/** Marks what is wrong; the path is added where it is known. */
-function refused(what: string): CoxswainError {
-  return new CoxswainError('VALUE_CANNOT_TRAVEL', `${what}`, { id: '' })
-}
-
-function className(prototype: object): string {
-  const made: unknown = (prototype as { constructor?: unknown }).constructor
-  return typeof made === 'function' ? made.name : ''
 }

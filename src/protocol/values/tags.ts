@@ -53,6 +53,7 @@ export interface BinaryKind {
 type ViewConstructor = new (buffer: ArrayBuffer, byteOffset: number, length: number) => object
 
 function typedArray(name: string, elementBytes: number): BinaryKind {
+  // All of them are globals of every JavaScript that this runs on.
   const View = (globalThis as unknown as Record<string, ViewConstructor>)[name]!
   return { name, elementBytes, make: (buffer, byteOffset, byteLength) => new View(buffer, byteOffset, byteLength / elementBytes) }
 }
