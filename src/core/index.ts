@@ -4,7 +4,15 @@ export type { Command, Decision, Reply } from './commands.ts'
 export { apply, decide } from './core.ts'
 export type { Stage } from './jobs/state.ts'
 export { type CoreLimits, defaultLimits } from './limits.ts'
-export { clusterLoad, createObserved, forgetWorker, type Observed, observeHungry, observeTasks, observeWorker } from './observed/observed.ts'
+export {
+  clusterLoad,
+  createObserved,
+  forgetWorker,
+  type Observed,
+  observeHungry,
+  observeTasks,
+  observeWorker,
+} from './observed/observed.ts'
 export { type SettleOptions, settle } from './placement/settle.ts'
 export { decodeSnapshot, encodeSnapshot } from './snapshot.ts'
 export { createState, type State } from './state.ts'

@@ -49,6 +49,8 @@ export function applyJobCancelled(state: State, record: RecordOf<'JobCancelled'>
   job.reason = record.reason
   for (const stage of job.stages) {
     stage.sealed = true
+    // All of it is cancelled from here on: nothing of it needs to be known one by one.
+    stage.cancelling.clear()
     cancelWaiting(state, stage, 0, stage.added)
   }
   // A job of which nothing was left to cancel.

@@ -29,13 +29,21 @@ export interface Observed {
   /** Classes that no worker had room for when all were looked at: from then on only workers with new room matter. */
   short: Map<SchedulingClass, Shortage>
   /** Workers that are kept for a class that found no room, so that smaller tasks do not take it away for ever. */
-  reserved: Map<WorkerId, SchedulingClass>
+  reserved: Map<WorkerId, Reservation>
 }
 
 /** What was found when all workers were looked at. */
 export interface Shortage {
-  /** A worker that could run the class if it were empty. */
+  /** A worker could run the class if it were empty. */
   couldRun: boolean
+  /** The lowest of the class since then: with a higher one it may take what is kept for others. */
+  priority: number
+}
+
+/** A worker is kept for a class, against those of no higher priority than this. */
+export interface Reservation {
+  owner: SchedulingClass
+  priority: number
 }
 
 export function createObserved(): Observed {

@@ -15,9 +15,9 @@ const candidatesMax = 64
 /** Lets go of what is kept for classes that wait no longer, or that have a lane by now; says which workers are free for all again. */
 export function releaseReservations(state: State, observed: Observed): Worker[] {
   const released: Worker[] = []
-  for (const [id, owner] of observed.reserved) {
+  for (const [id, { owner, priority }] of observed.reserved) {
     const worker = state.membership.workers.get(id)
-    const needed = owner.readyCount > 0 && owner.lanes.size === 0 && observed.short.has(owner)
+    const needed = owner.readyCount > 0 && owner.lanes.size === 0 && observed.short.has(owner) && owner.waiting.priority >= priority
     if (worker && needed && couldRun(observed, owner, worker)) continue
     observed.reserved.delete(id)
     if (worker) released.push(worker)
@@ -28,7 +28,7 @@ export function releaseReservations(state: State, observed: Observed): Worker[] 
 /** Keeps the emptiest worker that could run the class for it, if it has no lane and none is kept yet. Half of the workers stay free for all. */
 export function reserve(state: State, observed: Observed, schedulingClass: SchedulingClass): void {
   if (schedulingClass.lanes.size > 0 || !observed.short.get(schedulingClass)?.couldRun) return
-  for (const owner of observed.reserved.values()) if (owner === schedulingClass) return
+  for (const { owner } of observed.reserved.values()) if (owner === schedulingClass) return
   if (observed.reserved.size >= Math.max(1, state.membership.workers.size >> 1)) return
   let best: Worker | undefined
   let bestUsed = Number.POSITIVE_INFINITY
@@ -42,5 +42,5 @@ export function reserve(state: State, observed: Observed, schedulingClass: Sched
     }
     if (++looks === candidatesMax) break
   }
-  if (best) observed.reserved.set(best.id, schedulingClass)
+  if (best) observed.reserved.set(best.id, { owner: schedulingClass, priority: schedulingClass.waiting.priority })
 }

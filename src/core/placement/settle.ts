@@ -107,25 +107,21 @@ function fill(turn: Turn, lane: Lane, ahead: number): void {
 function inOrder(waiting: Set<SchedulingClass>): SchedulingClass[] {
   const classes = [...waiting]
   if (classes.length === 1) return classes
-  return classes.sort((a, b) => (b.waiting.priority ?? 0) - (a.waiting.priority ?? 0) || a.lanes.size - b.lanes.size)
+  return classes.sort((a, b) => b.waiting.priority - a.waiting.priority || a.lanes.size - b.lanes.size)
 }
 
 /** Opens lanes for all classes; says which of them wait for room that there could be. */
-function openAll(turn: Turn, classes: readonly SchedulingClass[]): { schedulingClass: SchedulingClass; priority: number }[] {
+function openAll(turn: Turn, classes: readonly SchedulingClass[]): SchedulingClass[] {
   const { state, observed } = turn
-  const short: { schedulingClass: SchedulingClass; priority: number }[] = []
-  for (const schedulingClass of classes) {
-    const priority = schedulingClass.waiting.priority ?? 0
-    if (!openLanes(turn, schedulingClass)) continue
+  let short = classes
+  for (;;) {
+    short = short.filter(schedulingClass => openLanes(turn, schedulingClass))
+    // A worker that was kept for a class which has its lane now may have room left for the others.
+    const released = releaseReservations(state, observed)
     // What can never run here competes with nobody.
-    if (observed.short.get(schedulingClass)?.couldRun === false) continue
-    short.push({ schedulingClass, priority })
+    if (released.length === 0) return short.filter(schedulingClass => observed.short.get(schedulingClass)?.couldRun !== false)
+    for (const worker of released) turn.roomier.add(worker)
   }
-  // A worker that was kept for a class which has its lane now may have room left for those before it.
-  const released = releaseReservations(state, observed)
-  if (released.length === 0) return short
-  for (const worker of released) turn.roomier.add(worker)
-  return short.filter(({ schedulingClass }) => openLanes(turn, schedulingClass))
 }
 
 /** What is remembered of classes that wait no longer goes: it would be wrong when they wait again, and in the way until then. */
@@ -148,23 +144,23 @@ function takeRoomier(state: State, observed: Observed): Set<Worker> {
   return roomier
 }
 
+/** True if the class has to leave room to another one, which has less than its share. */
+function yieldsTo(schedulingClass: SchedulingClass, other: SchedulingClass, share: number): boolean {
+  if (other === schedulingClass || other.lanes.size >= share) return false
+  const ahead = other.waiting.priority - schedulingClass.waiting.priority
+  return ahead > 0 || (ahead === 0 && schedulingClass.lanes.size > share)
+}
+
 function handOut(turn: Turn): void {
   const { state, observed } = turn
   const classes = inOrder(state.tasks.waiting)
   const short = openAll(turn, classes)
-  for (const { schedulingClass } of short) reserve(state, observed, schedulingClass)
+  for (const schedulingClass of short) reserve(state, observed, schedulingClass)
   // Where classes compete for room, one that has more lanes than its share lets them run out, unless it goes first by priority.
   const share = Math.max(1, Math.ceil(state.tasks.lanes.size / classes.length))
   for (const schedulingClass of classes) {
     if (schedulingClass.readyCount === 0) continue
-    const priority = schedulingClass.waiting.priority ?? 0
-    const yields = short.some(
-      other =>
-        other.schedulingClass !== schedulingClass &&
-        other.schedulingClass.lanes.size < share &&
-        (other.priority > priority || (other.priority === priority && schedulingClass.lanes.size > share)),
-    )
-    if (!yields) extendLanes(turn, schedulingClass)
+    if (!short.some(other => yieldsTo(schedulingClass, other, share))) extendLanes(turn, schedulingClass)
   }
 }
 

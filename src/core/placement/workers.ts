@@ -20,8 +20,8 @@ export interface Wish {
 
 /** True if the worker is kept for another class. One of higher priority may take what is kept for one of a lower. */
 export function keptForOther(observed: Observed, schedulingClass: SchedulingClass, worker: Worker): boolean {
-  const owner = observed.reserved.get(worker.id)
-  return owner !== undefined && owner !== schedulingClass && (schedulingClass.waiting.priority ?? 0) <= (owner.waiting.priority ?? 0)
+  const kept = observed.reserved.get(worker.id)
+  return kept !== undefined && kept.owner !== schedulingClass && schedulingClass.waiting.priority <= kept.priority
 }
 
 /** Work can be handed to it now: it is connected, stays, is not kept for others, and has room. */
@@ -52,7 +52,10 @@ export function chooseWorker(
   roomier: ReadonlySet<Worker>,
 ): Worker | undefined {
   const shortage = observed.short.get(schedulingClass)
-  if (shortage) {
+  const { priority } = schedulingClass.waiting
+  if (shortage && shortage.priority >= priority) {
+    // With this priority it passes by what it might take with a higher one.
+    shortage.priority = priority
     for (const worker of roomier) shortage.couldRun ||= couldRun(observed, schedulingClass, worker)
     return firstWithRoom(observed, schedulingClass, roomier, wish)
   }
@@ -63,7 +66,11 @@ export function chooseWorker(
   if (found && found.id !== avoid) return found
   // Few of many were looked at: that nobody has room must be known for certain before the class is left waiting.
   const certain = firstWithRoom(observed, schedulingClass, state.membership.workers.values(), wish)
-  if (!certain) observed.short.set(schedulingClass, { couldRun: anyCouldRun(state, observed, schedulingClass) })
+  if (certain) observed.short.delete(schedulingClass)
+  else {
+    const couldRun = anyCouldRun(state, observed, schedulingClass)
+    observed.short.set(schedulingClass, { couldRun, priority })
+  }
   return certain
 }
 

@@ -12,9 +12,9 @@ export class WaitingStages {
   /** Highest first. */
   #priorities: number[] = []
 
-  /** The highest priority of all, or undefined if none waits. */
-  get priority(): number | undefined {
-    return this.#priorities[0]
+  /** The highest priority of all; below every one if none waits. */
+  get priority(): number {
+    return this.#priorities[0] ?? Number.NEGATIVE_INFINITY
   }
 
   add(stage: Stage): void {
