@@ -186,7 +186,11 @@ export class Ledger {
     assert.equal(this.workers.get(record.worker)?.incarnation, record.incarnation)
     for (const [id, lane] of this.lanes) {
       if (lane.worker !== record.worker) continue
-      for (const task of lane.queue) this.#giveBack(task)
+      for (const task of lane.queue) {
+        // Nobody knows how far it came there: what runs next is another attempt.
+        task.attempt++
+        this.#giveBack(task)
+      }
       this.lanes.delete(id)
     }
     this.workers.delete(record.worker)
