@@ -31,7 +31,7 @@ export function applyWorkerJoined(state: State, record: RecordOf<'WorkerJoined'>
 export function applyWorkerLost(state: State, record: RecordOf<'WorkerLost'>): void {
   const worker = workerOf(state, record.worker)
   for (const lane of [...worker.lanes]) {
-    returnTail(state, lane, 0)
+    returnTail(state, lane, 0, true)
     closeLane(state, lane)
   }
   unbucket(state.membership, worker)

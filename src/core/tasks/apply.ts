@@ -175,13 +175,16 @@ export function applyTasksReturned(state: State, record: RecordOf<'TasksReturned
   if (lane.runs.length === 0) closeLane(state, lane)
 }
 
-/** Takes all but the next `keep` tasks out of the lane, the last ones first, so that they stand in line in their old order. */
-export function returnTail(state: State, lane: Lane, keep: number): void {
+/**
+ * Takes all but the next `keep` tasks out of the lane, the last ones first, so that they stand in line in their old order. `lost`: nobody
+ * knows how far they came there, or may yet come: what runs next of them is another attempt, with a fencing token of its own.
+ */
+export function returnTail(state: State, lane: Lane, keep: number, lost = false): void {
   let surplus = lane.assigned - lane.done - keep
   while (surplus > 0) {
     const last = lane.runs[lane.runs.length - 1]!
     const count = Math.min(surplus, last.count)
-    const part: LaneRun = { ...last, first: last.first + last.count - count, count }
+    const part: LaneRun = { ...last, first: last.first + last.count - count, count, attempt: last.attempt + (lost ? 1 : 0) }
     last.count -= count
     if (last.count === 0) lane.runs.pop()
     lane.assigned -= count

@@ -101,8 +101,8 @@ export function viewTask(state: State, id: string, number: number, index: number
   if (trouble?.final) return { ...view, state: 'failed', attempt: attempts.length }
   if (stage.released.has(index)) return { ...view, state: 'released' }
   for (const lane of stage.class.lanes) {
-    if (lane.runs.some(run => run.stage === stage && run.first <= index && index < run.first + run.count))
-      return { ...view, state: 'running', worker: lane.worker.id }
+    const run = lane.runs.find(run => run.stage === stage && run.first <= index && index < run.first + run.count)
+    if (run) return { ...view, state: 'running', attempt: run.attempt, worker: lane.worker.id }
   }
   const waits = stage.ready.holds(index) || delayedUntil(state, stage, index) !== undefined
   return { ...view, state: waits ? 'waiting' : 'cancelled' }
