@@ -22,6 +22,9 @@ import type { EpochMemory } from './memory.ts'
 
 /** Pause before dialling again: nearly none at first, then twice as long each time, with jitter. */
 const firstPauseMs = 20
+/** A leader that was there a moment ago is back soon: until then the pauses stay short, or they would be most of what its death costs. */
+const eagerDials = 16
+const eagerPauseMsMax = 160
 const pauseMsMax = 1_000
 /** A leader is silent when nothing came for this many of its pulses, and this much more. */
 const pulsesMissedMax = 3
@@ -217,7 +220,9 @@ export class Uplink {
     this.#connection = undefined
     this.#stopTimer?.()
     if (wasWelcomed) this.#handlers.disconnected(reason)
-    const pauseMs = Math.min(pauseMsMax, firstPauseMs * 2 ** Math.min(this.#failures++, 10)) * (0.5 + this.#platform.random.number())
+    const failures = this.#failures++
+    const mostMs = failures < eagerDials ? eagerPauseMsMax : pauseMsMax
+    const pauseMs = Math.min(mostMs, firstPauseMs * 2 ** Math.min(failures, 10)) * (0.5 + this.#platform.random.number())
     this.#platform.log('debug', 'dial-again', { reason, pauseMs: Math.round(pauseMs) })
     this.#stopTimer = this.#platform.clock.timer(pauseMs, () => void this.#connect())
   }
