@@ -75,11 +75,10 @@ describe('silence', { timeout: 90_000 }, () => {
     assert.match(cluster.log('worker-1'), /"dismissed"|"leader-lost"/)
     // What it had run to its end meanwhile changed nothing.
     for (const [at, one] of job.entries()) assert.deepEqual(await one.result(), results[at])
-    for (const name of again)
-      assert.deepEqual(
-        linesOf(trace).filter(line => line.startsWith(`${name} `)),
-        [`${name} 1`, `${name} 2`],
-      )
+    for (const name of again) {
+      const ran = linesOf(trace).filter(line => line.startsWith(`${name} `))
+      assert.deepEqual(ran, [`${name} 1 worker-1`, `${name} 2 worker-2`])
+    }
     assert.equal(linesOf(trace).length, names.length + again.length)
     const told = (await client.story('worker-1')).lines.slice(story.lines.length).map(line => line.kind)
     assert.deepEqual(

@@ -24,13 +24,13 @@ export const square = task({
   },
 })
 
-/** Leaves `name attempt` in the trace, then waits for the gate; gives the attempt and the process that did it. */
+/** Leaves `name attempt worker` in the trace, then waits for the gate; gives the attempt and the process that did it. */
 export const gated = task({
   name: 'gated',
   async run({ trace, name, open }: { trace: string; name: string; open: string }, ctx) {
-    appendFileSync(trace, `${name} ${ctx.attempt}\n`)
+    appendFileSync(trace, `${name} ${ctx.attempt} ${ctx.worker}\n`)
     await gate(open, ctx.signal)
-    return { name, attempt: ctx.attempt, pid: process.pid }
+    return { name, attempt: ctx.attempt, fencingToken: ctx.fencingToken, pid: process.pid }
   },
 })
 
