@@ -8,8 +8,8 @@ import { verify } from './verify.ts'
 
 /** Test files at the same time. Most of them wait for child processes now and then. */
 const concurrency = 2
-/** One test file may take this long before it is ended and counted as failed. */
-const fileTimeoutMs = 180_000
+/** A test that waits longer than this is ended and counted as failed. */
+const testTimeoutMs = 180_000
 /** What core's own tests must run of core. */
 const coveragePercentMin = 95
 /** Node's summary lines, in its own order. */
@@ -32,7 +32,7 @@ function runTests(files: readonly string[], flags: readonly string[]): Promise<O
   const args = [
     '--test',
     `--test-concurrency=${concurrency}`,
-    `--test-timeout=${fileTimeoutMs}`,
+    `--test-timeout=${testTimeoutMs}`,
     `--test-reporter=${join(root, 'scripts/reporter.ts')}`,
     ...flags,
     ...files,

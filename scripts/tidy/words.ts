@@ -165,11 +165,14 @@ function waitersOnly(node: ts.ImportDeclaration): boolean {
   return !outside
 }
 
+/** Looks again and again at a condition, or is what a task of the test does. */
 function insideWaiter(node: ts.Node): boolean {
-  return (
-    ts.findAncestor(node, one => {
-      if (ts.isFunctionDeclaration(one) || ts.isMethodDeclaration(one)) return waiters.test(one.name?.getText() ?? '')
-      return ts.isVariableDeclaration(one) && waiters.test(one.name.getText())
-    }) !== undefined
-  )
+  const around = ts.findAncestor(node, one => {
+    if (ts.isWhileStatement(one) || ts.isDoStatement(one)) return true
+    if (ts.isForStatement(one)) return one.incrementor === undefined
+    if (ts.isCallExpression(one)) return one.expression.getText() === 'task'
+    if (ts.isFunctionDeclaration(one) || ts.isMethodDeclaration(one)) return waiters.test(one.name?.getText() ?? '')
+    return ts.isVariableDeclaration(one) && waiters.test(one.name.getText())
+  })
+  return around !== undefined
 }

@@ -234,6 +234,8 @@ const samples: Record<keyof typeof checks, Sample> = {
     good: {
       'test/core/a.test.ts': 'async function until(holds) { while (!holds()) await new Promise(resolve => setTimeout(resolve, 5)) }',
       'test/core/b.test.ts': "import { setTimeout as pause } from 'node:timers/promises'\nconst waitFor = async () => { await pause(5) }",
+      'test/core/d.test.ts':
+        'task({ async run() { await new Promise(resolve => setTimeout(resolve, 50)) } })\nwhile (!there()) await new Promise(resolve => setTimeout(resolve, 5))',
       'test/core/c.test.ts': "const limit = setTimeout(() => reject(new Error('too late')), 5000)",
     },
   },
