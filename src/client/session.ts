@@ -59,6 +59,8 @@ interface Watched {
   established: boolean
 }
 
+/** What a message has besides its payload, most of the time. */
+const headBytes = 512
 /** More requests than this at a time are refused: their frames are kept for sending again. */
 const requestsMax = 100_000
 
@@ -138,7 +140,7 @@ export class Session {
     else if (this.#pending.size >= requestsMax)
       owner.fail(errorFromWire('OVERLOADED', `${requestsMax} requests of this client wait for the leader.`))
     else {
-      const writer = new Writer(512)
+      const writer = new Writer(headBytes + payloadBytes(message))
       clientToLeader.write(writer, { ...message, request } as ClientToLeader)
       const frame = writer.view()
       this.#pending.set(request, { frame, ...owner })
@@ -232,6 +234,14 @@ export class Session {
     for (const one of pending) one.fail(error)
     for (const one of watched) for (const listener of [...one.listeners]) listener.lost(error)
   }
+}
+
+/** The bytes of inputs or a program in a message, so that its buffer need not grow. */
+function payloadBytes(message: Request): number {
+  if (message.kind === 'addTasks') return message.inputs.items.length
+  if (message.kind === 'putProgram') return message.bytes.length
+  if (message.kind !== 'submitJobs') return 0
+  return message.jobs.reduce((sum, job) => job.inputs.reduce((bytes, inputs) => bytes + inputs.items.length, sum), 0)
 }
 
 function nothing(): void {}

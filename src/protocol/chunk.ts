@@ -5,6 +5,9 @@
 import { malformed, Reader, Writer } from './bytes.ts'
 import type { BlockId } from './ids.ts'
 
+/** Memory that a writer keeps for its next chunk: the largest usual one with its last item, and the doubling that makes room for it. */
+const keepBytesMax = 4 << 20
+
 /** Builds a chunk item by item. */
 export class ChunkWriter {
   readonly #lengths = new Writer(1024)
@@ -49,7 +52,7 @@ export class ChunkWriter {
     head.varint(this.#count)
     const chunk = Buffer.concat([head.view(), this.#lengths.view(), this.#body.view()])
     this.#lengths.reset()
-    this.#body.reset()
+    this.#body.reset(keepBytesMax)
     this.#count = 0
     return chunk
   }
