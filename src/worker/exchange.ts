@@ -76,6 +76,7 @@ export class Exchange {
       worker: name,
       blocks: this.#stores.blocks.folder,
       temporary: this.#stores.temporary,
+      compiled: this.#stores.compiled,
       modules: this.#options.modules ?? process.cwd(),
       programPath: (program: ProgramId) => this.#stores.programs.path(program),
     }
@@ -174,7 +175,10 @@ export class Exchange {
   #wake(atMs: number): void {
     this.#stopWake?.()
     const { clock } = this.#platform
-    this.#stopWake = clock.timer(Math.max(0, Math.ceil(atMs - clock.monotonicMs())), () => this.#tell({ kind: 'tick' }))
+    this.#stopWake = clock.timer(Math.max(0, Math.ceil(atMs - clock.monotonicMs())), () =>
+      // What has arrived is handled first: after a stop of the whole process its timers come before what was sent to it.
+      clock.soon(() => this.#tell({ kind: 'tick' })),
+    )
   }
 
   async #provideProgram(program: ProgramId): Promise<void> {

@@ -245,6 +245,7 @@ describe('user code', () => {
     assert.equal(failure.message, 'TypeError: cannot fly')
     assert.match(failure.stack, /TypeError: cannot fly\n {4}at .*\.mjs/)
     assert.match(failure.stack, /Caused by: Error: deeper/)
+    assert.ok(!failure.stack.includes('executors/inside'), failure.stack)
     assert.equal(failure.retryable, true)
   })
 
@@ -335,3 +336,44 @@ function alive(pid: number): boolean {
     return false
   }
 }
+
+describe('tasks that take a fraction of a cpu', () => {
+  const program = programOf({
+    meet: `async (input, ctx) => {
+      const all = globalThis.all ??= []
+      all.push(input)
+      console.log("here is", input)
+      while (all.length < 4) await new Promise(r => setTimeout(r, 1))
+      console.log("met by", input)
+      return process.pid
+    }`,
+    fall: 'async input => { if (input === "bad") { await 1; process.abort() } await new Promise(r => setTimeout(r, 50)); return input }',
+  })
+
+  test('run side by side in one process, each with its own lines', async () => {
+    await using cluster = await stand({ executors: 1 })
+    const { leader } = cluster
+    const stage = plan(leader.program(program), 'meet', { cpuMillis: 250 })
+    const lanes = ['a', 'b', 'c', 'd'].map(input => leader.assign(stage, [input], { job: input }))
+    const pids = new Set<unknown>()
+    for (const lane of lanes) pids.add(values(await leader.ended(lane, 1))[0])
+    assert.equal(pids.size, 1)
+    leader.send({ kind: 'readLogs', request: 1, job: 'c', stage: undefined, index: undefined, follow: false })
+    await leader.until(() => leader.messages.some(one => one.kind === 'logLines' && one.ended))
+    assert.deepEqual(
+      leader.logs.map(line => line.text),
+      ['here is c', 'met by c'],
+    )
+  })
+
+  test('do not pay for the one among them that kills the process', async () => {
+    await using cluster = await stand({ executors: 1 })
+    const { leader } = cluster
+    const stage = plan(leader.program(program), 'fall', { cpuMillis: 250 })
+    const lanes = ['a', 'bad', 'c'].map(input => leader.assign(stage, [input]))
+    const [a, bad, c] = await Promise.all(lanes.map(lane => leader.ended(lane, 1)))
+    assert.deepEqual([...values(a!), ...values(c!)], ['a', 'c'])
+    assert.equal(failureAt(bad!, 0).code, 'TASK_CRASHED')
+    assert.match(failureAt(bad!, 0).message, /SIGABRT/)
+  })
+})

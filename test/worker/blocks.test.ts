@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { decodeValue, encodeValue } from '../../src/protocol/index.ts'
@@ -110,8 +110,13 @@ describe('results and inputs that are blocks', () => {
     const { leader, folder, options, platform } = cluster
     const lane = leader.assign(plan(program, 'make'), [70_001])
     const { block } = blockAt(await leader.ended(lane, 1), 0)
-    leader.send({ kind: 'dropBlocks', epoch: leader.epoch, blocks: [block] })
-    while (existsSync(join(folder, 'blocks', block))) await new Promise(resolve => setImmediate(resolve))
+    const path = join(folder, 'blocks', block)
+    const young = blockAt(await leader.ended(leader.assign(plan(program, 'make'), [70_002]), 1), 0).block
+    const longAgo = new Date(Date.now() - 60_000)
+    utimesSync(path, longAgo, longAgo)
+    leader.send({ kind: 'dropBlocks', epoch: leader.epoch, blocks: [young, block] })
+    while (existsSync(path)) await new Promise(resolve => setImmediate(resolve))
+    assert.ok(existsSync(join(folder, 'blocks', young)), 'what was stored just now may be named by a fact that is under way')
     const left = join(folder, 'blocks', `${'0'.repeat(64)}.1.2.tmp`)
     writeFileSync(left, 'half')
     const store = new BlockStore(join(folder, 'blocks'), join(folder, 'copies'))

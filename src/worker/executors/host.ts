@@ -29,6 +29,8 @@ export interface ExecutorHostOptions {
   heapMiB: number
   /** Folder of its own, made here and removed after its end: its working directory and home. */
   temporary: string
+  /** Folder in which compiled code is kept between processes. */
+  compiled: string
 }
 
 /** What the owner of an executor process is told. `ended` comes last and once. */
@@ -60,7 +62,7 @@ export class ExecutorHost {
     ]
     this.#child = spawn('/bin/sh', ['-c', shim, 'sh', ...node], {
       cwd: options.temporary,
-      env: environment(options.temporary),
+      env: environment(options.temporary, options.compiled),
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
     })
@@ -147,9 +149,15 @@ function howItEnded(code: number | null, signal: NodeJS.Signals | null): string 
 }
 
 /** Nothing of the agent's environment but what a program needs to find its way, and what was named for it. */
-function environment(home: string): Record<string, string> {
+function environment(home: string, compiled: string): Record<string, string> {
   const { PATH, TZ, LANG } = process.env
-  const given: Record<string, string> = { PATH: PATH ?? '/usr/bin:/bin', HOME: home, TMPDIR: home, LANG: LANG ?? 'C.UTF-8' }
+  const given: Record<string, string> = {
+    PATH: PATH ?? '/usr/bin:/bin',
+    HOME: home,
+    TMPDIR: home,
+    LANG: LANG ?? 'C.UTF-8',
+    NODE_COMPILE_CACHE: compiled,
+  }
   if (TZ) given['TZ'] = TZ
   for (const [name, value] of Object.entries(process.env)) {
     if (name.startsWith(environmentPrefix) && value !== undefined) given[name.slice(environmentPrefix.length)] = value

@@ -1,6 +1,7 @@
 // Owns an executor process: it loads one program and runs tasks of it for the agent that started it.
 // Must not be imported: it is started by host.ts.
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { flushCompileCache } from 'node:module'
 import { limits } from '../../protocol/index.ts'
 import { clipText } from '../text.ts'
 import type { SetupFrame, ToExecutor } from './frames.ts'
@@ -16,6 +17,8 @@ import { type Definition, loadProgram, ProgramError, resolvePackagesFrom } from 
 const executorMark = Symbol.for('coxswain.executor')
 /** Exit code after an error that user code left uncaught. */
 const uncaughtExitCode = 70
+/** What was compiled is kept for the next process, once this one has got going. */
+const keepCompiledAfterMs = 300
 
 const lanes = new Map<number, LaneRunner>()
 const contexts = new AsyncLocalStorage<Attempt>()
@@ -27,6 +30,8 @@ let ambiguous = false
 
 Object.assign(globalThis, { [executorMark]: true })
 process.setSourceMapsEnabled(true)
+// It is this process's own: what tasks start does not share it.
+delete process.env['NODE_COMPILE_CACHE']
 const link = new Link(handle)
 const output = new Output(link)
 output.capture(() => attribute()?.log)
@@ -89,6 +94,7 @@ async function setUp(frame: SetupFrame): Promise<void> {
     },
   }
   link.send({ kind: 'ready' })
+  setTimeout(flushCompileCache, keepCompiledAfterMs)
 }
 
 function laneFor(owner: LaneHost, id: number, from: number): LaneRunner {

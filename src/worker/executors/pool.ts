@@ -31,6 +31,7 @@ export interface PoolOptions {
   /** Folders of this worker's own. */
   blocks: string
   temporary: string
+  compiled: string
   /** Where packages that programs do not contain are resolved. */
   modules: string
   programPath(program: string): string
@@ -67,7 +68,7 @@ export class ExecutorPool {
     const { worker, blocks, modules } = this.#options
     const temporary = join(this.#options.temporary, String(executor))
     const host = new ExecutorHost(
-      { heapMiB, temporary },
+      { heapMiB, temporary, compiled: this.#options.compiled },
       {
         frame: frame => this.#frame(executor, host, frame),
         raw: (stream, text) => this.#handlers.raw(executor, stream, text),

@@ -62,10 +62,7 @@ export class LogReaders {
     if (this.#readers.get(request.request) !== reader) return
     reader.live = true
     if (reader.follow) this.#sendLater(reader)
-    else {
-      this.#readers.delete(request.request)
-      this.#outlet.send(request.request, [], reader.dropped, true)
-    }
+    else this.#end(reader)
   }
 
   /** Lines were written: those who follow get them. */
@@ -107,9 +104,19 @@ export class LogReaders {
     }
   }
 
-  /** Somebody does not want to follow any more. */
+  /** Nothing more is to be waited for: what was written up to now is sent, and the end told. */
   unfollow(request: number): void {
-    this.#readers.delete(request)
+    const reader = this.#readers.get(request)
+    if (!reader) return
+    reader.follow = false
+    // One that is still reading the file ends there, with what came meanwhile.
+    if (reader.live) this.#end(reader)
+  }
+
+  #end(reader: Reader): void {
+    this.#readers.delete(reader.request)
+    while (reader.waiting.length > batchLinesMax) this.#outlet.send(reader.request, reader.waiting.splice(0, batchLinesMax), 0, false)
+    this.#outlet.send(reader.request, reader.waiting, reader.dropped, true)
   }
 
   /** The connection is gone, and with it all who read through it. */

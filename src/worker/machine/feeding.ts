@@ -59,7 +59,7 @@ function start(state: MachineState, kind: ExecutorKind): Executor | undefined {
     return undefined
   }
   const living = [...state.executors.values()].filter(executor => executor.state !== 'ending')
-  if (living.length >= state.options.slots) {
+  if (living.length >= state.options.slots + (kind.fractional ? tuning.fractionalExecutorsMax : 0)) {
     const idle = longestIdle(living)
     if (!idle) return undefined
     kill(state, idle, { kind: 'idle' })
@@ -116,7 +116,7 @@ export function unbind(state: MachineState, lane: Lane): void {
 }
 
 /** Reports cancelled tasks that are next in line as skipped, without sending them. */
-export function passOver(state: MachineState, lane: Lane): void {
+function passOver(state: MachineState, lane: Lane): void {
   for (;;) {
     const end = lane.next < lane.received ? rangeEnd(lane.cancelled, lane.next) : undefined
     if (end === undefined) break

@@ -23,7 +23,7 @@ function report(state: MachineState, lane: LaneId, from: number, outcomes: reado
   for (const outcome of outcomes) {
     const size =
       outcome.kind === 'finished' ? outcome.items.length : outcome.kind === 'failed' ? outcome.stack.length + outcome.message.length : 0
-    if (part.length > 0 && bytes + size > tuning.reportBytesMax) {
+    if (part.length >= tuning.reportOutcomesMax || (part.length > 0 && bytes + size > tuning.reportBytesMax)) {
       state.out.push({ kind: 'report', lane, from: partFrom, outcomes: part })
       part = []
       partFrom = number

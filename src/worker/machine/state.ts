@@ -28,6 +28,8 @@ export interface ExecutorKind {
   heapMiB: number
   memoryBytes: number
   lanesMax: number
+  /** Its tasks take less than one cpu. */
+  fractional: boolean
 }
 
 export interface Executor {
@@ -95,7 +97,14 @@ export function executorKind(plan: StagePlan, alone: boolean, options: MachineOp
   const lanesMax = alone ? 1 : sharing
   const together = Math.max(asked, Math.min(asked * lanesMax, options.memoryBytes))
   const heapMiB = Math.max(tuning.heapMiBMin, Math.floor(together / 2 ** 20))
-  return { key: `${plan.program}:${heapMiB}:${lanesMax}`, program: plan.program, heapMiB, memoryBytes: together, lanesMax }
+  return {
+    key: `${plan.program}:${heapMiB}:${lanesMax}`,
+    program: plan.program,
+    heapMiB,
+    memoryBytes: together,
+    lanesMax,
+    fractional: cpuMillis < 1000,
+  }
 }
 
 /** A failure as an outcome of a task that took no measured time. */

@@ -19,6 +19,8 @@ export const tuning = {
   /** Idle executors are kept warm this long, and at most so many of them. */
   idleMsMax: 60_000,
   idleExecutorsMax: 8,
+  /** Executors beyond the slots for tasks that take a fraction of a cpu: several programs may share one cpu. */
+  fractionalExecutorsMax: 3,
   /** Lanes that share one executor, at most. */
   sharedLanesMax: 64,
   /** Work sent ahead to an executor in one batch, as time. */
@@ -29,8 +31,9 @@ export const tuning = {
   unacknowledgedBytesMax: 64 << 20,
   /** Bytes of inputs held for lanes; what comes beyond goes back to the leader. */
   inputBytesMax: 256 << 20,
-  /** Outcomes that go into one report, in bytes. */
+  /** Outcomes that go into one report, in bytes and in number. */
   reportBytesMax: 4 << 20,
+  reportOutcomesMax: 10_000,
   /** Memory of a task that does not ask for any. */
   memoryBytesDefault: 256 << 20,
   heapMiBMin: 64,

@@ -7,6 +7,17 @@ import type { Schema } from './program.ts'
 const issuesMax = 10
 const causesMax = 5
 
+/** Our own frames in a stack tell nothing about the task. */
+const ownFolder = new URL('..', import.meta.url).href
+
+function withoutOwnFrames(stack: string): string {
+  const own = (line: string): boolean => line.includes(ownFolder) || line.includes('(node:internal/async_local_storage')
+  return stack
+    .split('\n')
+    .filter(line => !(/^\s+at /.test(line) && own(line)))
+    .join('\n')
+}
+
 /** The failure of a task whose code threw this. */
 export function errorFailure(error: unknown): AttemptFailure {
   if (!(error instanceof Error)) return attemptFailure('TASK_FAILED', `It threw ${inspect(error, { depth: 2 })}`, '', true)
@@ -17,7 +28,7 @@ export function errorFailure(error: unknown): AttemptFailure {
     stack += `\nCaused by: ${cause instanceof Error ? (cause.stack ?? cause.message) : inspect(cause, { depth: 2 })}`
     cause = cause instanceof Error ? cause.cause : undefined
   }
-  return attemptFailure('TASK_FAILED', name + String(error.message), stack, true)
+  return attemptFailure('TASK_FAILED', name + String(error.message), withoutOwnFrames(stack), true)
 }
 
 /** The failure of a task that took too long. */
