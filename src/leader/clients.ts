@@ -34,6 +34,10 @@ export function wireError(error: unknown): WireError {
   }
 }
 
+function missing(job: string): CoxswainError {
+  return new CoxswainError('NOT_FOUND', `There is no job ${job}.`, { id: job })
+}
+
 export class ClientSession {
   readonly #context: LeaderContext
   readonly #link: ClientLink
@@ -164,8 +168,7 @@ export class ClientSession {
 
   #watch(message: Extract<ClientToLeader, { kind: 'watch' }>): void {
     const { request, job } = message
-    if (!this.#context.state.jobs.byId.has(job))
-      return this.#fail(request, new CoxswainError('NOT_FOUND', `There is no job ${job}.`, { id: job }))
+    if (!this.#context.state.jobs.byId.has(job)) return this.#fail(request, missing(job))
     const tellPast = this.#beginWatch(job)
     this.#context.loop.whenDurable(() => {
       this.#link.send({ kind: 'done', request })
@@ -190,7 +193,10 @@ export class ClientSession {
   }
 
   #readLogs(message: Extract<ClientToLeader, { kind: 'readLogs' }>): void {
-    if (this.#logs.start(this.#link, message)) return
+    const job = this.#context.state.jobs.byId.get(message.job)
+    if (!job) return this.#fail(message.request, missing(message.job))
+    // Of a job that is over everything is written: there is nothing to follow.
+    if (this.#logs.start(this.#link, { ...message, follow: message.follow && job.finishedAtMs === 0 })) return
     this.#fail(
       message.request,
       new OverloadedError('The leader has as many readers of logs as it takes.', { retryAfterMs: overloadedRetryMs }),

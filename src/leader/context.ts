@@ -3,6 +3,7 @@ import type { CoreLimits, Observed, State } from '../core/index.ts'
 import type { Store } from '../journal/index.ts'
 import type { Platform } from '../platform/index.ts'
 import type { Links } from './links.ts'
+import type { LogReadings } from './logs.ts'
 import type { Loop } from './loop.ts'
 import type { Outbox } from './outbox.ts'
 import type { Payloads } from './payloads.ts'
@@ -24,8 +25,11 @@ export interface LeaderContext {
   store: Store
   platform: Platform
   links: Links
+  logs: LogReadings
   loop: Loop
   outbox: Outbox
   payloads: Payloads
+  /** Cluster time now. */
+  nowMs(): number
   vitals(): Vitals
 }

@@ -8,6 +8,7 @@ import { Archivist, lookEveryMs } from './archivist.ts'
 import type { LeaderContext, Vitals } from './context.ts'
 import { BlockDrops } from './drops.ts'
 import { Links } from './links.ts'
+import { LogReadings } from './logs.ts'
 import { Loop } from './loop.ts'
 import { Outbox } from './outbox.ts'
 import { Payloads } from './payloads.ts'
@@ -145,9 +146,11 @@ export class Leader {
     const limits = { ...defaultLimits, ...this.#options.limits }
     const drops = new BlockDrops(state, links, clock)
     this.#drops = drops
-    const outbox = new Outbox(state, links, payloads, drops, error =>
-      this.#lose(new CoxswainError('JOURNAL_CORRUPT', `Inputs cannot be read: ${String(error)}`)),
-    )
+    const logs = new LogReadings(links)
+    const failed = (error: unknown): void => this.#lose(new CoxswainError('JOURNAL_CORRUPT', `Inputs cannot be read: ${String(error)}`))
+    const outbox = new Outbox({ state, links, payloads, drops, logs, failed })
+    // Cluster time goes on from the journal by this process's monotonic clock: a wall clock set back or forward moves nothing.
+    const nowMs = (): number => baseMs + clock.monotonicMs() - startedMs
     const loop = new Loop({
       state,
       observed,
@@ -155,15 +158,14 @@ export class Leader {
       clock,
       limits,
       policy: this.#options.policy ?? 'spread',
-      // Cluster time goes on from the journal by this process's monotonic clock: a wall clock set back or forward moves nothing.
-      nowMs: () => baseMs + clock.monotonicMs() - startedMs,
+      nowMs,
       listener: outbox,
       lost: error => this.#lose(error),
       ...(this.#options.check && { check: this.#options.check }),
     })
     for (const lane of state.tasks.lanes.values()) observeHungry(observed, lane)
     const vitals = this.#options.vitals ?? processVitals()
-    this.#context = { id, address, startedMs, state, observed, limits, store, platform, links, loop, outbox, payloads, vitals }
+    this.#context = { id, address, startedMs, state, observed, limits, store, platform, links, logs, loop, outbox, payloads, nowMs, vitals }
     this.#sessions = new Sessions(this.#context, epoch => this.#lose(new CoxswainError('FENCED', `A peer has seen epoch ${epoch}.`)))
     this.#archivist = new Archivist(store, state, platform)
     // An append that was refused says why, and is heard first.

@@ -57,6 +57,16 @@ export class LogReadings {
     link.send({ kind: 'logLines', request: question.request, lines: [], dropped, ended: true })
   }
 
+  /** The job is over and nothing more will be written: who follows it is sent the rest, and the end. */
+  jobEnded(job: string): void {
+    for (const [number, reading] of this.#readings) {
+      if (reading.question.job !== job || !reading.question.follow) continue
+      reading.question = { ...reading.question, follow: false }
+      for (const worker of reading.waiting) worker.send({ kind: 'unfollow', request: number })
+      this.#endIfDone(number, reading)
+    }
+  }
+
   /** The client wants no more. */
   stop(link: ClientLink, request: number | undefined): void {
     for (const [number, reading] of this.#readings) {

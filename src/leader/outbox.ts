@@ -12,6 +12,7 @@ import {
 } from '../protocol/index.ts'
 import type { BlockDrops } from './drops.ts'
 import type { Links, WorkerLink } from './links.ts'
+import type { LogReadings } from './logs.ts'
 import type { RecordListener } from './loop.ts'
 import { type Payloads, type Piece, piecesOf } from './payloads.ts'
 
@@ -22,11 +23,23 @@ interface PendingAssign {
   runs: { run: Run; pieces: Piece[] }[]
 }
 
+/** What the outbox needs of the leader. */
+export interface OutboxParts {
+  state: State
+  links: Links
+  payloads: Payloads
+  drops: BlockDrops
+  logs: LogReadings
+  /** Inputs could not be read. */
+  failed(error: unknown): void
+}
+
 export class Outbox implements RecordListener {
   readonly #state: State
   readonly #links: Links
   readonly #payloads: Payloads
   readonly #drops: BlockDrops
+  readonly #logs: LogReadings
   readonly #failed: (error: unknown) => void
   /** What goes out at the end of the turn, and what goes out when the turn is durable. */
   #now: (() => void)[] = []
@@ -36,11 +49,12 @@ export class Outbox implements RecordListener {
   /** Result bytes of this turn, for the watchers. */
   readonly #results = new Map<PayloadId, Uint8Array>()
 
-  constructor(state: State, links: Links, payloads: Payloads, drops: BlockDrops, failed: (error: unknown) => void) {
+  constructor({ state, links, payloads, drops, logs, failed }: OutboxParts) {
     this.#state = state
     this.#links = links
     this.#payloads = payloads
     this.#drops = drops
+    this.#logs = logs
     this.#failed = failed
   }
 
@@ -72,6 +86,7 @@ export class Outbox implements RecordListener {
       case 'TasksCancelled':
         return () => this.#cancelled(record.job, record.stage, record.ranges, '')
       case 'JobFinished':
+        this.#durable.push(() => this.#logs.jobEnded(record.job))
         return () => this.#jobChanged(record.job, record.state, this.#state.jobs.byId.get(record.job)?.reason ?? '')
       case 'WorkerLost':
         this.#durable.push(() => this.#dismiss(record.worker, record.incarnation, record.reason))

@@ -58,7 +58,7 @@ async function status(context: LeaderContext): Promise<StatusView> {
       snapshotIndex: size.firstIndex - 1,
       appendP50Ms: appends[appends.length >> 1] ?? 0,
     },
-    timeMs: state.nowMs,
+    timeMs: Math.floor(context.nowMs()),
   }
 }
 
@@ -75,6 +75,7 @@ async function story(context: LeaderContext, id: string, linesMax: number): Prom
       index = row.firstIndex + row.count
     }
   }
+  if (told.lines.length === 0) throw new CoxswainError('NOT_FOUND', `The journal tells nothing about ${id}.`, { id })
   return { lines: told.lines, complete: firstIndex <= 1 }
 }
 

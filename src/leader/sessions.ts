@@ -18,7 +18,7 @@ import {
 import { ClientSession } from './clients.ts'
 import type { LeaderContext } from './context.ts'
 import { ClientLink, WorkerLink } from './links.ts'
-import { LogReadings } from './logs.ts'
+import type { LogReadings } from './logs.ts'
 import { WorkerSession } from './workers.ts'
 
 /** How often the leader says that it lives, and workers likewise. */
@@ -44,7 +44,7 @@ export class Sessions {
   constructor(context: LeaderContext, deposed: (epoch: number) => void) {
     this.#context = context
     this.#deposed = deposed
-    this.#logs = new LogReadings(context.links)
+    this.#logs = context.logs
   }
 
   accept(connection: Connection): ConnectionHandlers {

@@ -13,8 +13,8 @@ export const limits = {
   frameBytesMax: 40 << 20,
   /** A program's bundle with its source map. */
   programBytesMax: 32 << 20,
-  /** A value up to this size travels in the message; a larger one becomes a block by itself. */
-  inlineBytesMax: 64 << 10,
+  /** A value up to this size travels in the message; a larger one becomes a block by itself. 64 KiB of the user's, and 256 bytes for what says what they are. */
+  inlineBytesMax: 65_792,
   /** Inputs or results of many tasks in one message: no more than this (one item may pass it). */
   chunkBytesMax: 1 << 20,
   chunkTasksMax: 2000,

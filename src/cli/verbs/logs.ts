@@ -20,18 +20,14 @@ export function declare(program: Command): void {
 }
 
 async function logs(id: string, options: LogsVerbOptions): Promise<void> {
-  const { followLogs, jobEnded } = await import('../follow-logs.ts')
   const { printJson, printLine } = await import('../output/print.ts')
   const { logText } = await import('../output/logs.ts')
   const [, job = id, index] = /^(.+)\/(\d+)$/.exec(id) ?? []
   await withCluster(options, async (cluster, signal) => {
     const handle = cluster.job(job)
-    // Workers have no lines of a job that is not there, and do not know that it is not.
-    await handle.status()
-    const wanted: LogsOptions = { signal }
+    const wanted: LogsOptions = { signal, follow: options.follow === true }
     if (index !== undefined) wanted.index = Number(index)
-    const lines = options.follow ? followLogs(handle, jobEnded(handle, signal), wanted) : handle.logs(wanted)
-    for await (const line of lines) {
+    for await (const line of handle.logs(wanted)) {
       if (options.json) printJson(line)
       else printLine(logText(line, true))
     }

@@ -79,12 +79,11 @@ export function submitOptions(options: CallOptions, detached: boolean): SubmitOp
   return wanted
 }
 
-async function showLogs(handle: JobHandle<unknown>, result: Promise<unknown>): Promise<void> {
-  const { followLogs } = await import('../follow-logs.ts')
+async function showLogs(handle: JobHandle<unknown>): Promise<void> {
   const { printNotice } = await import('../output/print.ts')
   const { logText } = await import('../output/logs.ts')
   try {
-    for await (const line of followLogs(handle, result, {})) printNotice(logText(line, false))
+    for await (const line of handle.logs({ follow: true })) printNotice(logText(line, false))
   } catch {
     // Logs are no part of the result: what is missing of them is in `cox logs`.
   }
@@ -104,7 +103,7 @@ async function run(reference: string, options: CallOptions): Promise<void> {
       const signal = AbortSignal.any([interrupted, ...limit])
       const handle = await cluster.submit(task, input, submitOptions(options, false))
       const result = handle.result({ signal })
-      const logs = options.quiet ? Promise.resolve() : showLogs(handle, result)
+      const logs = options.quiet ? Promise.resolve() : showLogs(handle)
       try {
         return await result
       } catch (error) {
