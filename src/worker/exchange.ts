@@ -2,7 +2,7 @@
 // Must not decide anything about tasks, and must not obey a leader that has a successor.
 import { hostname } from 'node:os'
 import type { Cancel, Platform } from '../platform/index.ts'
-import { Chunk, CoxswainError, type LeaderToWorker, type LogLine, type Outcome, type ProgramId } from '../protocol/index.ts'
+import { Chunk, CoxswainError, type LeaderToWorker, type LogLine, type ProgramId } from '../protocol/index.ts'
 import type { AgentOptions } from './agent.ts'
 import { BlockFetcher } from './blocks/fetch.ts'
 import { ExecutorPool } from './executors/pool.ts'
@@ -11,7 +11,7 @@ import { LogReaders } from './logs/readers.ts'
 import { type Instruction, Machine, type MachineEvent } from './machine/index.ts'
 import { Questions } from './questions.ts'
 import type { Stores } from './stores.ts'
-import { Uplink } from './uplink.ts'
+import { reportBytes, Uplink } from './uplink.ts'
 import { VitalSigns } from './vitals.ts'
 
 /** What the agent is told about its worker's life. */
@@ -292,11 +292,4 @@ export class Exchange {
     this.#stores.logs.append(lines)
     this.#readers.written(lines)
   }
-}
-
-/** About how many bytes a report will have. */
-function reportBytes(outcomes: readonly Outcome[]): number {
-  let bytes = 64
-  for (const outcome of outcomes) bytes += outcome.kind === 'finished' ? outcome.items.length + outcome.blocks.length * 128 + 32 : 256
-  return bytes
 }

@@ -10,6 +10,7 @@ import {
   type LeaderToWorker,
   leaderToWorker,
   limits,
+  type Outcome,
   protocolVersion,
   release,
   type Welcome,
@@ -226,4 +227,11 @@ export class Uplink {
     this.#platform.log('debug', 'dial-again', { reason, pauseMs: Math.round(pauseMs) })
     this.#stopTimer = this.#platform.clock.timer(pauseMs, () => void this.#connect())
   }
+}
+
+/** About how many bytes a report will have. */
+export function reportBytes(outcomes: readonly Outcome[]): number {
+  let bytes = 64
+  for (const outcome of outcomes) bytes += outcome.kind === 'finished' ? outcome.items.length + outcome.blocks.length * 128 + 32 : 256
+  return bytes
 }
