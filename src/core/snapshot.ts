@@ -66,6 +66,7 @@ const readyRun = struct({ first: varint, count: varint, attempt: varint, avoid: 
 const trouble = struct({
   index: varint,
   attempts: list(failedAttempt, 100),
+  counted: varint,
   deaths: varint,
   final: optional(struct({ code: name, message: string(8192), stack: string(1 << 20) })),
 })
@@ -174,7 +175,7 @@ function restoreStage(state: State, job: Job, number: number, value: Infer<typeo
   stage.results = new SegmentList(value.results)
   stage.released = new RangeSet(value.released)
   stage.cancelling = new RangeSet(value.cancelling)
-  for (const { index, attempts, deaths, final } of value.troubles) stage.troubles.set(index, { attempts, deaths, final })
+  for (const { index, ...one } of value.troubles) stage.troubles.set(index, one)
   for (const block of value.inputBlocks) stage.inputBlocks.set(block.index, block)
   for (const block of value.resultBlocks) stage.resultBlocks.set(block.index, block)
   for (const block of [...value.inputBlocks, ...value.resultBlocks]) needBlock(state, block.block, block.holder)

@@ -192,6 +192,7 @@ export const steps = {
     comeBack(cluster, b, c)
   },
   dieInTurn,
+  dieAgain: dieInTurn,
   endSession(cluster, a) {
     cluster.ask({ kind: 'endSession', session: `session-${a % 2}` })
     cluster.settle()

@@ -8,7 +8,10 @@ import type { SchedulingClass } from '../tasks/state.ts'
 
 /** What is remembered of a task that failed at least once. */
 export interface Trouble {
+  /** The last failed attempts. */
   attempts: AttemptFields[]
+  /** How many attempts failed that count against its retries. */
+  counted: number
   /** How often its executor or worker died under it. */
   deaths: number
   /** Set when the last failure is the task's outcome. */

@@ -104,11 +104,14 @@ export function applyTasksFinished(state: State, record: RecordOf<'TasksFinished
 function troubleOf(stage: Stage, task: number): Trouble {
   let trouble = stage.troubles.get(task)
   if (!trouble) {
-    trouble = { attempts: [], deaths: 0, final: undefined }
+    trouble = { attempts: [], counted: 0, deaths: 0, final: undefined }
     stage.troubles.set(task, trouble)
   }
   return trouble
 }
+
+/** Attempts of a lost worker's tasks do not count against `retries`: this code is always tried again, up to quarantine. */
+export const freeCode = 'WORKER_LOST'
 
 /** Failures that came with the death of an executor or worker. */
 export const deathCodes: ReadonlySet<string> = new Set(['TASK_CRASHED', 'TASK_OUT_OF_MEMORY', 'WORKER_LOST', 'TASK_POISONED'])
@@ -120,6 +123,7 @@ export function applyTaskFailed(state: State, record: RecordOf<'TaskFailed'>): v
   const trouble = troubleOf(stage, done.first)
   const died = deathCodes.has(record.code)
   if (died) trouble.deaths++
+  if (record.code !== freeCode) trouble.counted++
   trouble.attempts.push({ attempt: done.attempt, worker: lane.worker.id, code: record.code, message: record.message, atMs: state.nowMs })
   if (trouble.attempts.length > attemptsKeptMax) trouble.attempts.shift()
   if (record.retryAtMs === undefined) {

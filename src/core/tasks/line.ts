@@ -62,10 +62,10 @@ export class ReadyLine {
     } else this.#front.push({ ...run })
   }
 
-  /** True if the task stands in line, at whatever attempt. */
-  holds(task: number): boolean {
-    for (const run of this) if (run.first <= task && task < run.first + run.count) return true
-    return false
+  /** The run in which the task stands, at whatever attempt. */
+  find(task: number): ReadyRun | undefined {
+    for (const run of this) if (run.first <= task && task < run.first + run.count) return run
+    return undefined
   }
 
   /** True if exactly these tasks stand in one run at this attempt. */

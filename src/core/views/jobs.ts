@@ -11,7 +11,7 @@ import {
   type TaskView,
 } from '../../protocol/index.ts'
 import type { Job, Stage } from '../jobs/state.ts'
-import type { State } from '../state.ts'
+import type { DelayedTask, State } from '../state.ts'
 
 const defaultJobs = 50
 const jobsMax = 1000
@@ -104,13 +104,13 @@ export function viewTask(state: State, id: string, number: number, index: number
     const run = lane.runs.find(run => run.stage === stage && run.first <= index && index < run.first + run.count)
     if (run) return { ...view, state: 'running', attempt: run.attempt, worker: lane.worker.id }
   }
-  const waits = stage.ready.holds(index) || delayedUntil(state, stage, index) !== undefined
-  return { ...view, state: waits ? 'waiting' : 'cancelled' }
+  const waiting = stage.ready.find(index) ?? findDelayed(state, stage, index)?.item
+  return waiting ? { ...view, state: 'waiting', attempt: waiting.attempt } : { ...view, state: 'cancelled' }
 }
 
-/** Cluster time of the task's next attempt if it waits for that, or undefined. */
-export function delayedUntil(state: State, stage: Stage, index: number): number | undefined {
+/** The task and cluster time (`key`) of its next attempt if it waits for that, or undefined. */
+export function findDelayed(state: State, stage: Stage, index: number): { key: number; item: DelayedTask } | undefined {
   if (stage.delayedCount === 0) return undefined
-  for (const { key, item } of state.delayed) if (item.stage === stage && item.index === index) return key
+  for (const one of state.delayed) if (one.item.stage === stage && one.item.index === index) return one
   return undefined
 }

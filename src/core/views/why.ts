@@ -7,7 +7,7 @@ import type { Worker } from '../membership/state.ts'
 import type { Observed } from '../observed/observed.ts'
 import { keptForOther } from '../placement/workers.ts'
 import type { State } from '../state.ts'
-import { delayedUntil, jobOf, viewTask } from './jobs.ts'
+import { findDelayed, jobOf, viewTask } from './jobs.ts'
 
 /** The largest of the workers that lack something for the stage, and what it lacks. */
 function nearest(stage: Stage, workers: readonly Worker[], of: 'capacity' | 'free'): { worker: Worker; lacks: string } | undefined {
@@ -37,15 +37,13 @@ function whyNowhere(state: State, observed: Observed, stage: Stage): Rule | Work
 /** The pause before the next attempt of a task, or of all that is left of a stage. */
 function whyPaused(state: State, stage: Stage, index: number | undefined): Rule | undefined {
   if (index !== undefined) {
-    const untilMs = delayedUntil(state, stage, index)
-    return untilMs === undefined
-      ? undefined
-      : { rule: 'retry-pause', text: `it failed and will be tried again in ${Math.max(0, untilMs - state.nowMs)} ms` }
+    const delayed = findDelayed(state, stage, index)
+    return delayed && { rule: 'retry-pause', text: `it failed and will be tried again in ${delayed.key - state.nowMs} ms` }
   }
   if (stage.readyCount > 0 || stage.delayedCount === 0) return undefined
   let nextMs = Number.POSITIVE_INFINITY
   for (const { key, item } of state.delayed) if (item.stage === stage) nextMs = Math.min(nextMs, key)
-  const text = `${stage.delayedCount} failed and will be tried again, the first in ${Math.max(0, nextMs - state.nowMs)} ms`
+  const text = `${stage.delayedCount} failed and will be tried again, the first in ${nextMs - state.nowMs} ms`
   return { rule: 'retry-pause', text }
 }
 
