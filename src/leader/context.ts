@@ -2,6 +2,7 @@
 import type { CoreLimits, Observed, State } from '../core/index.ts'
 import type { Store } from '../journal/index.ts'
 import type { Platform } from '../platform/index.ts'
+import type { Comeback } from './comeback.ts'
 import type { Links } from './links.ts'
 import type { LogReadings } from './logs.ts'
 import type { Loop } from './loop.ts'
@@ -29,6 +30,7 @@ export interface LeaderContext {
   loop: Loop
   outbox: Outbox
   payloads: Payloads
+  comeback: Comeback
   /** Cluster time now. */
   nowMs(): number
   vitals(): Vitals

@@ -5,6 +5,7 @@ import type { Store } from '../journal/index.ts'
 import type { Listener, Platform } from '../platform/index.ts'
 import { CoxswainError, encodeRecords, type JournalRecord, release, limits as wire } from '../protocol/index.ts'
 import { Archivist, lookEveryMs } from './archivist.ts'
+import { Comeback } from './comeback.ts'
 import type { LeaderContext, Vitals } from './context.ts'
 import { BlockDrops } from './drops.ts'
 import { Links } from './links.ts'
@@ -165,7 +166,9 @@ export class Leader {
     })
     for (const lane of state.tasks.lanes.values()) observeHungry(observed, lane)
     const vitals = this.#options.vitals ?? processVitals()
-    this.#context = { id, address, startedMs, state, observed, limits, store, platform, links, logs, loop, outbox, payloads, nowMs, vitals }
+    const comeback = new Comeback(state.membership.workers.keys(), clock)
+    const rooms = { links, logs, loop, outbox, payloads, comeback }
+    this.#context = { id, address, startedMs, state, observed, limits, store, platform, ...rooms, nowMs, vitals }
     this.#sessions = new Sessions(this.#context, epoch => this.#lose(new CoxswainError('FENCED', `A peer has seen epoch ${epoch}.`)))
     this.#archivist = new Archivist(store, state, platform)
     // An append that was refused says why, and is heard first.

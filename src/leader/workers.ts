@@ -86,7 +86,7 @@ export class WorkerSession {
   }
 
   #registered(incarnation: number, keep: { lane: number; tasks: number }[]): void {
-    const { loop, links, observed, platform, state } = this.#context
+    const { loop, links, observed, platform, state, comeback } = this.#context
     const { id } = this.#link
     // It was lost again while its registration became durable.
     if (state.membership.workers.get(id)?.incarnation !== incarnation)
@@ -96,12 +96,15 @@ export class WorkerSession {
     this.#link.send({ kind: 'registered', incarnation, epoch: state.epoch, keep })
     this.#acknowledgeAll()
     // Work is handed out from here on: behind the registration on the wire.
-    observeWorker(observed, id, platform.clock.monotonicMs())
+    comeback.back(id, () => {
+      if (links.workers.get(id) !== this.#link) return
+      observeWorker(observed, id, platform.clock.monotonicMs())
+      loop.schedule()
+    })
     this.#resendCancels()
     this.#resendDrain()
     this.#logs.workerCame(this.#link)
     platform.log('info', 'worker-registered', { worker: id, incarnation, kept: keep.length })
-    loop.schedule()
   }
 
   /** It may not have heard that it is to drain. */
