@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { decodeValue, encodeValue } from '../../src/protocol/index.ts'
@@ -37,7 +38,7 @@ describe('results and inputs that are blocks', () => {
   after(() => cluster[Symbol.asyncDispose]())
 
   for (const [task, input, length] of [
-    ['make', 65_537, 65_537],
+    ['make', 70_000, 70_000],
     ['nested', 200_000, undefined],
     ['text', 50_000, 50_000],
     ['many', 20_000, 20_000],
@@ -123,6 +124,21 @@ describe('results and inputs that are blocks', () => {
     await store.open()
     assert.ok(!existsSync(left))
     assert.ok(options.name === 'w1' && platform)
+  })
+
+  test('blocks outlive their worker, and are served by its next life', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'cox-worker-'))
+    let block = ''
+    {
+      await using first = await stand({ folder })
+      const lane = first.leader.assign(plan(first.leader.program(tasks), 'make'), [80_000])
+      block = blockAt(await first.leader.ended(lane, 1), 0).block
+    }
+    await using second = await stand({ folder })
+    const response = await fetch(`${second.agent.blocks}/blocks/${block}`, { headers: authorization })
+    const bytes = Buffer.from(await response.arrayBuffer())
+    assert.equal(createHash('sha256').update(bytes).digest('hex'), block)
+    rmSync(folder, { recursive: true })
   })
 
   test('a result that the disk has no room for fails typed, and leaves nothing', async t => {

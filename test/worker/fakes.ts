@@ -369,7 +369,7 @@ export function failureAt(log: LaneLog, position: number): Extract<Outcome, { ki
 export function blockAt(log: LaneLog, position: number): BlockReference {
   const one = log.ended[position]
   if (typeof one === 'object' && 'block' in one) return one.block
-  throw new Error('not a block')
+  throw new Error(`not a block: ${JSON.stringify(one)?.slice(0, 300)}`)
 }
 
 export type { TaskBlock }

@@ -18,11 +18,13 @@ export class GroupWatch {
   readonly #foreign = new Set<number>()
   readonly #pageBytes: number
   readonly #proc: boolean
+  readonly #procFolder: string
   #samples = 0
   #asking = false
 
-  constructor() {
-    const own = readStat(process.pid)
+  constructor(procFolder = '/proc') {
+    this.#procFolder = procFolder
+    const own = readStat(procFolder, process.pid)
     this.#proc = own !== undefined
     // The kernel counts in pages, whose size Node does not tell: it follows from a process whose memory is known in bytes.
     const measured = own ? process.memoryUsage.rss() / own.rssPages : 4096
@@ -39,10 +41,10 @@ export class GroupWatch {
   #fromProc(groups: ReadonlySet<number>): Map<number, GroupSample> {
     if (this.#samples++ % forgetEvery === 0) this.#foreign.clear()
     const samples = new Map<number, GroupSample>()
-    for (const name of readdirSync('/proc')) {
+    for (const name of readdirSync(this.#procFolder)) {
       const pid = Number(name)
       if (!Number.isInteger(pid) || this.#foreign.has(pid)) continue
-      const stat = readStat(pid)
+      const stat = readStat(this.#procFolder, pid)
       if (!stat) continue
       if (groups.has(stat.group)) add(samples, stat.group, stat.rssPages * this.#pageBytes)
       else this.#foreign.add(pid)
@@ -53,13 +55,13 @@ export class GroupWatch {
   #fromPs(groups: ReadonlySet<number>, done: (samples: Map<number, GroupSample>) => void): void {
     if (this.#asking) return
     this.#asking = true
-    execFile('ps', ['-axo', 'pgid=,rss='], (error, text) => {
+    execFile('ps', ['-axo', 'pgid=,rss=,stat='], (error, text) => {
       this.#asking = false
       if (error) return
       const samples = new Map<number, GroupSample>()
       for (const line of text.split('\n')) {
-        const [group, kibibytes] = line.trim().split(/\s+/).map(Number)
-        if (group !== undefined && kibibytes !== undefined && groups.has(group)) add(samples, group, kibibytes * 1024)
+        const [group, kibibytes, state] = line.trim().split(/\s+/)
+        if (groups.has(Number(group)) && !state?.startsWith('Z')) add(samples, Number(group), Number(kibibytes) * 1024)
       }
       done(samples)
     })
@@ -74,14 +76,16 @@ function add(samples: Map<number, GroupSample>, group: number, rssBytes: number)
 }
 
 /** Group and resident pages of a process, or undefined if it is gone (or there is no /proc). */
-function readStat(pid: number): { group: number; rssPages: number } | undefined {
+function readStat(procFolder: string, pid: number): { group: number; rssPages: number } | undefined {
   let text: string
   try {
-    text = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    text = readFileSync(`${procFolder}/${pid}/stat`, 'latin1')
   } catch {
     return undefined
   }
   // The command's name is in parentheses and may hold anything: fields are counted from behind it.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  // One that has ended and was not waited for holds nothing.
+  if (fields[0] === 'Z' || fields[0] === 'X') return undefined
   return { group: Number(fields[2]), rssPages: Number(fields[21]) }
 }
