@@ -57,11 +57,8 @@ export async function withCluster<T>(
   }
   const { connect } = await import('../client/index.ts')
   const wanted: ConnectOptions = { name: 'cox', signal, timeout: options.connectTimeout }
-  const tokenFile = options.tokenFile ?? process.env.COX_TOKEN_FILE
-  // A token of one's own belongs to a named leader; here it may also be for the cluster of this machine.
-  const url = options.url ?? (tokenFile === undefined || process.env.COX_URL ? undefined : readEndpoint(home)?.address)
-  if (url !== undefined) wanted.url = url
-  if (tokenFile !== undefined) wanted.tokenFile = tokenFile
+  if (options.url !== undefined) wanted.url = options.url
+  if (options.tokenFile !== undefined) wanted.tokenFile = options.tokenFile
   const cluster = await connect(wanted)
   try {
     const used = use(cluster, signal)

@@ -59,7 +59,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Cluster> {
   }
   const { signal } = options
   signal?.throwIfAborted()
-  const source = namedEndpoint(options) ?? localEndpoint()
+  const source = namedEndpoint(options) ?? localEndpoint(options)
   if (source) return open(options, source, connectTimeoutMs, async () => undefined)
   if (options.local === false) throw new CoxswainError('NO_CLUSTER', `No cluster is up in ${homeFolder()}.`, { id: homeFolder() })
   const timeoutMs = options.timeout === undefined ? startTimeoutMs : durationMs(options.timeout, 'timeout', 'INVALID_ARGUMENT')

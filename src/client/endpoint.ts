@@ -30,13 +30,22 @@ async function readToken(path: string): Promise<string> {
   }
 }
 
+/** Where the user's token comes from, the first that is there: the token, its file, COX_TOKEN_FILE, the state folder's own. */
+export interface Credential {
+  token?: string
+  tokenFile?: string
+}
+
+function tokenOf(credential: Credential, folder: string): string | Promise<string> {
+  return credential.token ?? readToken(credential.tokenFile ?? process.env.COX_TOKEN_FILE ?? join(folder, 'tokens', 'user'))
+}
+
 /** The leader that the options or the environment name, or undefined. */
-export function namedEndpoint(options: { url?: string; token?: string; tokenFile?: string }): EndpointSource | undefined {
+export function namedEndpoint(options: { url?: string } & Credential): EndpointSource | undefined {
   const url = options.url ?? process.env.COX_URL
   if (!url) return undefined
   const address = leaderAddress(url)
-  const file = options.tokenFile ?? process.env.COX_TOKEN_FILE ?? join(homeFolder(), 'tokens', 'user')
-  return { endpoint: async () => ({ address, token: options.token ?? (await readToken(file)) }) }
+  return { endpoint: async () => ({ address, token: await tokenOf(options, homeFolder()) }) }
 }
 
 function leaderAddress(url: string): string {
@@ -49,7 +58,7 @@ function leaderAddress(url: string): string {
 }
 
 /** The cluster whose state is in this folder. */
-export function folderEndpoint(folder: string): EndpointSource {
+export function folderEndpoint(folder: string, credential: Credential): EndpointSource {
   return {
     async endpoint() {
       let address: unknown
@@ -58,19 +67,19 @@ export function folderEndpoint(folder: string): EndpointSource {
       } catch (error) {
         throw new CoxswainError('UNAVAILABLE', `No leader has said where it is in ${folder}.`, { id: folder, cause: error })
       }
-      return { address: String(address), token: await readToken(join(folder, 'tokens', 'user')) }
+      return { address: String(address), token: await tokenOf(credential, folder) }
     },
   }
 }
 
 /** The cluster that is up in the state folder, or undefined. */
-export function localEndpoint(): EndpointSource | undefined {
+export function localEndpoint(credential: Credential): EndpointSource | undefined {
   const folder = homeFolder()
   const leader = readJson(join(folder, 'cluster.json')) as { address?: unknown; pid?: unknown } | undefined
   if (typeof leader?.address !== 'string') return undefined
   // A leader that is being started again has no process for a moment, but its supervisor has.
   const up = readJson(join(folder, 'up.json')) as { supervisor?: { pid?: unknown } } | undefined
-  return lives(leader.pid) || lives(up?.supervisor?.pid) ? folderEndpoint(folder) : undefined
+  return lives(leader.pid) || lives(up?.supervisor?.pid) ? folderEndpoint(folder, credential) : undefined
 }
 
 function readJson(path: string): unknown {

@@ -1,6 +1,7 @@
 // Owns the cluster that `connect` starts for the life of the process: it ends when our end of its stdin is closed, however we end.
 // Must not keep this process alive, and must not use the state folder of a cluster that stays.
 import { type ChildProcess, spawn } from 'node:child_process'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { CoxswainError } from '../protocol/index.ts'
@@ -62,7 +63,8 @@ export async function startLocal(options: LocalOptions, timeoutMs: number, signa
     throw error
   }
   letGo(child)
-  const inside = folderEndpoint(home)
+  // Its token is its own: one that is meant for another cluster does not open it.
+  const inside = folderEndpoint(home, { tokenFile: join(home, 'tokens', 'user') })
   return {
     stop,
     async endpoint() {

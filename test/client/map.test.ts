@@ -35,6 +35,7 @@ describe('map', () => {
       assert.ok(results.every((result, index) => result === index * 2))
     }
     assert.deepEqual(await all(f.cluster.map(twice, [])), [])
+    assert.deepEqual(await all(f.cluster.map(twice, (async function* () {})())), [], 'nothing, and that not at once')
     assert.deepEqual(await all(f.cluster.map(twice, new Set([5]))), [10])
     assert.deepEqual(await all(f.cluster.map(twice, [Promise.resolve(4)])), [8])
     async function* slowly() {

@@ -20,6 +20,8 @@ export interface FeederOptions {
   /** How many more inputs may be pulled now. */
   room(): number
   failed(error: unknown): void
+  /** The source has ended: where nothing came of it, no message will say so. */
+  over(): void
 }
 
 /** Bytes of large inputs on their way to workers at a time; a single larger one goes alone. */
@@ -73,6 +75,7 @@ export class Feeder {
       if (step.done) {
         this.ended = true
         this.#flush(true)
+        this.#options.over()
         break
       }
       // An iterator of promises, such as an array of them, is taken as its values.

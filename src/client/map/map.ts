@@ -179,7 +179,15 @@ export class MapRun implements AsyncIterableIterator<unknown> {
       failed,
       acknowledged: () => this.#wakeUp(),
     })
-    this.#feeder = new Feeder({ parts, task: this.#task, source: this.#source, sender: this.#sender, room: () => this.#room(), failed })
+    this.#feeder = new Feeder({
+      parts,
+      task: this.#task,
+      source: this.#source,
+      sender: this.#sender,
+      room: () => this.#room(),
+      failed,
+      over: () => this.#wakeUp(),
+    })
     this.#stopListening = parts.session.listen(job, this.#receiver)
     signal?.addEventListener('abort', this.#aborted)
     this.#pull()
