@@ -306,6 +306,11 @@ export class Harness {
     return this.state.jobs.byId.get(job)?.state
   }
 
+  /** Tasks at the head of the lane that are of one run: only they may finish in one outcome. */
+  headRun(lane: FakeLane): number {
+    return this.state.tasks.lanes.get(lane.id)!.runs[0]!.count
+  }
+
   /** The records of one kind so far. */
   of<K extends RecordKind>(kind: K): RecordOf<K>[] {
     return this.records.filter((record): record is RecordOf<K> => record.kind === kind)

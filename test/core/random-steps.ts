@@ -52,13 +52,8 @@ function add(cluster: Harness, a: number, b: number, c: number): void {
   cluster.settle()
 }
 
-/** Tasks at the head of the lane that are of one run: only they may finish in one outcome. */
-function headRun(cluster: Harness, lane: FakeLane): number {
-  return cluster.state.tasks.lanes.get(lane.id)?.runs[0]?.count ?? 1
-}
-
 function outcomes(cluster: Harness, lane: FakeLane, b: number, c: number): Outcome[] {
-  const most = Math.min(lane.open.length, headRun(cluster, lane))
+  const most = Math.min(lane.open.length, cluster.headRun(lane))
   if (c % 11 === 0) return [failed('TASK_FAILED', b % 4 > 0)]
   if (c % 11 === 1) return [failed('TASK_CRASHED')]
   if (c % 11 === 2) return [{ kind: 'skipped', count: 1 + (b % most) }]
