@@ -11,10 +11,6 @@ export class RangeSet {
     this.ranges = ranges.map(range => ({ ...range }))
   }
 
-  get size(): number {
-    return this.ranges.reduce((sum, range) => sum + range.count, 0)
-  }
-
   /** Position of the first range that ends behind `number`. */
   #seek(number: number): number {
     let low = 0
