@@ -1,10 +1,16 @@
 // Owns the tests of what kill -9 costs: of the leader, a worker, and everything at once. Real processes, real SQLite.
-// Must not tolerate more than was promised: every attempt leaves a line, and lines are counted.
+// Must not tolerate more than was promised: every attempt leaves a line, and lines are counted. A running attempt is never repeated.
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import { alive, FaultCluster, linesOf, rejection, tally, until } from './harness.ts'
 import { echo, gated, square } from './tasks.ts'
+
+/**
+ * What was handed out in the leader's last milliseconds may not have become durable, and is rarely not adopted (docs/protocol.md): one
+ * such bite at most. A leader that drops what its workers run would repeat several hundred.
+ */
+const againMax = 40
 
 describe('kill -9', { timeout: 90_000 }, () => {
   let cluster: FaultCluster
@@ -73,10 +79,14 @@ describe('kill -9', { timeout: 90_000 }, () => {
     )
     assert.ok(acknowledged.length >= kills)
     for (const [i, id] of acknowledged.entries()) assert.equal(await client.job<number>(id).result(), (i + 1) ** 2)
-    // Nothing that the journal knew of ran twice.
     const counts = tally(linesOf(trace))
-    for (let value = 0; value < tasks; value++)
-      assert.equal(counts.get(`${value} 1`), 1, `task ${value} ran ${counts.get(`${value} 1`)} times`)
+    let again = 0
+    for (let value = 0; value < tasks; value++) {
+      const times = counts.get(`${value} 1`) ?? 0
+      assert.ok(times === 1 || times === 2, `task ${value} ran ${times} times`)
+      again += times - 1
+    }
+    assert.ok(again <= againMax, `${again} tasks ran again`)
     assert.deepEqual(
       linesOf(trace).filter(line => line.split(' ')[1] !== '1'),
       [],
