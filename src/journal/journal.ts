@@ -1,6 +1,6 @@
 // Owns the three interfaces behind which the facts are kept: journal, snapshots, leadership. conformance.ts holds every backend to them.
 // Must not know what records mean.
-import type { PayloadId } from '../protocol/index.ts'
+import type { CoxswainError, PayloadId } from '../protocol/index.ts'
 
 /** Bytes of inputs, results or a program, stored beside the records that name them. */
 export interface PayloadWrite {
@@ -112,8 +112,8 @@ export interface Leadership {
   view(): Promise<LeadershipView>
   /** Takes the leadership by compare-and-set. Rejects with STATE_FOLDER_IN_USE while the store knows that another leader lives. */
   claim(claim: Claim): Promise<'claimed' | 'lost'>
-  /** Calls back once if this process is known to have lost the leadership. */
-  onLost(callback: () => void): void
+  /** Calls back once if this process is known to have lost the leadership; with the error if the store itself failed. */
+  onLost(callback: (failure?: CoxswainError) => void): void
 }
 
 /** A backend, opened. */

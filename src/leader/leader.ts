@@ -171,8 +171,9 @@ export class Leader {
     this.#context = { id, address, startedMs, state, observed, limits, store, platform, ...rooms, nowMs, vitals }
     this.#sessions = new Sessions(this.#context, epoch => this.#lose(new CoxswainError('FENCED', `A peer has seen epoch ${epoch}.`)))
     this.#archivist = new Archivist(store, state, platform)
-    // An append that was refused says why, and is heard first.
-    store.leadership.onLost(() => clock.soon(() => this.#lose(new CoxswainError('FENCED', 'The store says that this leadership is over.'))))
+    const over = new CoxswainError('FENCED', 'The store says that another candidate leads.')
+    // An append that was refused knows more, and is heard first.
+    store.leadership.onLost(failure => clock.soon(() => this.#lose(failure ?? over)))
     this.#expectReturn()
     this.#tick(clock.monotonicMs())
     loop.schedule()

@@ -129,11 +129,12 @@ class SqliteStore implements Store, Inspectable {
 
 /** Who is to be told, once, that this process leads no more. */
 class Lost {
-  #callbacks: (() => void)[] = []
+  #callbacks: ((failure?: CoxswainError) => void)[] = []
+  #failure: CoxswainError | undefined
   #state: 'never led' | 'leading' | 'lost' = 'never led'
 
-  listen(callback: () => void): void {
-    if (this.#state === 'lost') queueMicrotask(callback)
+  listen(callback: (failure?: CoxswainError) => void): void {
+    if (this.#state === 'lost') queueMicrotask(() => callback(this.#failure))
     else this.#callbacks.push(callback)
   }
 
@@ -141,10 +142,11 @@ class Lost {
     this.#state = 'leading'
   }
 
-  happened(): void {
+  happened(failure?: CoxswainError): void {
     if (this.#state !== 'leading') return
     this.#state = 'lost'
-    for (const callback of this.#callbacks.splice(0)) callback()
+    this.#failure = failure
+    for (const callback of this.#callbacks.splice(0)) callback(failure)
   }
 
   forget(): void {
@@ -165,7 +167,7 @@ export async function openSqliteStore({
   let failWriter = (_: CoxswainError): void => undefined
   const failed = (error: CoxswainError) => {
     log('error', 'journal-failed', { code: error.code, message: error.message, folder })
-    lost.happened()
+    lost.happened(error)
   }
   const { port1, port2 } = new MessageChannel()
   // Both threads load at once; the reader opens the files when the writer has made them.
