@@ -22,9 +22,9 @@ import {
   type RecordOf,
   type Resources,
 } from '../../src/protocol/index.ts'
-import { type FakeLane, FakeWorker, finished, resultOf } from './fake-worker.ts'
+import { amount, inputs, type JobOptions, plan, program } from '../fakes/plans.ts'
+import { type FakeLane, FakeWorker, finished, resultOf } from '../fakes/worker.ts'
 import { Ledger } from './ledger.ts'
-import { amount, inputs, type JobOptions, plan, program } from './plans.ts'
 
 export interface HarnessOptions {
   limits?: Partial<CoreLimits>

@@ -1,9 +1,9 @@
 // Shows what becomes of jobs: submitted, fed, cancelled, chained, released, forgotten, ended with their session.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { failed, finished } from './fake-worker.ts'
+import { block, blockId, inputs, plan, stage } from '../fakes/plans.ts'
+import { failed, finished } from '../fakes/worker.ts'
 import { scenario } from './harness.ts'
-import { block, blockId, inputs, plan, stage } from './plans.ts'
 
 describe('a job that is submitted', () => {
   it(

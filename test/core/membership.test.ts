@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { LaneReport } from '../../src/protocol/index.ts'
-import { finished } from './fake-worker.ts'
+import { amount, inputs, plan, program, stage } from '../fakes/plans.ts'
+import { finished } from '../fakes/worker.ts'
 import { type Harness, scenario } from './harness.ts'
-import { amount, inputs, plan, program, stage } from './plans.ts'
 
 const register = (worker: string, boot: string, lanes: LaneReport[] = []) => ({
   kind: 'registerWorker' as const,

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { observeWorker } from '../../src/core/observed/observed.ts'
-import { failed, finished } from './fake-worker.ts'
+import { amount, block, inputs, plan, stage } from '../fakes/plans.ts'
+import { failed, finished } from '../fakes/worker.ts'
 import { type Harness, scenario } from './harness.ts'
-import { amount, block, inputs, plan, stage } from './plans.ts'
 
 /** Who has tasks of a job, and how many. */
 function shares(cluster: Harness, job: string): Record<string, number> {

@@ -2,9 +2,9 @@
 // failing sequence shrinks by leaving steps out, and reads as what happened.
 import assert from 'node:assert/strict'
 import type { Outcome } from '../../src/protocol/index.ts'
-import { type FakeLane, type FakeWorker, failed, finished } from './fake-worker.ts'
+import { inputs, plan, stage } from '../fakes/plans.ts'
+import { type FakeLane, type FakeWorker, failed, finished } from '../fakes/worker.ts'
 import type { Harness } from './harness.ts'
-import { inputs, plan, stage } from './plans.ts'
 
 const cpusOf = [1, 0.5, 1, 2, 4]
 const workersMax = 5

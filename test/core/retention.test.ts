@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { decodeSnapshot, encodeSnapshot } from '../../src/core/snapshot.ts'
 import { recordVersion } from '../../src/protocol/index.ts'
-import { failed } from './fake-worker.ts'
+import { block, inputs, plan, stage } from '../fakes/plans.ts'
+import { failed } from '../fakes/worker.ts'
 import { type Harness, scenario } from './harness.ts'
-import { block, inputs, plan, stage } from './plans.ts'
 
 const ids = (cluster: Harness): string[] => [...cluster.state.jobs.byId.keys()]
 

@@ -1,9 +1,9 @@
 // Shows what becomes of tasks: finished, failed and tried again, quarantined, given back, and reported late, twice or wrongly.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { failed, finished } from './fake-worker.ts'
+import { chunkOf, inputs, plan, stage } from '../fakes/plans.ts'
+import { failed, finished } from '../fakes/worker.ts'
 import { type Harness, scenario } from './harness.ts'
-import { chunkOf, inputs, plan, stage } from './plans.ts'
 
 const retrying = { stages: [stage({ retries: 2, backoffMs: 100, backoffMsMax: 150 })] }
 

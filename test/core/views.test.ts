@@ -7,9 +7,9 @@ import { Story } from '../../src/core/views/story.ts'
 import { why } from '../../src/core/views/why.ts'
 import { viewWorkers } from '../../src/core/views/workers.ts'
 import { laneText } from '../../src/protocol/index.ts'
-import { failed, finished } from './fake-worker.ts'
+import { amount, inputs, plan, program, stage } from '../fakes/plans.ts'
+import { failed, finished } from '../fakes/worker.ts'
 import { type Harness, scenario } from './harness.ts'
-import { amount, inputs, plan, program, stage } from './plans.ts'
 
 describe('the view of a job', () => {
   it(

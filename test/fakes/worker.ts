@@ -1,6 +1,6 @@
 // A worker in memory: it takes assignments, runs nothing, and tells outcomes when it is told to. It accounts by lane numbers as agents do.
 import assert from 'node:assert/strict'
-import type { LaneReport, Outcome, RecordOf, Run, TaskBlock } from '../../src/protocol/index.ts'
+import type { LaneReport, Outcome, Run, TaskBlock } from '../../src/protocol/index.ts'
 import { chunkOf } from './plans.ts'
 
 export interface LaneTask {
@@ -84,7 +84,8 @@ export class FakeWorker {
     return this.busy.flatMap(lane => lane.open)
   }
 
-  receive(record: RecordOf<'TasksAssigned'>): void {
+  /** Takes what it is handed, by the record or by the message of it. */
+  receive(record: { lane: number; incarnation: number; runs: Run[] }): void {
     assert.equal(record.incarnation, this.incarnation)
     const lane = this.lanes.get(record.lane) ?? new FakeLane(record.lane)
     this.lanes.set(lane.id, lane)
