@@ -30,6 +30,7 @@ const handlers: { [K in RecordKind]: (state: State, record: RecordOf<K>) => void
   TaskFailed: tasks.applyTaskFailed,
   TasksSkipped: tasks.applyTasksSkipped,
   TasksReturned: tasks.applyTasksReturned,
+  LaneVacated: tasks.applyLaneVacated,
 }
 
 /** Writes one fact into the state. */

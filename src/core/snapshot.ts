@@ -107,6 +107,7 @@ const laneState = struct({
   assigned: varint,
   done: varint,
   closing: boolean,
+  vacated: boolean,
 })
 const delayedState = struct({ job: name, stage: varint, index: varint, attempt: varint, avoid: name, atMs: varint })
 
@@ -209,11 +210,12 @@ function restoreLane(state: State, value: Infer<typeof laneState>): void {
     attempt: run.attempt,
   }))
   const schedulingClass = runs[0]!.stage.class
-  const lane = { id: value.id, worker, class: schedulingClass, runs, assigned: value.assigned, done: value.done, closing: value.closing }
+  const { id, assigned, done, closing, vacated } = value
+  const lane = { id, worker, class: schedulingClass, runs, assigned, done, closing, vacated }
   state.tasks.lanes.set(lane.id, lane)
   schedulingClass.lanes.add(lane)
   worker.lanes.add(lane)
-  change(worker.free, schedulingClass.plan.resources, -1)
+  if (!vacated) change(worker.free, schedulingClass.plan.resources, -1)
   rebucket(state.membership, worker)
 }
 

@@ -76,6 +76,8 @@ export const record = union({
   TasksSkipped: [43, struct({ lane: varint, count: varint })],
   /** The lane keeps its next `keep` tasks; the rest never started and is ready again. */
   TasksReturned: [44, struct({ lane: varint, keep: varint })],
+  /** A worker that came back has outcomes for all tasks of this lane and is about to tell them: the lane reserves nothing any more. */
+  LaneVacated: [45, struct({ lane: varint })],
 })
 /** One fact. */
 export type JournalRecord = Infer<typeof record>

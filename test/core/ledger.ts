@@ -35,6 +35,7 @@ interface LedgerLane {
   worker: string
   resources: Resources
   queue: LedgerTask[]
+  vacated: boolean
 }
 
 const terminal: ReadonlySet<Status> = new Set(['succeeded', 'failed', 'cancelled'])
@@ -150,7 +151,7 @@ export class Ledger {
   /** S14: what is reserved on a worker is not more than it has. */
   #checkRoom(worker: string): void {
     const { capacity } = this.workers.get(worker)!
-    const lanes = [...this.lanes.values()].filter(lane => lane.worker === worker)
+    const lanes = [...this.lanes.values()].filter(lane => lane.worker === worker && !lane.vacated)
     const sum = (of: (resources: Resources) => number): number => lanes.reduce((total, lane) => total + of(lane.resources), 0)
     assert(sum(one => one.cpuMillis) <= capacity.cpuMillis, `S14: ${worker} has promised more cpus than it has`)
     assert(sum(one => one.memoryBytes) <= capacity.memoryBytes, `S14: ${worker} has promised more memory than it has`)
@@ -290,10 +291,11 @@ export class Ledger {
     if (!lane) {
       if (!record.adopted) assert.equal(Math.floor(record.lane / 2 ** 32), this.epoch, 'a lane was opened under a foreign epoch')
       const { resources } = this.#job(record.runs[0]!.job).stages[record.runs[0]!.stage]!.plan
-      lane = { worker: record.worker, resources, queue: [] }
+      lane = { worker: record.worker, resources, queue: [], vacated: false }
       this.lanes.set(record.lane, lane)
     }
     assert.equal(lane.worker, record.worker)
+    assert.equal(lane.vacated, false, 'S14: tasks were handed to a lane without a reservation')
     for (const run of record.runs) {
       assert(run.count > 0)
       const job = this.#job(run.job)
@@ -331,6 +333,12 @@ export class Ledger {
 
   TasksSkipped(record: RecordOf<'TasksSkipped'>): void {
     for (const task of this.#advance(record.lane, record.count)) this.#giveBack(task)
+  }
+
+  LaneVacated(record: RecordOf<'LaneVacated'>): void {
+    const lane = this.#lane(record.lane)
+    assert.equal(lane.vacated, false, 'S14: a reservation ended twice')
+    lane.vacated = true
   }
 
   TasksReturned(record: RecordOf<'TasksReturned'>): void {

@@ -309,6 +309,54 @@ describe('work that a leader handed out before it died', () => {
   )
 
   it(
+    'finds the room of a lane whose outcomes are all there and could not be told',
+    scenario(cluster => {
+      const { worker, lane } = busy(cluster)
+      cluster.dieIn(() => {
+        cluster.submit('more', 2)
+        cluster.finish(worker, 3)
+      })
+      assert.equal(lane.open.length, 0)
+      const started = worker.tasks
+      assert.equal(started[0]!.job, 'more')
+      cluster.submit('more', 2)
+      cluster.register(worker)
+      cluster.settle()
+      assert.deepEqual(worker.tasks, started)
+      assert.equal(cluster.of('LaneVacated').length, 1)
+      assert.equal(cluster.jobState('job'), 'succeeded')
+      cluster.finishAll()
+      assert.equal(cluster.jobState('more'), 'succeeded')
+      assert.equal(cluster.of('TaskFailed').length, 0)
+    }),
+  )
+
+  it(
+    'may lose its worker, or its leader, between that and its outcomes',
+    scenario(cluster => {
+      const { worker, lane } = busy(cluster)
+      cluster.dieIn(() => {
+        cluster.submit('more', 1)
+        cluster.finish(worker, 3)
+      })
+      cluster.submit('more', 1)
+      const reports = [...worker.lanes.values()].map(one => one.report())
+      assert.deepEqual(kept(cluster, 'w1', worker.boot, reports).length, 2)
+      assert.equal(cluster.state.tasks.lanes.get(lane.id)!.vacated, true)
+      assert.equal(cluster.state.membership.workers.get('w1')!.free.cpuMillis, 0)
+      cluster.takeOver()
+      assert.deepEqual(kept(cluster, 'w1', worker.boot, reports).length, 2)
+      assert.equal(cluster.of('LaneVacated').length, 1)
+      cluster.lose(worker)
+      worker.lanes.clear()
+      cluster.register(worker)
+      cluster.settle()
+      cluster.finishAll()
+      assert.equal(cluster.jobState('job'), 'succeeded')
+    }),
+  )
+
+  it(
     'does not grow on a worker that drains',
     scenario(cluster => {
       const worker = cluster.join('w1')

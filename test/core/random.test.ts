@@ -17,6 +17,7 @@ const step = fc.tuple(fc.constantFrom(...(Object.keys(steps) as (keyof typeof st
 /** What happens seldom, and must have happened for these runs to mean anything. */
 const rare: Record<string, (record: JournalRecord) => boolean> = {
   'work was adopted': record => record.kind === 'TasksAssigned' && record.adopted,
+  'a lane was vacated': record => record.kind === 'LaneVacated',
   'a task was quarantined': record => record.kind === 'TaskFailed' && record.code === 'TASK_POISONED',
   'a task waited for its next attempt': record =>
     record.kind === 'TaskFailed' && (record.retryAtMs ?? 0) > 0 && record.code === 'TASK_FAILED',

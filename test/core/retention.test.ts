@@ -136,6 +136,7 @@ describe('a record that does not fit the state', () => {
         ],
         [{ ...assigned!, worker: 'nobody' }, /unknown worker/],
         [assigned!, /are not ready/],
+        [{ kind: 'LaneVacated', lane: 5 }, /no lane 5/],
         [{ kind: 'TasksFinished', lane: 5, count: 1, payload: 99, bytes: 1, blocks: [] }, /no lane 5/],
         [{ kind: 'TasksFinished', lane: assigned!.lane, count: 2, payload: 99, bytes: 1, blocks: [] }, /has no 2 tasks/],
         [{ kind: 'WorkerLost', worker: 'nobody', incarnation: 1, reason: '' }, /no worker nobody/],

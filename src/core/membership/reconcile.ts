@@ -1,7 +1,8 @@
 // Owns how leader and worker agree, lane by lane, on what a worker runs that connects again. Must not write state.
 //
 // What the journal says was assigned and the worker never received is ready again. What the worker received and the journal does not
-// know was handed out by a leader that died first: it is adopted where the tasks are still free and there is room, else dropped.
+// know was handed out by a leader that died first: it is adopted where the tasks are still free and there is room, else dropped. There is
+// room also where the journal knows a lane whose tasks all have outcomes: the worker was handed new work in its place.
 import type { JournalRecord, LaneReport, RecordOf, Resources, Run } from '../../protocol/index.ts'
 import type { Decision } from '../commands.ts'
 import type { Stage } from '../jobs/state.ts'
@@ -33,7 +34,7 @@ class Adoption {
     this.#free = copy(worker.free)
   }
 
-  /** A lane of the class ends with this registration. */
+  /** A lane of the class ends, or is vacated, with this registration. */
   release(schedulingClass: SchedulingClass): void {
     change(this.#free, schedulingClass.plan.resources, 1)
   }
@@ -91,10 +92,11 @@ function reconcileLane(lane: Lane, report: LaneReport | undefined, adoption: Ado
   const received = report?.received ?? lane.done
   if (received < lane.assigned) {
     records.push({ kind: 'TasksReturned', lane: lane.id, keep: Math.max(0, received - lane.done) })
-    if (received <= lane.done) adoption.release(lane.class)
+    if (received <= lane.done && !lane.vacated) adoption.release(lane.class)
   }
   if (!report) return undefined
-  const record = received > lane.assigned ? adoption.extension(lane.id, lane.class, runsFrom(report, lane.assigned)) : undefined
+  const record =
+    received > lane.assigned && !lane.vacated ? adoption.extension(lane.id, lane.class, runsFrom(report, lane.assigned)) : undefined
   if (record) records.push(record)
   return Math.min(received, lane.assigned) + countTasks(record?.runs ?? [])
 }
@@ -105,12 +107,17 @@ export function reconcile(state: State, worker: Worker, reports: readonly LaneRe
   const keep: { lane: number; tasks: number }[] = []
   const reported = new Map(reports.filter(isWhole).map(report => [report.lane, report]))
   const adoption = new Adoption(state, worker)
+  const unknown = [...reported.values()].filter(report => !state.tasks.lanes.has(report.lane) && report.acknowledged === 0)
   for (const lane of worker.lanes) {
-    const tasks = reconcileLane(lane, reported.get(lane.id), adoption, records)
-    if (tasks !== undefined) keep.push({ lane: lane.id, tasks })
+    const report = reported.get(lane.id)
+    const tasks = reconcileLane(lane, report, adoption, records)
+    if (tasks === undefined || !report) continue
+    keep.push({ lane: lane.id, tasks })
+    if (unknown.length === 0 || lane.vacated || report.reported < report.received || report.received <= lane.done) continue
+    records.push({ kind: 'LaneVacated', lane: lane.id })
+    adoption.release(lane.class)
   }
-  for (const report of reported.values()) {
-    if (state.tasks.lanes.has(report.lane) || report.acknowledged > 0) continue
+  for (const report of unknown) {
     const record = adoption.lane(report.lane, report.runs)
     if (!record) continue
     records.push(record)

@@ -21,7 +21,16 @@ export function stageOf(state: State, job: string, number: number): Stage {
 
 function openLane(state: State, record: RecordOf<'TasksAssigned'>, worker: Worker): Lane {
   const stage = stageOf(state, record.runs[0]!.job, record.runs[0]!.stage)
-  const lane: Lane = { id: record.lane, worker, class: stage.class, runs: [], assigned: 0, done: 0, closing: worker.draining }
+  const lane: Lane = {
+    id: record.lane,
+    worker,
+    class: stage.class,
+    runs: [],
+    assigned: 0,
+    done: 0,
+    closing: worker.draining,
+    vacated: false,
+  }
   state.tasks.lanes.set(lane.id, lane)
   if (laneEpoch(lane.id) === state.epoch) state.tasks.nextLane = Math.max(state.tasks.nextLane, (lane.id % 2 ** 32) + 1)
   lane.class.lanes.add(lane)
@@ -31,15 +40,27 @@ function openLane(state: State, record: RecordOf<'TasksAssigned'>, worker: Worke
   return lane
 }
 
-/** The lane has no unfinished tasks: its reservation ends, exactly once, here. */
+/** The lane has no unfinished tasks: its reservation ends, exactly once, here or when it was vacated. */
 export function closeLane(state: State, lane: Lane): void {
   if (!state.tasks.lanes.delete(lane.id)) throw new Error(`lane ${lane.id} was closed twice`)
   lane.class.lanes.delete(lane)
   lane.worker.lanes.delete(lane)
+  if (!lane.vacated) endReservation(state, lane)
+  forgetClassIfUnused(state, lane.class)
+}
+
+function endReservation(state: State, lane: Lane): void {
   change(lane.worker.free, lane.class.plan.resources, 1)
   rebucket(state.membership, lane.worker)
   state.membership.roomier.add(lane.worker)
-  forgetClassIfUnused(state, lane.class)
+}
+
+export function applyLaneVacated(state: State, record: RecordOf<'LaneVacated'>): void {
+  const lane = laneOf(state, record.lane)
+  if (lane.vacated) throw new Error(`lane ${lane.id} was vacated twice`)
+  lane.vacated = true
+  lane.closing = true
+  endReservation(state, lane)
 }
 
 export function applyTasksAssigned(state: State, record: RecordOf<'TasksAssigned'>): void {

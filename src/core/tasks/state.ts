@@ -79,6 +79,8 @@ export interface Lane {
   done: number
   /** It gave tasks back and will get no more. */
   closing: boolean
+  /** Its worker runs nothing of it any more, and its reservation has ended: only outcomes are still to come. */
+  vacated: boolean
 }
 
 export interface Tasks {

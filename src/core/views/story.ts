@@ -80,6 +80,8 @@ export class Story {
         return this.#advanced(record)
       case 'TasksReturned':
         return this.#returned(record)
+      case 'LaneVacated':
+        return this.#vacated(record)
       case 'WorkerJoined':
         return this.#isWorker(record.worker)
           ? `joined as incarnation ${record.incarnation} from ${record.host}, pid ${record.pid}, with ${record.capacity.cpuMillis / 1000} cpus`
@@ -182,6 +184,12 @@ export class Story {
     if (lane.runs.length === 0) this.#lanes.delete(record.lane)
     const mine = back.filter(run => this.#concerns(run))
     return mine.length > 0 ? `${mine.map(tasksText).join(', ')} not started on ${lane.worker}: back in line` : undefined
+  }
+
+  #vacated(record: RecordOf<'LaneVacated'>): string | undefined {
+    const lane = this.#lanes.get(record.lane)
+    const mine = (lane?.runs ?? []).filter(run => this.#concerns(run))
+    return mine.length > 0 ? `${mine.map(tasksText).join(', ')} no longer runs on ${lane!.worker}: its outcome is on the way` : undefined
   }
 
   #lost(record: RecordOf<'WorkerLost'>): string | undefined {
