@@ -185,6 +185,12 @@ test('a node that is killed again and again while it works well is never left do
   for (let at = 0; at < 50; at++) assert.ok('restartInMs' in policy.died(at * 5_000 + 4_000, at * 5_000))
 })
 
+test('what died of a full disk is started again for as long as it takes', () => {
+  const policy = new RestartPolicy()
+  for (let at = 0; at < 50; at++) assert.ok('restartInMs' in policy.died(at * 100, undefined, true))
+  assert.deepEqual(policy.died(5_000, undefined), { restartInMs: 5_000 })
+})
+
 test('the pause before a restart has a limit', () => {
   const policy = new RestartPolicy()
   let last = {}

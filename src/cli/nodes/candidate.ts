@@ -61,7 +61,8 @@ class Candidate implements NodeLife {
     void leader.ended.then(reason => {
       if (this.#stopping) return
       this.#platform.log('error', 'leader-ended', { reason })
-      process.exit(lostLeadershipCode)
+      const [, code = '', message = reason] = /^([A-Z_]+): (.*)$/s.exec(reason) ?? []
+      process.stdout.write(`${JSON.stringify({ failed: { code, message } })}\n`, () => process.exit(lostLeadershipCode))
     })
     return announced
   }

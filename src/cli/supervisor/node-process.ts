@@ -26,6 +26,8 @@ export interface NodeEvents {
   died(node: NodeProcessHandle, how: string, restartInMs: number | undefined): void
 }
 
+/** Why a node may have died though it is sound: when the cause passes, it lives again. */
+const outsideCodes = new Set(['JOURNAL_WRITE_FAILED', 'STATE_FOLDER_UNUSABLE'])
 const logLineCharactersMax = 64 << 10
 /** The file of `cox` itself, in the sources or in the built package. */
 export const mainModule = fileURLToPath(new URL(`../main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url))
@@ -43,6 +45,8 @@ export class NodeProcessHandle {
   #child: ChildProcess | undefined
   #identity: ProcessIdentity | undefined
   #readyAtMs: number | undefined
+  /** What it said when it could not go on. */
+  #failedWith = ''
   #restart: NodeJS.Timeout | undefined
   #stopping = false
   #ended: PromiseWithResolvers<void> | undefined
@@ -71,11 +75,14 @@ export class NodeProcessHandle {
     this.#child = child
     this.#ended = Promise.withResolvers()
     this.#readyAtMs = undefined
+    this.#failedWith = ''
     child.stdin.on('error', () => undefined)
     eachLine(child.stdout, line => this.#heard(line))
     eachLine(child.stderr, line => this.#events.log(this, line))
-    child.once('error', error => this.#gone(error.message, false))
-    child.once('exit', (code, signal) => this.#gone(signal ? `killed by ${signal}` : `exit code ${code}`, code === 0))
+    child.once('error', error => this.#gone(child, error.message, false))
+    // Who ends by itself has said why: that is read first.
+    child.once('exit', (_code, signal) => signal && this.#gone(child, `killed by ${signal}`, false))
+    child.once('close', code => this.#gone(child, `exit code ${code}`, code === 0))
     if (child.pid !== undefined) this.#identity = identify(child.pid)
     this.#events.started(this)
   }
@@ -84,11 +91,12 @@ export class NodeProcessHandle {
     const announcement = parseAnnouncement(line)
     if (!announcement) return this.#events.log(this, line)
     if ('ready' in announcement) this.#readyAtMs = performance.now()
+    else this.#failedWith = announcement.failed.code
     this.#events.announced(this, announcement)
   }
 
-  #gone(how: string, well: boolean): void {
-    if (!this.#child) return
+  #gone(child: ChildProcess, how: string, well: boolean): void {
+    if (this.#child !== child) return
     this.#child = undefined
     this.#identity = undefined
     const readyAtMs = this.#readyAtMs
@@ -96,7 +104,7 @@ export class NodeProcessHandle {
     this.#ended?.resolve()
     if (this.#stopping) return
     if (well) return this.#events.ended(this)
-    const verdict = this.#policy.died(performance.now(), readyAtMs)
+    const verdict = this.#policy.died(performance.now(), readyAtMs, outsideCodes.has(this.#failedWith))
     const restartInMs = 'restartInMs' in verdict ? verdict.restartInMs : undefined
     if (restartInMs !== undefined) this.#restart = setTimeout(() => this.start(), restartInMs)
     this.#events.died(this, how, restartInMs)
