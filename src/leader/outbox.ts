@@ -231,10 +231,11 @@ export class Outbox implements RecordListener {
     for (const send of now) send()
     return () => {
       this.#payloads.stored(payloadsBelow)
+      // Callers wait for these; workers do not wait for theirs.
+      for (const send of durable) send()
       for (const [worker, lanes] of acknowledged) {
         this.#links.workers.get(worker)?.sendInOrder({ kind: 'acknowledge', lanes: [...lanes].map(([lane, count]) => ({ lane, count })) })
       }
-      for (const send of durable) send()
       for (const { block, holder } of blockDrops) this.#drops.add(block, holder)
     }
   }
