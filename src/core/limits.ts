@@ -1,5 +1,6 @@
 // Owns the named limits and periods of the leader's mind. Must not hold what travels: that is protocol/limits.ts.
 
+/** Every limit and period of the leader's mind. */
 export interface CoreLimits {
   /** Tasks that were added and have no outcome. Above it, adding is refused as OVERLOADED. */
   openTasksMax: number
@@ -23,6 +24,7 @@ export interface CoreLimits {
   workersMax: number
 }
 
+/** What holds where nothing else is asked for. */
 export const defaultLimits: CoreLimits = {
   openTasksMax: 20_000_000,
   inputBytesMax: 4 * 2 ** 30,

@@ -21,6 +21,7 @@ export interface DelayedTask {
   avoid: string
 }
 
+/** All that is known by facts. */
 export interface State {
   cluster: string
   epoch: number

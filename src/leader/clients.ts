@@ -18,7 +18,7 @@ function clip(text: string, bytesMax: number): string {
 }
 
 /** The fields of an error as they travel. An unexpected one tells no internals. */
-export function wireError(error: unknown): WireError {
+function wireError(error: unknown): WireError {
   if (error instanceof CoxswainError)
     return {
       code: error.code,

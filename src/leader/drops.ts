@@ -11,7 +11,7 @@ import type { Links } from './links.ts'
 /** From the moment nothing names a block until it may be deleted. Workers keep files that were stored or confirmed later than that. */
 export const blockGraceMs = 15_000
 /** Blocks that wait for their deletion, over all workers. What is above it stays on their disks. */
-export const pendingDropsMax = 100_000
+const pendingDropsMax = 100_000
 
 export class BlockDrops {
   readonly #state: State

@@ -18,7 +18,7 @@ import { pulseMs, Sessions } from './sessions.ts'
 import { processVitals } from './vitals.ts'
 
 /** Workers in the journal have this long to connect to a new leader before they are declared lost. */
-export const reconnectMs = 3000
+const reconnectMs = 3000
 /** A tick that is late by more than this shows that this process was asleep. */
 const stallMs = 500
 const claimsMax = 10
@@ -30,6 +30,7 @@ export interface Endpoint {
   epoch: number
 }
 
+/** What a candidate leads with. */
 export interface LeaderOptions {
   /** Name of this candidate. */
   id: string
@@ -51,6 +52,7 @@ export interface LeaderOptions {
   check?: (state: State) => void
 }
 
+/** One leadership: `start` it once; it is over when `ended` resolves. */
 export class Leader {
   readonly #options: LeaderOptions
   readonly #platform: Platform

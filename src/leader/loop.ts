@@ -45,12 +45,12 @@ export interface LoopOptions {
 }
 
 /** Commands and bytes of one turn: more wait for the next, so that no turn takes long. */
-export const turnLettersMax = 1000
-export const turnBytesMax = 16 << 20
+const turnLettersMax = 1000
+const turnBytesMax = 16 << 20
 /** A letter nobody waits for may wait this long for company: an append of its own would stand in the way of the next call. */
-export const lazyMs = 5
+const lazyMs = 5
 /** Appends under way at once: while they last, letters gather into a larger batch. */
-export const appendsInFlightMax = 2
+const appendsInFlightMax = 2
 
 export class Loop {
   readonly #options: LoopOptions

@@ -24,7 +24,7 @@ import { WorkerSession } from './workers.ts'
 /** How often the leader says that it lives, and workers likewise. */
 export const pulseMs = 500
 /** A client that is away for this long is gone: jobs that end with their client end. */
-export const sessionGraceMs = 10_000
+const sessionGraceMs = 10_000
 /** A peer that does not say hello within this is disconnected. */
 const helloMs = 10_000
 

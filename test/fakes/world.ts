@@ -53,6 +53,12 @@ export class FakeConnection implements Connection {
     })
   }
 
+  /** The network loses what waits, and takes what comes from now on: for fillers that are no messages. */
+  drop(): void {
+    this.stuck = false
+    this.#waiting.length = 0
+  }
+
   /** The network takes what waits. */
   unstick(): void {
     this.stuck = false

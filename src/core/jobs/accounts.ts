@@ -38,7 +38,7 @@ export function needBlock(state: State, block: string, holder: string): void {
 }
 
 /** One fact less names the block; with the last it may be deleted where it is held. */
-export function dropBlock(state: State, block: string, holder: string): void {
+function dropBlock(state: State, block: string, holder: string): void {
   const holding = blockHolding(block, holder)
   const uses = (state.blockUses.get(holding) ?? 0) - 1
   if (uses > 0) state.blockUses.set(holding, uses)

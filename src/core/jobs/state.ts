@@ -18,6 +18,7 @@ export interface Trouble {
   final: { code: string; message: string; stack: string } | undefined
 }
 
+/** Tasks of a job that run the same function, and the accounts of them. */
 export interface Stage {
   job: Job
   number: number

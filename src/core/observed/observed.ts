@@ -17,6 +17,7 @@ export interface WorkerObservation {
   executors: number
 }
 
+/** Everything that is seen and not journaled. */
 export interface Observed {
   /** Only workers with a connection: work is handed to no others. */
   workers: Map<WorkerId, WorkerObservation>
@@ -46,6 +47,7 @@ export interface Reservation {
   priority: number
 }
 
+/** Nothing is observed yet. */
 export function createObserved(): Observed {
   return {
     workers: new Map(),

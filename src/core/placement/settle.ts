@@ -12,6 +12,7 @@ import { releaseReservations, reserve } from './reserve.ts'
 import { retire } from './retention.ts'
 import { chooseWorker, couldRun, keptForOther, type PlacementPolicy } from './workers.ts'
 
+/** How work is handed out. */
 export interface SettleOptions {
   limits: CoreLimits
   policy: PlacementPolicy
