@@ -12,6 +12,8 @@ export interface CoreLimits {
   finishedJobsMax: number
   finishedJobAgeMs: number
   resultBytesMax: number
+  /** However many bytes they hold, results are kept this long, so that whoever waited for them can read them. */
+  resultGraceMs: number
   /** Deaths of executors or workers under one task before it is quarantined. */
   deathsMax: number
   /** How much work a lane has ahead, and the most tasks and bytes in one assignment. */
@@ -32,6 +34,7 @@ export const defaultLimits: CoreLimits = {
   finishedJobsMax: 10_000,
   finishedJobAgeMs: 7 * 24 * 3_600_000,
   resultBytesMax: 1 * 2 ** 30,
+  resultGraceMs: 60_000,
   deathsMax: 3,
   laneAheadMs: 40,
   laneTasksMax: 8_000,

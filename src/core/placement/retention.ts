@@ -15,8 +15,9 @@ export function retire(state: State, limits: CoreLimits, emit: (record: JournalR
   let bytesOver = state.jobs.resultBytes - limits.resultBytesMax
   const old: string[] = []
   for (const job of finished) {
-    const expired = state.nowMs - job.finishedAtMs > limits.finishedJobAgeMs
-    if ((surplus <= 0 && bytesOver <= 0 && !expired) || old.length === forgottenPerTurnMax) break
+    const ageMs = state.nowMs - job.finishedAtMs
+    const tooLarge = bytesOver > 0 && ageMs > limits.resultGraceMs
+    if ((surplus <= 0 && !tooLarge && ageMs <= limits.finishedJobAgeMs) || old.length === forgottenPerTurnMax) break
     old.push(job.plan.job)
     surplus--
     for (const stage of job.stages) for (const segment of stage.results) bytesOver -= segment.bytes
