@@ -56,11 +56,12 @@ function bite(turn: Turn, schedulingClass: SchedulingClass, worker: Worker, task
 /** Opens lanes for the class until nothing waits or no worker has room. True: something still waits for room. */
 function openLanes(turn: Turn, schedulingClass: SchedulingClass): boolean {
   const { state, observed, options } = turn
+  const roomier = observed.short.has(schedulingClass) ? new Set(turn.roomier) : turn.roomier
   while (schedulingClass.readyCount > 0) {
     const [stage] = schedulingClass.waiting
     const head = stage!.ready.head!
     const wish = { preferred: stage!.inputBlocks.get(head.first)?.holder, avoid: head.avoid }
-    const worker = chooseWorker(state, observed, schedulingClass, options.policy, wish, turn.roomier)
+    const worker = chooseWorker(state, observed, schedulingClass, options.policy, wish, roomier)
     if (!worker) return true
     const lanes = schedulingClass.lanes.size + state.membership.workers.size
     const runs = bite(turn, schedulingClass, worker, firstBite(observed, schedulingClass, lanes, options.limits))

@@ -41,7 +41,8 @@ export function couldRun(observed: Observed, schedulingClass: SchedulingClass, w
 
 /**
  * The worker for a new lane of the class, or undefined if none has room. `roomier` holds those with more room than at the last call: where
- * all workers were found full before, only they are looked at.
+ * all workers were found full before, only they are looked at, and those without room for the class are taken out: until the turn is over
+ * they get none.
  */
 export function chooseWorker(
   state: State,
@@ -49,15 +50,15 @@ export function chooseWorker(
   schedulingClass: SchedulingClass,
   policy: PlacementPolicy,
   wish: Wish,
-  roomier: ReadonlySet<Worker>,
+  roomier: Set<Worker>,
 ): Worker | undefined {
   const shortage = observed.short.get(schedulingClass)
   const { priority } = schedulingClass.waiting
   if (shortage && shortage.priority >= priority) {
     // With this priority it passes by what it might take with a higher one.
     shortage.priority = priority
-    for (const worker of roomier) shortage.couldRun ||= couldRun(observed, schedulingClass, worker)
-    return firstWithRoom(observed, schedulingClass, roomier, wish)
+    if (!shortage.couldRun) for (const worker of roomier) shortage.couldRun ||= couldRun(observed, schedulingClass, worker)
+    return firstWithRoom(observed, schedulingClass, roomier, wish, worker => roomier.delete(worker))
   }
   const { preferred, avoid } = wish
   const local = preferred === undefined || preferred === avoid ? undefined : state.membership.workers.get(preferred)
@@ -79,11 +80,20 @@ function anyCouldRun(state: State, observed: Observed, schedulingClass: Scheduli
   return false
 }
 
-/** The first worker that fits; the avoided one only if it is the only one. */
-function firstWithRoom(observed: Observed, schedulingClass: SchedulingClass, workers: Iterable<Worker>, wish: Wish): Worker | undefined {
+/** The first worker that fits; the avoided one only if it is the only one. Those passed by because they do not fit are told. */
+function firstWithRoom(
+  observed: Observed,
+  schedulingClass: SchedulingClass,
+  workers: Iterable<Worker>,
+  wish: Wish,
+  full: (worker: Worker) => void = () => {},
+): Worker | undefined {
   let avoided: Worker | undefined
   for (const worker of workers) {
-    if (!hasRoom(observed, schedulingClass, worker)) continue
+    if (!hasRoom(observed, schedulingClass, worker)) {
+      full(worker)
+      continue
+    }
     if (worker.id !== wish.avoid) return worker
     avoided = worker
   }
