@@ -9,8 +9,8 @@ import type { Session } from '../session.ts'
 import { download, TransferError, transferFailed, upload } from './transfer.ts'
 
 const socketsMax = 16
-/** Tries of one transfer, with a pause between them that doubles. */
-const attemptsMax = 8
+/** Tries of one transfer, with a pause between them that doubles: half a minute altogether, for a holder that is starting again. */
+const attemptsMax = 24
 const pauseMsMin = 20
 const pauseMsMax = 2000
 /** So much is hashed before other work gets its turn. */

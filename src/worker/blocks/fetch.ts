@@ -5,9 +5,15 @@ import type { BlockStore } from './store.ts'
 
 /** A holder that sends nothing for so long is taken for gone. */
 const silenceTimeoutMs = 30_000
-const attemptsMax = 3
-/** Pause before the next attempt: the holder may just be registering again at a new address. */
-const attemptPauseMs = 500
+/**
+ * Its holder may be starting again, and its supervisor lets it wait for up to five seconds: altogether these are half a minute, with pauses
+ * that double.
+ */
+const attemptsMax = 20
+/** Bytes that were wrong so often are wrong on the holder's disk. */
+const corruptMax = 2
+const pauseMsMin = 100
+const pauseMsMax = 2_000
 
 export interface BlockFetchOptions {
   token: string
@@ -41,8 +47,9 @@ export class BlockFetcher {
     const copy = await this.#store.findCopy(reference.block)
     if (copy?.bytes === reference.bytes) return copy.path
     let failure = lost(reference, 'its holder is not known')
+    let corrupt = 0
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
-      if (attempt > 0) await this.#options.pause(attemptPauseMs)
+      if (attempt > 0) await this.#options.pause(Math.min(pauseMsMax, pauseMsMin * 2 ** (attempt - 1)))
       const address = await this.#options.locate(reference.holder)
       if (address === '') continue
       try {
@@ -50,7 +57,8 @@ export class BlockFetcher {
       } catch (error) {
         failure = error instanceof CoxswainError ? error : lost(reference, (error as Error).message)
         // Asking again does not help where the holder answered: it does not have it.
-        if (error instanceof CoxswainError && error.code === 'BLOCK_LOST') break
+        if (failure === error && failure.code === 'BLOCK_LOST') break
+        if (failure.code === 'BLOCK_CORRUPT' && ++corrupt >= corruptMax) break
       }
     }
     throw failure
