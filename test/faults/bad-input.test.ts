@@ -1,4 +1,4 @@
-// Owns the tests of bad input that need a real cluster. Where every item of the list is tested:
+// Owns the tests of bad input that need a real cluster; the table says where each kind of bad input is tested.
 // Must not repeat what another file shows.
 //
 // | bad input | test |
