@@ -2,9 +2,10 @@
 // Must not measure time.
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
-import { FaultCluster, until } from './harness.ts'
-import { bytes, echo, sum } from './tasks.ts'
+import { FaultCluster, linesOf, until } from './harness.ts'
+import { bytes, echo, gated, sum } from './tasks.ts'
 
 const mebibyte = 1 << 20
 const largeBytes = 500 * mebibyte
@@ -58,13 +59,18 @@ describe('a value that is a block', { timeout: 120_000 }, () => {
   test('as an input outlives both as well', async () => {
     const { client } = cluster
     const input = Buffer.alloc(2 * mebibyte, 4)
-    // Nothing can run it yet: it waits while its worker and its leader are killed.
-    const blocking = await client.submit(bytes, { count: 1, fill: 1 }, { id: 'first' })
-    await blocking.result()
-    const drained = await client.submit(sum, input, { id: 'waiting' })
+    const trace = cluster.path('blocking-trace')
+    const open = cluster.path('blocking-gate')
+    // The only slot is taken: the input waits while its worker and its leader are killed.
+    const blocking = await client.submit(gated, { trace, name: 'blocking', open })
+    await until('the slot is taken', () => linesOf(trace).length === 1)
+    const waiting = await client.submit(sum, input, { id: 'waiting' })
     const pid = await cluster.signal('worker-1', 'SIGKILL')
     await cluster.killLeader()
     await cluster.workerAgain('worker-1', pid)
-    assert.equal(await drained.result(), input.length * 4)
+    assert.equal((await waiting.status()).state, 'running')
+    writeFileSync(open, '')
+    assert.equal((await blocking.result()).attempt, 2)
+    assert.equal(await waiting.result(), input.length * 4)
   })
 })
