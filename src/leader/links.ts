@@ -8,7 +8,7 @@ import type { Past } from './catchup.ts'
 export const clientBufferBytesMax = 64 << 20
 const workerBufferBytesMax = 256 << 20
 
-class Link<M> {
+abstract class Link<M> {
   readonly connection: Connection
   readonly #codec: Codec<M>
   readonly #bufferBytesMax: number
@@ -20,6 +20,9 @@ class Link<M> {
     this.#bufferBytesMax = bufferBytesMax
   }
 
+  /** Bytes of inputs or results in the message: nearly all of it, where there are many. */
+  protected abstract payloadBytes(message: M): number
+
   send(message: M): void {
     if (this.closed) return
     if (this.connection.bufferedBytes > this.#bufferBytesMax) {
@@ -27,7 +30,7 @@ class Link<M> {
       this.connection.close(`it did not read: more than ${this.#bufferBytesMax} bytes wait for it`)
       return
     }
-    this.connection.send(encodeMessage(this.#codec, message))
+    this.connection.send(encodeMessage(this.#codec, message, this.payloadBytes(message)))
   }
 }
 
@@ -44,6 +47,11 @@ export class WorkerLink extends Link<LeaderToWorker> {
     super(connection, leaderToWorker, workerBufferBytesMax)
     this.id = id
     this.boot = boot
+  }
+
+  protected override payloadBytes(message: LeaderToWorker): number {
+    if (message.kind !== 'assign') return 0
+    return message.runs.reduce((sum, { inputs }) => inputs.reduce((bytes, one) => bytes + one.length, sum), 0)
   }
 
   /** Sends what is made by `make`, if anything, after everything before it; used where bytes must be read from the store first. */
@@ -85,6 +93,10 @@ export class ClientLink extends Link<LeaderToClient> {
   constructor(connection: Connection, session: string) {
     super(connection, leaderToClient, clientBufferBytesMax)
     this.session = session
+  }
+
+  protected override payloadBytes(message: LeaderToClient): number {
+    return message.kind === 'results' ? message.items.length : 0
   }
 }
 

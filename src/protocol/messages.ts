@@ -219,11 +219,12 @@ export const leaderToWorker = union({
 })
 export type LeaderToWorker = Infer<typeof leaderToWorker>
 
-/** The bytes of one message. */
-export function encodeMessage<T>(codec: Codec<T>, message: T): Buffer {
-  const writer = new Writer(256)
+/** The bytes of one message; `expectedBytes` of what is large in it spares growing step by step. */
+export function encodeMessage<T>(codec: Codec<T>, message: T, expectedBytes = 0): Buffer {
+  const writer = new Writer(256 + expectedBytes)
   codec.write(writer, message)
-  return writer.finish()
+  // The writer is used once, so its memory is the message's: a large one is not copied again.
+  return writer.view()
 }
 
 /** The message in these bytes; throws FRAME_MALFORMED or FRAME_TOO_LARGE. */
