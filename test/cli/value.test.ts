@@ -44,15 +44,15 @@ test('it reads back exactly', () => {
 test('any JSON value and any nesting of lookalikes reads back', () => {
   const json = fc.jsonValue({ maxDepth: 4 })
   fc.assert(
-    fc.property(json, value => assert.deepEqual(back(value), JSON.parse(JSON.stringify(value).replaceAll(/(?<=[[,:])-0(?=[\],}])/g, '0')))),
+    fc.property(json, value => assert.deepEqual(back(value), value)),
     { numRuns: 200 },
   )
   fc.assert(
     fc.property(fc.constantFrom('$map', '$date', '$object', '$ref', '$x'), json, (key, inner) => {
       const value = { [key]: [inner] }
-      assert.deepEqual(back(value), JSON.parse(JSON.stringify(value)))
+      assert.deepEqual(back(value), value)
     }),
-    { numRuns: 100 },
+    { numRuns: 200 },
   )
 })
 

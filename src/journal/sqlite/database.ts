@@ -50,6 +50,12 @@ export function pragma(database: DatabaseSync, name: string): unknown {
   return row === undefined ? undefined : Object.values(row)[0]
 }
 
+/** Brings the write-ahead log into the database as far as readers allow. Says how long the log was, or undefined if another connection was at it. */
+export function checkpointedLogBytes(database: DatabaseSync): number | undefined {
+  const { busy, log } = database.prepare('PRAGMA wal_checkpoint(PASSIVE)').get() as { busy: number; log: number }
+  return busy !== 0 || log < 0 ? undefined : log * Number(pragma(database, 'page_size'))
+}
+
 function setAndCheck(database: DatabaseSync, name: string, word: string, value: number | string): void {
   database.exec(`PRAGMA ${name} = ${word}`)
   assert.equal(pragma(database, name), value, `SQLite does not keep ${name} = ${word}`)

@@ -3,7 +3,7 @@
 import { receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { CoxswainError } from '../../protocol/index.ts'
 import type { Append } from '../journal.ts'
-import { pragma } from './database.ts'
+import { checkpointedLogBytes } from './database.ts'
 import { fault, toWire } from './faults.ts'
 import { Ledger } from './ledger.ts'
 import { decodeAppend, Ring, slotKind, slotStatus } from './slabs.ts'
@@ -161,10 +161,11 @@ function keepLogSmall(ledger: Ledger): void {
     checkpoints.postMessage(0)
   }
   if (sinceLogReset < logBytesMax) return
-  sinceLogReset = 0
   try {
-    // Most is there already through the reader's thread: what is left is brought in, and the next commit begins the log anew.
-    pragma(ledger.database, 'wal_checkpoint(PASSIVE)')
+    // Most is there already through the reader's thread: what is left is brought in, and the next commit begins the log anew,
+    // unless somebody reads in it just then. So the log's own length says what is left, and a long one is looked at again soon.
+    const bytes = checkpointedLogBytes(ledger.database)
+    sinceLogReset = bytes === undefined ? logBytesMax - checkpointBytes : Math.min(bytes, logBytesMax - checkpointBytes)
   } catch (error) {
     fail(error)
   }
