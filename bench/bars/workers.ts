@@ -13,7 +13,7 @@ import {
   type State,
   settle,
 } from '../../src/core/index.ts'
-import { ChunkWriter, type JobPlan, type JournalRecord, type LaneId, limits as wireLimits } from '../../src/protocol/index.ts'
+import { ChunkWriter, type JobPlan, type JournalRecord, limits as wireLimits } from '../../src/protocol/index.ts'
 import { type Bar, sized } from '../bar.ts'
 import { median } from '../statistics.ts'
 
@@ -31,13 +31,15 @@ const limits = { ...defaultLimits, workersMax: manyWorkers }
 const capacity = { cpuMillis: 1000, memoryBytes: 2 ** 30, gpuMillis: 0, named: [] }
 
 type Command = Parameters<typeof decide>[1]
+/** What is known of a lane, as the core hands it out. */
+type Lane = Parameters<typeof observeHungry>[1]
 
 /** A cluster without a world: commands go in, assignments come back as lanes that will report. */
 class Played {
   readonly state: State = createState()
   readonly observed: Observed = createObserved()
   /** Lanes with a task that will be reported, in the order they got it. */
-  readonly busy: { lane: LaneId; worker: string; incarnation: number }[] = []
+  readonly busy: Lane[] = []
   /** Decisions so far: commands, and assignments that settle chose. */
   decisions = 0
   #taken = 0
@@ -50,8 +52,8 @@ class Played {
     apply(this.state, record)
     if (record.kind !== 'TasksAssigned') return
     this.decisions++
-    for (const { count } of record.runs)
-      for (let task = 0; task < count; task++) this.busy.push({ lane: record.lane, worker: record.worker, incarnation: record.incarnation })
+    const lane = this.state.tasks.lanes.get(record.lane)!
+    for (const { count } of record.runs) for (let task = 0; task < count; task++) this.busy.push(lane)
   }
 
   command(command: Command): void {
@@ -77,13 +79,12 @@ class Played {
   /** The next lanes in line report the end of one task each. */
   report(count: number, items: Uint8Array): void {
     for (let reports = 0; reports < count && this.#taken < this.busy.length; reports++) {
-      const { lane, worker, incarnation } = this.busy[this.#taken++]!
-      const known = this.state.tasks.lanes.get(lane)
-      if (!known) throw new Error(`lane ${lane} is gone before its last report`)
+      const lane = this.busy[this.#taken++]!
       const outcome = { kind: 'finished' as const, count: 1, items, blocks: [], elapsedMicros: taskMicros }
-      observeTasks(this.observed, known, 1, taskMicros)
-      this.command({ kind: 'report', worker, incarnation, lane, from: known.done, outcomes: [outcome], jitter: 0 })
-      if (this.state.tasks.lanes.get(lane) === known) observeHungry(this.observed, known)
+      observeTasks(this.observed, lane, 1, taskMicros)
+      const { id: worker, incarnation } = lane.worker
+      this.command({ kind: 'report', worker, incarnation, lane: lane.id, from: lane.done, outcomes: [outcome], jitter: 0 })
+      if (lane.runs.length > 0) observeHungry(this.observed, lane)
     }
     // The line is cut now and then, not at each report: shifting is dear.
     if (this.#taken < 1 << 16) return

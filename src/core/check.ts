@@ -3,7 +3,7 @@
 import { blockHolding, type Range, type Resources } from '../protocol/index.ts'
 import type { Job, Stage } from './jobs/state.ts'
 import { change, copy, fits } from './membership/resources.ts'
-import type { Worker } from './membership/state.ts'
+import { bucketsOf, type Worker } from './membership/state.ts'
 import type { State } from './state.ts'
 import type { Lane, SchedulingClass } from './tasks/state.ts'
 
@@ -35,12 +35,12 @@ function checkWorker(worker: Worker): void {
 function checkLane(state: State, lane: Lane): void {
   assert(lane.runs.length > 0, `lane ${lane.id} is open and empty`)
   assert(sum(lane.runs, run => run.count) === lane.assigned - lane.done, `lane ${lane.id} does not account for its tasks`)
-  assert(lane.worker.lanes.has(lane) && lane.class.lanes.has(lane), `lane ${lane.id} is not where it belongs`)
+  assert(lane.worker.lanes.includes(lane), `lane ${lane.id} is not where it belongs`)
   assert(state.membership.workers.get(lane.worker.id) === lane.worker, `S10: lane ${lane.id} belongs to a worker that is gone`)
   for (const run of lane.runs) assert(run.count > 0 && run.stage.class === lane.class, `lane ${lane.id} holds a strange run`)
 }
 
-function checkStage(stage: Stage): void {
+function checkStage(state: State, stage: Stage): void {
   const name = `stage ${stage.number} of ${stage.job.plan.job}`
   assert(sum(stage.ready, run => run.count) === stage.readyCount, `${name}: ready tasks do not add up`)
   const parts = stage.readyCount + stage.delayedCount + stage.runningCount + stage.succeeded + stage.failed + stage.cancelled
@@ -60,7 +60,7 @@ function checkStage(stage: Stage): void {
     assert(stage.inputs.length + stage.inputBlocks.size === 0, `${name} is over and still holds inputs`)
   }
   for (const part of stage.cancelling.ranges) {
-    const running = sum(stage.class.lanes, lane => sum(lane.runs, run => (run.stage === stage ? shared(run, part) : 0)))
+    const running = sum(state.tasks.lanes.values(), lane => sum(lane.runs, run => (run.stage === stage ? shared(run, part) : 0)))
     assert(running === part.count, `S11: ${name} waits for cancelled tasks from ${part.first} on to stop, and they do not run`)
   }
 }
@@ -114,7 +114,8 @@ function checkDerived(state: State, jobs: readonly Job[]): void {
     assert(state.programs.idle.has(program) === (users === 0), `program ${program.id} is not listed as it should be`)
   }
   for (const one of state.tasks.classes.values()) {
-    assert(one.stages + one.lanes.size > 0, `class ${one.key} is known and nothing is of it`)
+    assert(one.stages + one.lanes > 0, `class ${one.key} is known and nothing is of it`)
+    assert(one.lanes === sum(state.tasks.lanes.values(), lane => (lane.class === one ? 1 : 0)), `class ${one.key} miscounts its lanes`)
     assert(
       one.stages === sum(running, job => job.stages.filter(stage => stage.class === one).length),
       `class ${one.key} miscounts its stages`,
@@ -122,11 +123,13 @@ function checkDerived(state: State, jobs: readonly Job[]): void {
   }
   assert(sum(state.jobs.bySession.values(), owned => owned.size) === running.length, 'jobs by session do not add up')
   assert(state.jobs.finished.size === jobs.length - running.length, 'finished jobs do not add up')
+  const buckets = bucketsOf(state.membership)
+  assert(
+    sum(buckets, bucket => bucket.size) === [...state.membership.workers.values()].filter(one => !one.draining).length,
+    'workers by what they have free do not add up',
+  )
   for (const worker of state.membership.workers.values())
-    assert(
-      worker.draining ? worker.bucket === -1 : state.membership.byFree[worker.bucket]!.has(worker),
-      `${worker.id} is not where it can be found`,
-    )
+    assert(worker.draining ? worker.bucket === -1 : buckets[worker.bucket]!.has(worker), `${worker.id} is not where it can be found`)
 }
 
 /** Throws if an invariant is broken, naming it. Costs time in proportion to the whole state: for tests. */
@@ -135,7 +138,7 @@ export function check(state: State): void {
   for (const lane of state.tasks.lanes.values()) checkLane(state, lane)
   for (const schedulingClass of state.tasks.classes.values()) checkClass(state, schedulingClass)
   const jobs = [...state.jobs.byId.values()]
-  for (const job of jobs) job.stages.forEach(checkStage)
+  for (const job of jobs) for (const stage of job.stages) checkStage(state, stage)
   checkTotals(state, jobs)
   checkDerived(state, jobs)
 }

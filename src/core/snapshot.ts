@@ -22,7 +22,7 @@ import {
 import { needBlock } from './jobs/accounts.ts'
 import { createStage, type Job, type Stage, stageDone } from './jobs/state.ts'
 import { change, copy } from './membership/resources.ts'
-import { rebucket } from './membership/state.ts'
+import { markMoved } from './membership/state.ts'
 import { RangeSet } from './ranges.ts'
 import { SegmentList } from './segments.ts'
 import { createState, type State } from './state.ts'
@@ -30,6 +30,7 @@ import { stageOf } from './tasks/apply.ts'
 import { classOf, forgetClassIfUnused } from './tasks/classes.ts'
 import { ReadyLine } from './tasks/line.ts'
 import { accountRestored } from './tasks/ready.ts'
+import type { Lane } from './tasks/state.ts'
 
 /** Lists in a snapshot are as long as the state was: their limit is only against nonsense. */
 const countMax = 2 ** 31
@@ -213,10 +214,10 @@ function restoreLane(state: State, value: Infer<typeof laneState>): void {
   const { id, assigned, done, closing, vacated } = value
   const lane = { id, worker, class: schedulingClass, runs, assigned, done, closing, vacated }
   state.tasks.lanes.set(lane.id, lane)
-  schedulingClass.lanes.add(lane)
-  worker.lanes.add(lane)
+  schedulingClass.lanes++
+  worker.lanes = [...worker.lanes, lane]
   if (!vacated) change(worker.free, schedulingClass.plan.resources, -1)
-  rebucket(state.membership, worker)
+  markMoved(state.membership, worker)
 }
 
 /** The state in these bytes. Throws JOURNAL_VERSION for one of a newer release, FRAME_MALFORMED for nonsense. */
@@ -233,9 +234,9 @@ export function decodeSnapshot(bytes: Uint8Array): State {
   Object.assign(state, own)
   state.membership.nextIncarnation = nextIncarnation
   for (const one of value.workers) {
-    const worker = { ...one, free: copy(one.capacity), lanes: new Set<never>(), bucket: -1 }
+    const worker = { ...one, free: copy(one.capacity), lanes: [] as Lane[], bucket: -1, moved: false }
     state.membership.workers.set(worker.id, worker)
-    rebucket(state.membership, worker)
+    markMoved(state.membership, worker)
   }
   for (const program of value.programs) state.programs.byId.set(program.id, program)
   const idle = value.programs.filter(program => program.users === 0).sort((a, b) => a.idleSinceMs - b.idleSinceMs)

@@ -194,7 +194,7 @@ export class Outbox implements RecordListener {
     const job = this.#state.jobs.byId.get(id)!
     const { epoch } = this.#state
     for (const one of stage === undefined ? job.stages : [job.stages[stage]!]) {
-      for (const lane of one.class.lanes) {
+      for (const lane of this.#state.tasks.lanes.values()) {
         if (!lane.runs.some(run => run.stage === one)) continue
         this.#now.push(() =>
           this.#links.workers.get(lane.worker.id)?.sendInOrder({ kind: 'cancel', epoch, lane: lane.id, job: id, stage, ranges }),

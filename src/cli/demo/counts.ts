@@ -79,12 +79,13 @@ export class CountsBuilder {
     this.#files[number]!++
   }
 
-  /** Puts a place where it belongs among a term's best, if it does. */
+  /** Puts a place where it belongs among a term's best, if it does. Equal counts rank by file number: the order of merges must not show. */
   #offer(number: number, file: number, count: number): void {
     const places = this.#places
     const first = number * 2 * placesMax
     for (let at = first; at < first + 2 * placesMax; at += 2) {
-      if (places[at] !== noFile && places[at + 1]! >= count) continue
+      const better = count > places[at + 1]! || (count === places[at + 1]! && file < places[at]!)
+      if (places[at] !== noFile && !better) continue
       places.copyWithin(at + 2, at, first + 2 * placesMax - 2)
       places[at] = file
       places[at + 1] = count
@@ -145,15 +146,19 @@ export function* eachCount(counts: Counts): Generator<TermCount> {
   }
 }
 
-/** The terms that occur most, among those that `wanted` accepts. */
+/** The terms that occur most, among those that `wanted` accepts; those that occur as often as each other by their names. */
 export function topCounts(counts: Counts, most: number, wanted: (term: string) => boolean): TermCount[] {
   const top: TermCount[] = []
   for (const one of eachCount(counts)) {
-    if (top.length === most && one.total <= top[most - 1]!.total) continue
+    if (top.length === most && !ranksBefore(one, top[most - 1]!)) continue
     if (!wanted(one.term)) continue
-    const at = top.findIndex(other => other.total < one.total)
+    const at = top.findIndex(other => ranksBefore(one, other))
     top.splice(at < 0 ? top.length : at, 0, one)
     if (top.length > most) top.pop()
   }
   return top
+}
+
+function ranksBefore(one: TermCount, other: TermCount): boolean {
+  return one.total > other.total || (one.total === other.total && one.term < other.term)
 }

@@ -59,7 +59,7 @@ export function applyJobCancelled(state: State, record: RecordOf<'JobCancelled'>
 
 export function applyTasksCancelled(state: State, record: RecordOf<'TasksCancelled'>): void {
   const stage = stageOf(state, record.job, record.stage)
-  const running = stageRuns(stage)
+  const running = stageRuns(state, stage)
   for (const range of record.ranges) {
     for (const run of running) {
       const from = Math.max(run.first, range.first)
@@ -71,9 +71,9 @@ export function applyTasksCancelled(state: State, record: RecordOf<'TasksCancell
 }
 
 /** What of a stage is in lanes. */
-function stageRuns(stage: Stage): Range[] {
+function stageRuns(state: State, stage: Stage): Range[] {
   const runs: Range[] = []
-  for (const lane of stage.class.lanes) for (const run of lane.runs) if (run.stage === stage) runs.push(run)
+  for (const lane of state.tasks.lanes.values()) for (const run of lane.runs) if (run.stage === stage) runs.push(run)
   return runs
 }
 

@@ -3,7 +3,7 @@ import type { RecordOf } from '../../protocol/index.ts'
 import type { State } from '../state.ts'
 import { closeLane, returnTail } from '../tasks/apply.ts'
 import { copy } from './resources.ts'
-import { rebucket, unbucket, type Worker } from './state.ts'
+import { markMoved, unbucket, type Worker } from './state.ts'
 
 export function applyWorkerJoined(state: State, record: RecordOf<'WorkerJoined'>): void {
   const { worker: id, incarnation, boot, capacity, host, pid, blocks, labels } = record
@@ -19,18 +19,19 @@ export function applyWorkerJoined(state: State, record: RecordOf<'WorkerJoined'>
     blocks,
     labels,
     draining: false,
-    lanes: new Set(),
+    lanes: [],
     bucket: -1,
+    moved: false,
   }
   state.membership.workers.set(id, worker)
   state.membership.nextIncarnation = Math.max(state.membership.nextIncarnation, incarnation + 1)
-  rebucket(state.membership, worker)
+  markMoved(state.membership, worker)
   state.membership.roomier.add(worker)
 }
 
 export function applyWorkerLost(state: State, record: RecordOf<'WorkerLost'>): void {
   const worker = workerOf(state, record.worker)
-  for (const lane of [...worker.lanes]) {
+  for (const lane of worker.lanes) {
     returnTail(state, lane, 0, true)
     closeLane(state, lane)
   }
@@ -42,7 +43,7 @@ export function applyWorkerDraining(state: State, record: RecordOf<'WorkerDraini
   const worker = workerOf(state, record.worker)
   worker.draining = true
   for (const lane of worker.lanes) lane.closing = true
-  rebucket(state.membership, worker)
+  markMoved(state.membership, worker)
 }
 
 function workerOf(state: State, id: string): Worker {

@@ -16,9 +16,11 @@ export interface Worker {
   blocks: string
   labels: string[]
   draining: boolean
-  lanes: Set<Lane>
-  /** Where `Membership.byFree` holds it. */
+  /** In the order they were opened. Replaced, never changed: such arrays are as small as can be, and there may be 10,000 of them. */
+  lanes: readonly Lane[]
+  /** Where `Membership.byFree` holds it, and whether what is free changed since. */
   bucket: number
+  moved: boolean
 }
 
 /** Workers are kept in this many buckets by the share that is free, so that placing costs the same with 10 and with 10,000. */
@@ -28,19 +30,36 @@ export interface Membership {
   workers: Map<WorkerId, Worker>
   /** Grows over all workers and leaders. */
   nextIncarnation: number
-  /** Derived: bucket 16 holds the idle ones, bucket 0 those that have (almost) nothing left. Draining ones are in none. */
+  /** Derived, read by `bucketsOf`: bucket 16 holds the idle ones, bucket 0 those that have (almost) nothing left. Draining ones are in none. */
   byFree: Set<Worker>[]
+  /** Derived: workers whose bucket is found anew when the buckets are read. While all workers are full nobody reads them. */
+  moved: Worker[]
   /** Derived, taken away by placement: workers that have more room than when it last looked. */
   roomier: Set<Worker>
 }
 
 export function createMembership(): Membership {
   const byFree = Array.from({ length: freeBuckets }, () => new Set<Worker>())
-  return { workers: new Map(), nextIncarnation: 1, byFree, roomier: new Set() }
+  return { workers: new Map(), nextIncarnation: 1, byFree, moved: [], roomier: new Set() }
 }
 
-/** Puts a worker where its free share belongs; to be called after each change of it. */
-export function rebucket(membership: Membership, worker: Worker): void {
+/** To be called after each change of what a worker has free. */
+export function markMoved(membership: Membership, worker: Worker): void {
+  if (worker.moved) return
+  worker.moved = true
+  membership.moved.push(worker)
+}
+
+/** Workers by the share they have free, see `byFree`. */
+export function bucketsOf(membership: Membership): readonly ReadonlySet<Worker>[] {
+  for (const worker of membership.moved) rebucket(membership, worker)
+  membership.moved.length = 0
+  return membership.byFree
+}
+
+/** Puts a worker where its free share belongs. */
+function rebucket(membership: Membership, worker: Worker): void {
+  worker.moved = false
   const bucket = worker.draining ? -1 : Math.floor((1 - usedShare(worker.capacity, worker.free)) * (freeBuckets - 1))
   if (bucket === worker.bucket) return
   membership.byFree[worker.bucket]?.delete(worker)
@@ -53,4 +72,5 @@ export function unbucket(membership: Membership, worker: Worker): void {
   membership.byFree[worker.bucket]?.delete(worker)
   membership.roomier.delete(worker)
   worker.bucket = -1
+  if (worker.moved) membership.moved.splice(membership.moved.indexOf(worker), 1)
 }

@@ -17,7 +17,7 @@ export function releaseReservations(state: State, observed: Observed): Worker[] 
   const released: Worker[] = []
   for (const [id, { owner, priority }] of observed.reserved) {
     const worker = state.membership.workers.get(id)
-    const needed = owner.readyCount > 0 && owner.lanes.size === 0 && observed.short.has(owner) && owner.waiting.priority >= priority
+    const needed = owner.readyCount > 0 && owner.lanes === 0 && observed.short.has(owner) && owner.waiting.priority >= priority
     if (worker && needed && couldRun(observed, owner, worker)) continue
     observed.reserved.delete(id)
     if (worker) released.push(worker)
@@ -27,7 +27,7 @@ export function releaseReservations(state: State, observed: Observed): Worker[] 
 
 /** Keeps the emptiest worker that could run the class for it, if it has no lane and none is kept yet. Half of the workers stay free for all. */
 export function reserve(state: State, observed: Observed, schedulingClass: SchedulingClass): void {
-  if (schedulingClass.lanes.size > 0 || !observed.short.get(schedulingClass)?.couldRun) return
+  if (schedulingClass.lanes > 0 || !observed.short.get(schedulingClass)?.couldRun) return
   for (const { owner } of observed.reserved.values()) if (owner === schedulingClass) return
   if (observed.reserved.size >= Math.max(1, state.membership.workers.size >> 1)) return
   let best: Worker | undefined

@@ -63,7 +63,7 @@ function openLanes(turn: Turn, schedulingClass: SchedulingClass): boolean {
     const wish = { preferred: stage!.inputBlocks.get(head.first)?.holder, avoid: head.avoid }
     const worker = chooseWorker(state, observed, schedulingClass, options.policy, wish, roomier)
     if (!worker) return true
-    const lanes = schedulingClass.lanes.size + state.membership.workers.size
+    const lanes = schedulingClass.lanes + state.membership.workers.size
     const runs = bite(turn, schedulingClass, worker, firstBite(observed, schedulingClass, lanes, options.limits))
     if (runs.length === 0) {
       // All that waits died on this worker last, and the others have no room now; for what comes next this one has.
@@ -97,7 +97,7 @@ function extendLanes(turn: Turn, schedulingClass: SchedulingClass): void {
 function fill(turn: Turn, lane: Lane, ahead: number): void {
   while (outstanding(lane) < ahead && lane.class.readyCount > 0) {
     // What waits is shared: with less than a full load for everyone, each lane takes its part only.
-    const share = Math.max(1, Math.ceil(lane.class.readyCount / lane.class.lanes.size))
+    const share = Math.max(1, Math.ceil(lane.class.readyCount / lane.class.lanes))
     const tasksMax = Math.min(ahead - outstanding(lane), Math.max(share, ahead >> 2))
     const runs = bite(turn, lane.class, lane.worker, tasksMax)
     if (runs.length === 0) return
@@ -109,7 +109,7 @@ function fill(turn: Turn, lane: Lane, ahead: number): void {
 function inOrder(waiting: Set<SchedulingClass>): SchedulingClass[] {
   const classes = [...waiting]
   if (classes.length === 1) return classes
-  return classes.sort((a, b) => b.waiting.priority - a.waiting.priority || a.lanes.size - b.lanes.size)
+  return classes.sort((a, b) => b.waiting.priority - a.waiting.priority || a.lanes - b.lanes)
 }
 
 /** Opens lanes for all classes; says which of them wait for room that there could be. */
@@ -148,9 +148,9 @@ function takeRoomier(state: State, observed: Observed): Set<Worker> {
 
 /** True if the class has to leave room to another one, which has less than its share. */
 function yieldsTo(schedulingClass: SchedulingClass, other: SchedulingClass, share: number): boolean {
-  if (other === schedulingClass || other.lanes.size >= share) return false
+  if (other === schedulingClass || other.lanes >= share) return false
   const ahead = other.waiting.priority - schedulingClass.waiting.priority
-  return ahead > 0 || (ahead === 0 && schedulingClass.lanes.size > share)
+  return ahead > 0 || (ahead === 0 && schedulingClass.lanes > share)
 }
 
 function handOut(turn: Turn): void {

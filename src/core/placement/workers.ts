@@ -1,7 +1,7 @@
 // Owns the choice of a worker for a new lane: it must fit; then locality, then load, spread or packed by policy.
 // Must not write state. Costs the same with 10 and with 10,000 workers, as long as there is room or nothing changes.
 import { fits } from '../membership/resources.ts'
-import { freeBuckets, type Worker } from '../membership/state.ts'
+import { bucketsOf, freeBuckets, type Worker } from '../membership/state.ts'
 import { loadOf, type Observed } from '../observed/observed.ts'
 import type { State } from '../state.ts'
 import type { SchedulingClass } from '../tasks/state.ts'
@@ -109,8 +109,9 @@ function fromBuckets(
   avoid: string,
 ): Worker | undefined {
   let avoided: Worker | undefined
+  const buckets = bucketsOf(state.membership)
   for (let step = 0; step < freeBuckets; step++) {
-    const bucket = state.membership.byFree[policy === 'spread' ? freeBuckets - 1 - step : step]!
+    const bucket = buckets[policy === 'spread' ? freeBuckets - 1 - step : step]!
     let best: Worker | undefined
     let looks = 0
     let compared = 0

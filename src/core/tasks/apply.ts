@@ -3,7 +3,7 @@ import { laneEpoch, type Range, type RecordOf, type TaskBlock } from '../../prot
 import { cancelTasks, finishTasks, needBlock, settleInputs } from '../jobs/accounts.ts'
 import type { Stage, Trouble } from '../jobs/state.ts'
 import { change } from '../membership/resources.ts'
-import { rebucket, type Worker } from '../membership/state.ts'
+import { markMoved, type Worker } from '../membership/state.ts'
 import type { State } from '../state.ts'
 import { forgetClassIfUnused } from './classes.ts'
 import { takeReady, unshiftReady } from './ready.ts'
@@ -33,25 +33,25 @@ function openLane(state: State, record: RecordOf<'TasksAssigned'>, worker: Worke
   }
   state.tasks.lanes.set(lane.id, lane)
   if (laneEpoch(lane.id) === state.epoch) state.tasks.nextLane = Math.max(state.tasks.nextLane, (lane.id % 2 ** 32) + 1)
-  lane.class.lanes.add(lane)
-  worker.lanes.add(lane)
+  lane.class.lanes++
+  worker.lanes = [...worker.lanes, lane]
   change(worker.free, stage.plan.resources, -1)
-  rebucket(state.membership, worker)
+  markMoved(state.membership, worker)
   return lane
 }
 
 /** The lane has no unfinished tasks: its reservation ends, exactly once, here or when it was vacated. */
 export function closeLane(state: State, lane: Lane): void {
   if (!state.tasks.lanes.delete(lane.id)) throw new Error(`lane ${lane.id} was closed twice`)
-  lane.class.lanes.delete(lane)
-  lane.worker.lanes.delete(lane)
+  lane.class.lanes--
+  lane.worker.lanes = lane.worker.lanes.filter(other => other !== lane)
   if (!lane.vacated) endReservation(state, lane)
   forgetClassIfUnused(state, lane.class)
 }
 
 function endReservation(state: State, lane: Lane): void {
   change(lane.worker.free, lane.class.plan.resources, 1)
-  rebucket(state.membership, lane.worker)
+  markMoved(state.membership, lane.worker)
   state.membership.roomier.add(lane.worker)
 }
 
@@ -64,14 +64,19 @@ export function applyLaneVacated(state: State, record: RecordOf<'LaneVacated'>):
 }
 
 export function applyTasksAssigned(state: State, record: RecordOf<'TasksAssigned'>): void {
-  const worker = state.membership.workers.get(record.worker)
-  if (!worker || worker.incarnation !== record.incarnation) throw new Error(`tasks assigned to unknown worker ${record.worker}`)
-  const lane = state.tasks.lanes.get(record.lane) ?? openLane(state, record, worker)
+  const known = state.tasks.lanes.get(record.lane)
+  const worker = known?.worker ?? state.membership.workers.get(record.worker)
+  if (worker?.id !== record.worker || worker.incarnation !== record.incarnation)
+    throw new Error(`tasks assigned to unknown worker ${record.worker}`)
+  const lane = known ?? openLane(state, record, worker)
   for (const run of record.runs) {
     const stage = stageOf(state, run.job, run.stage)
     takeReady(state, stage, run.first, run.count, run.attempt)
     stage.runningCount += run.count
-    lane.runs.push({ stage, first: run.first, count: run.count, attempt: run.attempt })
+    const added = { stage, first: run.first, count: run.count, attempt: run.attempt }
+    // Most lanes never hold more than one: an array made with it is smaller than one that grew.
+    if (lane.runs.length === 0) lane.runs = [added]
+    else lane.runs.push(added)
     lane.assigned += run.count
     stage.class.waiting.rotate(stage)
   }

@@ -8,7 +8,7 @@ export function classOf(state: State, plan: StagePlan): SchedulingClass {
   const key = classKey(plan)
   let found = state.tasks.classes.get(key)
   if (!found) {
-    found = { key, plan, waiting: new WaitingStages(), readyCount: 0, lanes: new Set(), stages: 0 }
+    found = { key, plan, waiting: new WaitingStages(), readyCount: 0, lanes: 0, stages: 0 }
     state.tasks.classes.set(key, found)
   }
   return found
@@ -16,7 +16,7 @@ export function classOf(state: State, plan: StagePlan): SchedulingClass {
 
 /** Forgets a class that no unfinished stage and no lane belongs to. */
 export function forgetClassIfUnused(state: State, schedulingClass: SchedulingClass): void {
-  if (schedulingClass.stages > 0 || schedulingClass.lanes.size > 0) return
+  if (schedulingClass.stages > 0 || schedulingClass.lanes > 0) return
   state.tasks.classes.delete(schedulingClass.key)
   state.tasks.waiting.delete(schedulingClass)
 }

@@ -37,9 +37,9 @@ class Cursor {
 
 /** The lane if it is this incarnation's, or undefined: then the report is of a life that is over. */
 function ownLane(state: State, command: { worker: string; incarnation: number; lane: number }): Lane | 'dismissed' | undefined {
-  const worker = state.membership.workers.get(command.worker)
-  if (!worker || worker.incarnation !== command.incarnation) return 'dismissed'
   const lane = state.tasks.lanes.get(command.lane)
+  const worker = lane?.worker.id === command.worker ? lane.worker : state.membership.workers.get(command.worker)
+  if (worker?.incarnation !== command.incarnation) return 'dismissed'
   return lane?.worker === worker ? lane : undefined
 }
 

@@ -55,7 +55,8 @@ export interface SchedulingClass {
   /** Stages of it that have ready tasks. */
   waiting: WaitingStages
   readyCount: number
-  lanes: Set<Lane>
+  /** How many lanes are open for it. */
+  lanes: number
   /** Stages of unfinished jobs; the class is forgotten when there are none and no lanes. */
   stages: number
 }

@@ -100,7 +100,7 @@ export function viewTask(state: State, id: string, number: number, index: number
   if (stage.results.find(index)) return { ...view, state: stage.released.has(index) ? 'released' : 'succeeded' }
   if (trouble?.final) return { ...view, state: 'failed', attempt: attempts.length }
   if (stage.released.has(index)) return { ...view, state: 'released' }
-  for (const lane of stage.class.lanes) {
+  for (const lane of state.tasks.lanes.values()) {
     const run = lane.runs.find(run => run.stage === stage && run.first <= index && index < run.first + run.count)
     if (run) return { ...view, state: 'running', attempt: run.attempt, worker: lane.worker.id }
   }

@@ -24,7 +24,7 @@ function viewWorker(worker: Worker, observed: Observed, nowMs: number): WorkerVi
     capacity,
     reserved,
     load: loadOf(worker, observed),
-    lanes: worker.lanes.size,
+    lanes: worker.lanes.length,
     tasks,
     cpuShare: seen?.cpuShare ?? 0,
     memoryUsedBytes: seen?.memoryUsedBytes ?? 0,
