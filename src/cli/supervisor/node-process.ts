@@ -29,6 +29,8 @@ export interface NodeEvents {
 /** Why a node may have died though it is sound: when the cause passes, it lives again. */
 const outsideCodes = new Set(['JOURNAL_WRITE_FAILED', 'STATE_FOLDER_UNUSABLE'])
 const logLineCharactersMax = 64 << 10
+/** A node's heap counts as full from here on, not from a few MiB: see also nodes/main.ts. It takes no memory before it is needed. */
+const initialHeapMiB = 128
 /** The file of `cox` itself, in the sources or in the built package. */
 export const mainModule = fileURLToPath(new URL(`../main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url))
 
@@ -68,10 +70,14 @@ export class NodeProcessHandle {
   start(): void {
     this.#restart = undefined
     // A session of its own: Ctrl-C and a closing terminal are for the supervisor. Its stdin is how it learns of our death.
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', mainModule, ...this.spec.args], {
-      stdio: ['pipe', 'pipe', 'pipe'],
-      detached: true,
-    })
+    const child = spawn(
+      process.execPath,
+      [`--initial-heap-size=${initialHeapMiB}`, '--disable-warning=ExperimentalWarning', mainModule, ...this.spec.args],
+      {
+        stdio: ['pipe', 'pipe', 'pipe'],
+        detached: true,
+      },
+    )
     this.#child = child
     this.#ended = Promise.withResolvers()
     this.#readyAtMs = undefined
