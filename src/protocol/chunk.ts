@@ -153,3 +153,6 @@ export function readItem(item: Uint8Array): { inline: Buffer } | BlockReference 
   reader.finish()
   return reference
 }
+
+/** Media type of the answer of a block server that names the block's file instead of sending its bytes, to who is on the same machine. */
+export const blockPathType = 'application/vnd.coxswain.block-path'

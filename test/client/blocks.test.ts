@@ -1,10 +1,13 @@
 // Holds large values to their way over blocks: stored before they are named, fetched and checked, gone on with where a connection broke.
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { decodeValue, encodeValue, limits } from '../../src/protocol/index.ts'
+import { blockPathType, decodeValue, encodeValue, limits } from '../../src/protocol/index.ts'
 import { connected, echo, type Fixture } from './fixture.ts'
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => boolean
@@ -172,6 +175,50 @@ describe('results', () => {
       )
       await f.leader.when('released', () => f.leader.jobs.get(`map-${ordered}`)!.released.size === 60)
     }
+  })
+
+  test('of a worker on this machine are read from its files, where that is allowed', async () => {
+    await using both = await withStore()
+    const { f, store } = both
+    const folder = mkdtempSync(join(tmpdir(), 'cox-test-blocks-'))
+    try {
+      const references = [1, 2, 3, 4].map(fill => store.put(Buffer.alloc(3_000_000, fill)))
+      const sent: string[] = []
+      let missing = ''
+      store.intercept = (request, response) => {
+        const block = request.url!.replace('/blocks/', '')
+        if (!request.headers.accept?.startsWith(blockPathType)) return sent.push(block) < 0
+        const path = join(folder, block)
+        if (block !== missing) writeFileSync(path, store.blocks.get(block)!)
+        response.writeHead(200, { 'content-type': blockPathType }).end(path)
+        return true
+      }
+      const next = async (at: number): Promise<[number, number]> => {
+        f.leader.run = () => ({ block: references[at]! })
+        const result = (await f.cluster.run(echo, at)) as Buffer
+        return [result.length, result[2_999_999]!]
+      }
+      assert.deepEqual([await next(0), await next(1), sent], [[3_000_000, 1], [3_000_000, 2], []])
+      // A file that cannot be read (another user's, a container's) is fetched, and the next one is not asked for in this way again.
+      missing = references[2]!.block
+      assert.deepEqual(await next(2), [3_000_000, 3])
+      assert.deepEqual(await next(3), [3_000_000, 4])
+      assert.deepEqual(sent, [references[2]!.block, references[3]!.block])
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  test('a file with other bytes is not believed', async () => {
+    await using both = await withStore()
+    const { f, store } = both
+    const reference = store.put(Buffer.alloc(300_000, 3))
+    store.intercept = (_request, response) => {
+      response.writeHead(200, { 'content-type': blockPathType }).end(import.meta.filename)
+      return true
+    }
+    f.leader.run = () => ({ block: reference })
+    await assert.rejects(async () => f.cluster.run(echo, 1), { code: 'BLOCK_LOST' })
   })
 
   test('a connection that breaks goes on where it broke', async () => {

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { decodeValue, encodeValue } from '../../src/protocol/index.ts'
+import { blockPathType, decodeValue, encodeValue } from '../../src/protocol/index.ts'
 import { BlockServer } from '../../src/worker/blocks/server.ts'
 import { BlockStore } from '../../src/worker/blocks/store.ts'
 import { blockAt, blockChunk, FakeLeader, failureAt, plan, programOf, type Stand, stand, values } from './fakes.ts'
@@ -202,6 +202,15 @@ describe('the block server', () => {
     assert.equal((await ask('GET', block, { headers: { range: 'bytes=oops' } })).status, 416)
     const head = await ask('HEAD', block)
     assert.equal(head.headers.get('content-length'), String(data.length))
+  })
+
+  test('names the file to who asks for that and is on this machine', async () => {
+    const { block, data } = reference(new Uint8Array(100_000).fill(9), 'w1')
+    assert.equal((await ask('PUT', block, { body: data })).status, 201)
+    const response = await ask('GET', block, { headers: { accept: blockPathType } })
+    assert.equal(response.headers.get('content-type'), blockPathType)
+    assert.deepEqual(readFileSync(await response.text()), data)
+    assert.deepEqual(Buffer.from(await (await ask('GET', block)).arrayBuffer()), data)
   })
 
   test('refuses bytes that do not have the hash, and keeps nothing of them', async () => {

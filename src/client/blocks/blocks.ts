@@ -6,7 +6,7 @@ import type { Platform } from '../../platform/index.ts'
 import { type BlockReference, CoxswainError, limits, type WorkerAddress } from '../../protocol/index.ts'
 import { pause } from '../pause.ts'
 import type { Session } from '../session.ts'
-import { download, TransferError, transferFailed, upload } from './transfer.ts'
+import { download, isHere, NotReadableError, TransferError, transferFailed, upload } from './transfer.ts'
 
 const socketsMax = 16
 /** Tries of one transfer, with a pause between them that doubles: half a minute altogether, for a holder that is starting again. */
@@ -23,6 +23,8 @@ export class Blocks {
   readonly #token: () => Promise<string>
   readonly #agent = new Agent({ keepAlive: true, maxSockets: socketsMax })
   #addresses = new Map<string, string>()
+  /** Addresses of workers on this machine whose files this process cannot read: another user's, or a container's. */
+  readonly #apart = new Set<string>()
   #asking: Promise<void> | undefined
 
   constructor(session: Session, platform: Platform, token: () => Promise<string>) {
@@ -53,7 +55,8 @@ export class Blocks {
       }
       try {
         const exchange = { agent: this.#agent, url: `${address}/blocks/${reference.block}`, token: await this.#token(), signal }
-        await download(exchange, target, offset, piece => {
+        const inPlace = isHere(address) && !this.#apart.has(address)
+        await download(exchange, target, offset, inPlace, piece => {
           digest.update(piece)
           offset += piece.length
         })
@@ -66,6 +69,7 @@ export class Blocks {
       } catch (error) {
         if (!(error instanceof TransferError)) throw error
         last = error
+        if (error instanceof NotReadableError) this.#apart.add(address)
         // The holder lives and says no: asking again cannot help.
         if (error.status >= 400 && error.status < 500 && error.status !== 408 && error.status !== 429) break
       }
