@@ -77,13 +77,13 @@ function openLanes(turn: Turn, schedulingClass: SchedulingClass): boolean {
 
 /** Gives more tasks to the class's lanes that have less than half of what they should have ahead. */
 function extendLanes(turn: Turn, schedulingClass: SchedulingClass): void {
-  const { state, observed, options } = turn
+  const { observed, options } = turn
   const hungry = observed.hungry.get(schedulingClass)
   if (!hungry) return
   const ahead = tasksAhead(observed, schedulingClass, options.limits)
   for (const lane of hungry) {
-    const gone = state.tasks.lanes.get(lane.id) !== lane || lane.closing
-    if (gone || outstanding(lane) * 2 > ahead) {
+    // An open lane is never empty, so an empty one is closed.
+    if (lane.runs.length === 0 || lane.closing || outstanding(lane) * 2 > ahead) {
       hungry.delete(lane)
       continue
     }

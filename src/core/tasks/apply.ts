@@ -1,5 +1,5 @@
 // Owns what the facts about lanes and attempts do to the state. Must not choose anything.
-import { laneEpoch, type Range, type RecordOf, type TaskBlock } from '../../protocol/index.ts'
+import { laneEpoch, laneId, type Range, type RecordOf, type TaskBlock } from '../../protocol/index.ts'
 import { cancelTasks, finishTasks, needBlock, settleInputs } from '../jobs/accounts.ts'
 import type { Stage, Trouble } from '../jobs/state.ts'
 import { change } from '../membership/resources.ts'
@@ -64,7 +64,9 @@ export function applyLaneVacated(state: State, record: RecordOf<'LaneVacated'>):
 }
 
 export function applyTasksAssigned(state: State, record: RecordOf<'TasksAssigned'>): void {
-  const known = state.tasks.lanes.get(record.lane)
+  // Most are new lanes, whose numbers say so: a look into a map of 10,000 costs as much as all the rest.
+  const isNew = record.lane >= laneId(state.epoch, state.tasks.nextLane)
+  const known = isNew ? undefined : state.tasks.lanes.get(record.lane)
   const worker = known?.worker ?? state.membership.workers.get(record.worker)
   if (worker?.id !== record.worker || worker.incarnation !== record.incarnation)
     throw new Error(`tasks assigned to unknown worker ${record.worker}`)
