@@ -112,6 +112,11 @@ export interface Leadership {
   view(): Promise<LeadershipView>
   /** Takes the leadership by compare-and-set. Rejects with STATE_FOLDER_IN_USE while the store knows that another leader lives. */
   claim(claim: Claim): Promise<'claimed' | 'lost'>
+  /**
+   * Gives the leadership up on purpose. Appends made before it settle first, those after it are `fenced`; `onLost` is not called. When it resolves, another
+   * may claim, and so may this store. Harmless for who does not lead. Rejects with JOURNAL_WRITE_FAILED where the store failed: then `close` frees the lock.
+   */
+  resign(): Promise<void>
   /** Calls back once if this process is known to have lost the leadership; with the error if the store itself failed. */
   onLost(callback: (failure?: CoxswainError) => void): void
 }

@@ -48,14 +48,20 @@ export class MemoryStore implements Store, Inspectable {
   #epoch = 0
   #refused = false
   #lost = false
+  #resigned = false
   #inFlight = 0
+  #newestAppend: Promise<unknown> = Promise.resolve()
   #failure: CoxswainError | undefined
   #dead = false
 
   constructor(disk: MemoryDisk) {
     this.#disk = disk
     this.journal = {
-      append: append => this.#append(append),
+      append: append => {
+        const outcome = this.#append(append)
+        this.#newestAppend = outcome
+        return outcome
+      },
       read: async (fromIndex, rowsMax) => this.#read(fromIndex, rowsMax),
       payload: async payload => this.#payload(payload),
       compact: (epoch, index) => this.#write(() => this.#compact(epoch, index)),
@@ -74,6 +80,7 @@ export class MemoryStore implements Store, Inspectable {
         const copy = { ...claim, opening: copyOf(claim.opening) }
         return this.#write(() => this.#claim(copy))
       },
+      resign: () => this.#resign(),
       onLost: callback => {
         if (this.#lost) queueMicrotask(callback)
         else this.#lostCallbacks.push(callback)
@@ -105,6 +112,7 @@ export class MemoryStore implements Store, Inspectable {
     if (this.#epoch === 0 || this.#lost) return
     this.#lost = true
     this.#refused = true
+    if (this.#resigned) return
     for (const callback of this.#lostCallbacks.splice(0)) queueMicrotask(callback)
   }
 
@@ -170,8 +178,20 @@ export class MemoryStore implements Store, Inspectable {
     this.#epoch = opening.epoch
     this.#refused = false
     this.#lost = false
+    this.#resigned = false
     disk.deposeOthers(this)
     return 'claimed'
+  }
+
+  async #resign(): Promise<void> {
+    this.#resigned = true
+    // Whoever waits for an append hears of it before the resignation is done.
+    const before = this.#newestAppend.catch(() => undefined)
+    await this.#write(() => {
+      this.#refused = true
+      this.#epoch = 0
+    })
+    await before
   }
 
   #read(fromIndex: number, rowsMax: number): JournalRow[] {

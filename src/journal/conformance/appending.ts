@@ -118,6 +118,76 @@ export const appending: Record<string, Case> = {
   },
 }
 
+/** Cases about giving up on purpose. */
+export const resigning: Record<string, Case> = {
+  async 'who resigns has settled what came before, is refused from then on, and is not told'(place) {
+    const one = await place.open()
+    const first = await TestLeader.claim(one)
+    let told = 0
+    one.leadership.onLost(() => told++)
+    const order: string[] = []
+    const before = Array.from({ length: 20 }, () => one.journal.append(first.make()).then(outcome => order.push(outcome)))
+    const resigned = one.leadership.resign().then(() => order.push('resigned'))
+    const after = one.journal.append(first.make())
+    await Promise.all([...before, resigned])
+    assert.deepEqual(order, [...Array(20).fill('durable'), 'resigned'])
+    assert.equal(await after, 'fenced')
+    assert.equal((await one.journal.size()).lastIndex, 21)
+    await rejectsWith(one.journal.compact(1, 2), 'FENCED')
+    const row = (await one.journal.read(21, 1))[0]!
+    assert.equal(await one.snapshots.save({ index: 21, epoch: 1, hash: row.hash, state: Buffer.alloc(1) }), 'fenced')
+    assert.equal((await one.leadership.view()).epoch, 1, 'the view names who led last')
+    const two = await place.open()
+    const second = await TestLeader.claim(two, 'two')
+    await second.append()
+    assert.equal(await one.journal.append(first.make()), 'fenced')
+    await two.leadership.resign()
+    const third = await TestLeader.claim(one, 'three')
+    await third.append()
+    assert.deepEqual([third.epoch, told], [3, 0])
+    assert.deepEqual((await verifyStore(two)).problems, [])
+    await one.close()
+    await two.close()
+  },
+
+  async 'resigning is harmless for who does not lead'(place) {
+    const one = await place.open()
+    await one.leadership.resign()
+    const leader = await TestLeader.claim(one)
+    const two = await place.open()
+    await two.leadership.resign()
+    await leader.append()
+    await one.leadership.resign()
+    await one.leadership.resign()
+    await (await TestLeader.claim(two, 'two')).append()
+    await one.close()
+    await two.close()
+    await rejectsWith(one.leadership.resign(), 'JOURNAL_WRITE_FAILED')
+  },
+
+  async 'a snapshot and a compaction under way when the leader resigns end, and hurt nobody'(place) {
+    const one = await place.open()
+    const first = await TestLeader.claim(one)
+    for (let i = 0; i < 10; i++) await first.append({ count: 3 })
+    const older = await first.snapshot()
+    await first.append()
+    const row = (await one.journal.read(first.next - 1, 1))[0]!
+    const saved = one.snapshots.save({ index: first.next - 1, epoch: 1, hash: row.hash, state: Buffer.alloc(20 << 20, 1) })
+    const compacted = one.journal.compact(1, first.next).catch((error: unknown) => error)
+    await one.leadership.resign()
+    const two = await place.open()
+    const second = await TestLeader.claim(two, 'two')
+    const outcome = await saved
+    await compacted
+    assert.equal((await two.snapshots.latest())?.index, outcome === 'durable' ? row.firstIndex : older.index)
+    await second.append()
+    await second.snapshot()
+    assert.deepEqual((await verifyStore(two)).problems, [])
+    await one.close()
+    await two.close()
+  },
+}
+
 /** Cases about fencing. */
 export const fencing: Record<string, Case> = {
   async 'an append refuses all behind it when its index is not the next'(place) {

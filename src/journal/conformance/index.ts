@@ -1,7 +1,7 @@
 // Owns the one suite that every backend of the journal has to pass. Tests call it; the package does not contain it.
 // Must not know any backend: what one cannot do, it says in `skips`, with a reason.
 import { describe, it } from 'node:test'
-import { appending, fencing } from './appending.ts'
+import { appending, fencing, resigning } from './appending.ts'
 import type { Backend } from './backend.ts'
 import { corruption } from './corruption.ts'
 import { compaction, payloads, snapshots } from './keeping.ts'
@@ -14,7 +14,7 @@ const largeBudgetBytes = 1 << 20
 
 /** Declares the suite for one backend. */
 export function conformance(backend: Backend): void {
-  const parts = { appending, fencing, payloads, snapshots, compaction, corruption }
+  const parts = { appending, fencing, resigning, payloads, snapshots, compaction, corruption }
   describe(`journal conformance: ${backend.name}`, () => {
     for (const [part, cases] of Object.entries(parts)) {
       describe(part, () => {

@@ -68,7 +68,7 @@ class SqliteStore implements Store, Inspectable {
     }
     this.snapshots = {
       save: snapshot => {
-        const saved = this.#saving.then(() => this.#save(snapshot))
+        const saved = this.#saving.then(() => this.#save(snapshot)).catch((error: unknown) => this.#savedOr(error))
         this.#saving = saved.catch(() => undefined)
         return saved
       },
@@ -77,6 +77,7 @@ class SqliteStore implements Store, Inspectable {
     this.leadership = {
       view: () => reader.ask<LeadershipView>({ ask: 'view' }),
       claim: claim => this.#claim(claim),
+      resign: () => this.#resign(),
       onLost: callback => lost.listen(callback),
     }
     this.inspect = inspection(reader)
@@ -107,6 +108,11 @@ class SqliteStore implements Store, Inspectable {
     return outcome
   }
 
+  async #resign(): Promise<void> {
+    this.#lost.resigned()
+    await this.#writer.call({ call: 'resign' })
+  }
+
   async #save({ state, ...head }: Snapshot): Promise<'durable' | 'fenced'> {
     const snapshot = { index: head.index, epoch: head.epoch, hash: Uint8Array.from(head.hash) }
     if ((await this.#writer.call({ call: 'checkSnapshot', snapshot })) === 'fenced') return this.#fenced()
@@ -121,6 +127,12 @@ class SqliteStore implements Store, Inspectable {
     return outcome === 'fenced' ? this.#fenced() : outcome
   }
 
+  /** Whoever leads after this process clears away what it does not know, also a file that is being written: that is no failure. */
+  #savedOr(error: unknown): 'fenced' {
+    if (this.#lost.leads) throw error
+    return 'fenced'
+  }
+
   #fenced(): 'fenced' {
     this.#lost.happened()
     return 'fenced'
@@ -131,7 +143,11 @@ class SqliteStore implements Store, Inspectable {
 class Lost {
   #callbacks: ((failure?: CoxswainError) => void)[] = []
   #failure: CoxswainError | undefined
-  #state: 'never led' | 'leading' | 'lost' = 'never led'
+  #state: 'not leading' | 'leading' | 'lost' = 'not leading'
+
+  get leads(): boolean {
+    return this.#state === 'leading'
+  }
 
   listen(callback: (failure?: CoxswainError) => void): void {
     if (this.#state === 'lost') queueMicrotask(() => callback(this.#failure))
@@ -140,6 +156,11 @@ class Lost {
 
   leading(): void {
     this.#state = 'leading'
+  }
+
+  /** Given up on purpose: nobody is told. */
+  resigned(): void {
+    if (this.#state === 'leading') this.#state = 'not leading'
   }
 
   happened(failure?: CoxswainError): void {

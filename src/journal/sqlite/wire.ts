@@ -18,6 +18,7 @@ export interface WriterStart {
 /** Calls of the writer beside appends; each takes a slot, so that all are done in the order asked. */
 export type WriterCall =
   | { call: 'claim'; claim: ClaimHead; slab: number }
+  | { call: 'resign' }
   | { call: 'checkSnapshot'; snapshot: SnapshotHead }
   | { call: 'saveSnapshot'; snapshot: WrittenSnapshot }
   | { call: 'compact'; epoch: number; index: number }

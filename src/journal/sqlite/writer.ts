@@ -121,6 +121,10 @@ function perform(ledger: Ledger, call: WriterCall): { value?: 'claimed' | 'lost'
       if (outcome === 'claimed') endCompactions(new CoxswainError('FENCED', 'A new epoch began.'))
       return { value: outcome }
     }
+    case 'resign':
+      endCompactions(new CoxswainError('FENCED', 'The leader resigned.'))
+      ledger.depose()
+      return {}
     case 'checkSnapshot':
       return { value: ledger.checkSnapshot(call.snapshot) }
     case 'saveSnapshot':
