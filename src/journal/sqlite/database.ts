@@ -16,7 +16,9 @@ const applicationId = 0x434f584a
 /** SQLite before this one can corrupt a database when its write-ahead log is reset. */
 const sqliteVersionMin = [3, 51, 3]
 const busyTimeoutMs = 5000
-const lockTimeoutMs = 100
+/** How long a first start waits for another that makes the tables, and how often it looks. */
+const creationMs = 5000
+const creationLookMs = 5
 
 const schema = `
   CREATE TABLE leader (
@@ -97,12 +99,18 @@ function checkFormat(database: DatabaseSync, folder: string): 'empty' | 'ours' {
 
 /** Creates the tables. Under the lock, so that two first starts do not meet. */
 function create(database: DatabaseSync, folder: string): void {
-  const lock = new FolderLock(folder, busyTimeoutMs)
+  const lock = new FolderLock(folder)
+  const sleeper = new Int32Array(new SharedArrayBuffer(4))
+  const endMs = performance.now() + creationMs
   try {
-    // A held lock means that another process makes, or has made, the tables.
-    const alone = lock.take()
+    // A held lock means that another process makes, or has made, the tables; it may lead already and keep the lock.
+    while (!lock.take()) {
+      if (checkFormat(database, folder) === 'ours') return
+      if (performance.now() > endMs)
+        throw new CoxswainError('STATE_FOLDER_IN_USE', `Another process holds the lock of ${folder}.`, { id: folder })
+      Atomics.wait(sleeper, 0, 0, creationLookMs)
+    }
     if (checkFormat(database, folder) === 'ours') return
-    if (!alone) throw new CoxswainError('STATE_FOLDER_IN_USE', `Another process holds the lock of ${folder}.`, { id: folder })
     database.exec('PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL')
     database.exec(`BEGIN IMMEDIATE; ${schema} COMMIT`)
     // The tables themselves are not left to the write-ahead log, which ends without a word where it is damaged.
@@ -166,9 +174,10 @@ export class FolderLock {
   readonly #database: DatabaseSync
   #held = false
 
-  constructor(folder: string, timeoutMs = lockTimeoutMs) {
+  constructor(folder: string) {
     try {
-      this.#database = new DatabaseSync(lockPath(folder), { timeout: timeoutMs })
+      // Nobody waits for it: it is held for a leader's life.
+      this.#database = new DatabaseSync(lockPath(folder), { timeout: 0 })
     } catch (error) {
       throw fault(error, 'STATE_FOLDER_UNUSABLE', `The lock in ${folder} does not open`)
     }
@@ -182,7 +191,8 @@ export class FolderLock {
   take(): boolean {
     if (this.#held) return true
     try {
-      this.#database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
+      // IMMEDIATE takes one lock at once. EXCLUSIVE takes several, one after the other: two processes could stop each other, and none would get it.
+      this.#database.exec('PRAGMA journal_mode = MEMORY; BEGIN IMMEDIATE')
       return (this.#held = true)
     } catch (error) {
       if (isBusy(error)) return false

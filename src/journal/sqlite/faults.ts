@@ -42,6 +42,12 @@ export function fault(error: unknown, code: ErrorCode, what: string): CoxswainEr
 /** What the system says when it has no descriptor or memory left just now. */
 const scarce = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'])
 
+/** True where the system has none left just now: that says nothing about what is on the disk. */
+export function isScarce(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return code !== undefined && scarce.has(code)
+}
+
 /**
  * Turns an error met while reading into ours: what is only scarce may be asked again; what else the system says means that the bytes cannot be had.
  * An error of our own making stays what it is.
@@ -49,7 +55,7 @@ const scarce = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'])
 export function readFault(error: unknown, folder: string): unknown {
   const primary = sqliteCode(error)
   const { code } = error as NodeJS.ErrnoException
-  if (primary === sqliteBusy || primary === sqliteNoMemory || (code !== undefined && scarce.has(code))) {
+  if (primary === sqliteBusy || primary === sqliteNoMemory || isScarce(error)) {
     return new OverloadedError(`The journal in ${folder} was not read: ${systemWords(error)}.`, { cause: error })
   }
   return code === undefined ? error : fault(error, 'JOURNAL_CORRUPT', `The journal in ${folder} was not read`)

@@ -3,10 +3,11 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { CoxswainError, type PayloadId } from '../../protocol/index.ts'
 import type { Append, Claim, Snapshot } from '../journal.ts'
-import { corruptRow, encodeManifest, noHash, payloadChecksum, rowBytes, rowHash, rowProblem } from '../row.ts'
+import { encodeManifest, noHash, payloadChecksum, rowBytes, rowHash } from '../row.ts'
 import { snapshotIsOf } from '../rules.ts'
-import { FolderLock, type LeaderRow, openForWriting, readLeader, rowFrom } from './database.ts'
+import { FolderLock, type LeaderRow, openForWriting, readLeader } from './database.ts'
 import { filePath, Mark, removeFile, snapshotNames } from './files.ts'
+import { folderInUse, journalEnd } from './journal-end.ts'
 import { type LedgerStatements, ledgerStatements } from './ledger-statements.ts'
 import { type Place, Segments, segmentThresholdBytes } from './segments.ts'
 
@@ -70,10 +71,16 @@ export class Ledger {
   /** Runs `work` in one transaction; `undefined` from it rolls back. */
   transaction<T>(work: () => T | undefined): T | undefined {
     this.#run.begin.run()
-    const result = work()
-    if (result === undefined) this.#run.rollback.run()
-    else this.#run.commit.run()
-    return result
+    try {
+      const result = work()
+      if (result === undefined) this.#run.rollback.run()
+      else this.#run.commit.run()
+      return result
+    } catch (error) {
+      // What the disk has of it is unknown, but no lock may stay: another process has to be able to lead.
+      if (this.database.isTransaction) this.#run.rollback.run()
+      throw error
+    }
   }
 
   /** Changes the totals of what is kept; false if this epoch does not lead any more. */
@@ -100,7 +107,7 @@ export class Ledger {
       )
     }
     const hadLock = this.#lock.held
-    if (!this.#lock.take()) throw this.#inUse()
+    if (!this.#lock.take()) throw folderInUse(this.folder, this.leader())
     try {
       const outcome = this.#claimLocked(claim, opening)
       if (outcome === 'lost' && !hadLock) this.#lock.release()
@@ -193,17 +200,12 @@ export class Ledger {
     return hash
   }
 
-  #inUse(): CoxswainError {
-    const { leader, pid, address, epoch } = this.leader()
-    const who =
-      epoch === 0
-        ? 'Another process, not yet leader,'
-        : `${leader} (pid ${pid}${address === '' ? '' : `, ${address}`}), leader of epoch ${epoch},`
-    return new CoxswainError('STATE_FOLDER_IN_USE', `${who} holds the journal in ${this.folder}.`, { id: this.folder })
-  }
-
   #claimLocked(claim: ClaimHead, opening: Append): 'claimed' | 'lost' {
-    const { epoch, lastIndex } = this.#checkEnd()
+    const { leader: last, hash: lastHash, markHolds } = journalEnd(this.#run, this.#mark)
+    const { epoch, lastIndex } = last
+    if (!markHolds) this.log('warn', 'journal-mark-damaged', { folder: this.folder })
+    this.#lastIndex = lastIndex
+    this.#lastHash = lastHash
     if (epoch !== claim.seenEpoch || opening.firstIndex !== lastIndex + 1) return 'lost'
     const live = this.#run.liveSegments.all() as { segment: number; bytes: number; payloads: number }[]
     const removed = this.segments.load(live) + this.#removeForeignSnapshots()
@@ -211,7 +213,7 @@ export class Ledger {
     const placed = this.#place(opening)
     this.segments.sync()
     const end = lastIndex + opening.count
-    let hash = this.#lastHash
+    let hash = lastHash
     const dropped: { size: number; segment: number }[] = []
     this.#epoch = opening.epoch
     const done = this.transaction(() => {
@@ -231,30 +233,6 @@ export class Ledger {
     return 'claimed'
   }
 
-  /** Reads where the journal ends, and refuses to go on from an end that cannot be believed. */
-  #checkEnd(): LeaderRow {
-    const leader = this.leader()
-    const columns = this.#run.newest.get()
-    if (columns === undefined) {
-      if (leader.lastIndex !== 0) throw corruptRow(leader.lastIndex, 'is missing')
-      this.#lastHash = noHash
-    } else {
-      const row = rowFrom(columns)
-      const problem = rowProblem(row, undefined)
-      if (problem !== undefined) throw corruptRow(row.firstIndex, problem)
-      const end = row.firstIndex + row.count - 1
-      if (end !== leader.lastIndex) throw corruptRow(end, `is the newest, where the leader's row says that ${leader.lastIndex} is`)
-      if (row.epoch !== leader.epoch) throw corruptRow(end, `is of epoch ${row.epoch}, where the leader's row says ${leader.epoch}`)
-      this.#lastHash = row.hash
-    }
-    const acknowledged = this.#mark.read()
-    if (acknowledged === undefined) this.log('warn', 'journal-mark-damaged', { folder: this.folder })
-    else if (acknowledged > leader.lastIndex)
-      throw corruptRow(leader.lastIndex + 1, `is missing, although all up to ${acknowledged} were acknowledged`)
-    this.#lastIndex = leader.lastIndex
-    return leader
-  }
-
   #removeForeignSnapshots(): number {
     const named = new Set((this.#run.snapshotFiles.all() as { file: string }[]).map(({ file }) => file))
     return snapshotNames(this.folder).filter(name => !named.has(name) && removeFile(filePath(this.folder, name))).length
@@ -272,8 +250,12 @@ export class Ledger {
 
   /** Names a snapshot that is on disk, and lets go of those behind its fall-back. */
   saveSnapshot(snapshot: WrittenSnapshot): 'durable' | 'fenced' {
-    if (this.checkSnapshot(snapshot) === 'fenced') return 'fenced'
     const { index, epoch, hash, size, checksum, file, fallback } = snapshot
+    if (this.checkSnapshot(snapshot) === 'fenced') {
+      // Nothing names it, nor ever will.
+      removeFile(filePath(this.folder, file))
+      return 'fenced'
+    }
     const gone = this.transaction(() => {
       if (!this.count(0, 0, 0, 0)) return undefined
       const old = this.#run.oldSnapshots.all(fallback, index) as { file: string }[]

@@ -3,14 +3,19 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, fdatasyncSync, openSync, readFileSync, readSync, renameSync, writeSync } from 'node:fs'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { OverloadedError } from '../../protocol/index.ts'
 import type { Snapshot } from '../journal.ts'
 import { noSnapshotHolds, sameBytes, snapshotHash } from '../row.ts'
+import { isScarce } from './faults.ts'
 import { filePath, removeFile, syncFolder } from './files.ts'
 import type { Log, WrittenSnapshot } from './ledger.ts'
 import type { SnapshotHead } from './wire.ts'
 
 /** A file is read back in pieces of this size. */
 const pieceBytes = 4 << 20
+
+/** How often the snapshots may be replaced under a read of the newest; a leader saves one now and then, not all the time. */
+const replacedMax = 8
 
 interface SnapshotRow {
   index: number
@@ -34,11 +39,15 @@ export class SnapshotFiles {
   readonly #folder: string
   readonly #rows: StatementSync
   readonly #firstIndex: StatementSync
+  readonly #named: StatementSync
+  readonly #database: DatabaseSync
   #writing: Writing | undefined
 
   constructor(folder: string, database: DatabaseSync) {
     this.#folder = folder
     this.#rows = database.prepare('SELECT last_index AS "index", epoch, hash, size, checksum, file FROM snapshot ORDER BY last_index DESC')
+    this.#database = database
+    this.#named = database.prepare('SELECT 1 FROM snapshot WHERE file = ?')
     this.#firstIndex = database.prepare('SELECT min(first_index) AS firstIndex FROM journal')
   }
 
@@ -73,23 +82,35 @@ export class SnapshotFiles {
     return { ...head, size, checksum, file: finished, fallback: older?.index ?? 0 }
   }
 
-  /** The newest whose checksum holds. */
+  /** The newest whose checksum holds. A leader in another process may replace it meanwhile: then the new one is read. */
   latest(log: Log): Snapshot | undefined {
-    for (const row of this.#all()) {
-      const state = this.#stateOf(row)
-      if (state !== undefined) return { index: row.index, epoch: row.epoch, hash: row.hash, state }
-      log('error', 'snapshot-damaged', { folder: this.#folder, file: row.file, index: row.index })
+    for (let replaced = 0; replaced < replacedMax; replaced++) {
+      const { rows, firstIndex } = this.#atOnce(() => ({
+        rows: this.#all(),
+        firstIndex: Number(this.#firstIndex.get()?.['firstIndex'] ?? 1),
+      }))
+      const bad: SnapshotRow[] = []
+      for (const row of rows) {
+        const state = this.#stateOf(row)
+        if (state !== undefined) return { index: row.index, epoch: row.epoch, hash: row.hash, state }
+        bad.push(row)
+        if (!this.#isNamed(row)) break
+        log('error', 'snapshot-damaged', { folder: this.#folder, file: row.file, index: row.index })
+      }
+      if (!bad.every(row => this.#isNamed(row))) continue
+      if (firstIndex > 1) throw noSnapshotHolds(firstIndex)
+      return undefined
     }
-    const firstIndex = Number(this.#firstIndex.get()?.['firstIndex'] ?? 1)
-    if (firstIndex > 1) throw noSnapshotHolds(firstIndex)
-    return undefined
+    throw new OverloadedError(`The snapshots in ${this.#folder} were replaced ${replacedMax} times while they were read.`)
   }
 
   /** All that are named, oldest first. */
   list(): { index: number; holds: boolean }[] {
     return this.#all()
       .reverse()
-      .map(row => ({ index: row.index, holds: this.#fileHolds(row) }))
+      .map(row => ({ index: row.index, holds: this.#fileHolds(row), row }))
+      .filter(({ holds, row }) => holds || this.#isNamed(row))
+      .map(({ index, holds }) => ({ index, holds }))
   }
 
   close(): void {
@@ -99,6 +120,21 @@ export class SnapshotFiles {
   #all(): SnapshotRow[] {
     // A table made STRICT keeps the types of its columns.
     return this.#rows.all() as unknown as SnapshotRow[]
+  }
+
+  /** False where the leader let go of it since it was read about. */
+  #isNamed({ file }: SnapshotRow): boolean {
+    return this.#named.get(file) !== undefined
+  }
+
+  /** Runs `work` on one state of the database. */
+  #atOnce<T>(work: () => T): T {
+    this.#database.exec('BEGIN')
+    try {
+      return work()
+    } finally {
+      this.#database.exec('COMMIT')
+    }
   }
 
   #open(): Writing {
@@ -117,7 +153,8 @@ export class SnapshotFiles {
     let state: Buffer
     try {
       state = readFileSync(filePath(this.#folder, file))
-    } catch {
+    } catch (error) {
+      if (isScarce(error)) throw error
       return undefined
     }
     const holds = state.length === size && sameBytes(snapshotHash(index, epoch, hash).update(state).digest(), checksum)
