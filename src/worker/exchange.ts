@@ -1,18 +1,16 @@
 // Owns the exchange within a worker: what leader and executors say goes to the machine, and what it decides is done.
 // Must not decide anything about tasks, and must not obey a leader that has a successor.
-import { hostname } from 'node:os'
 import type { Cancel, Platform } from '../platform/index.ts'
 import { Chunk, CoxswainError, type LeaderToWorker, type LogLine, type ProgramId } from '../protocol/index.ts'
 import type { AgentOptions } from './agent.ts'
 import { BlockFetcher } from './blocks/fetch.ts'
-import { ExecutorPool } from './executors/pool.ts'
 import { RawOutput } from './logs/raw.ts'
 import { LogReaders } from './logs/readers.ts'
 import { type Instruction, Machine, type MachineEvent } from './machine/index.ts'
 import { Questions } from './questions.ts'
 import type { Stores } from './stores.ts'
+import { type Executors, realSurroundings, type Surroundings } from './surroundings.ts'
 import { reportBytes, Uplink } from './uplink.ts'
-import { VitalSigns } from './vitals.ts'
 
 /** What the agent is told about its worker's life. */
 export interface ExchangeHandlers {
@@ -32,23 +30,30 @@ export class Exchange {
   readonly #handlers: ExchangeHandlers
   readonly #machine: Machine
   readonly #uplink: Uplink
-  readonly #pool: ExecutorPool
+  readonly #surroundings: Surroundings
+  readonly #pool: Executors
   readonly #readers: LogReaders
   readonly #raw: RawOutput
-  readonly #vitals: VitalSigns
   readonly #questions = new Questions()
   #registered = false
   #incarnation = 0
   #heartbeats = 0
   #stopWake: Cancel | undefined
 
-  constructor(options: AgentOptions, slots: number, stores: Stores, platform: Platform, handlers: ExchangeHandlers) {
+  constructor(
+    options: AgentOptions,
+    slots: number,
+    stores: Stores,
+    platform: Platform,
+    handlers: ExchangeHandlers,
+    surroundings: Surroundings = realSurroundings(options.folder),
+  ) {
     this.#options = options
     this.#platform = platform
     this.#stores = stores
     this.#handlers = handlers
     this.#machine = new Machine({ slots, memoryBytes: options.capacity.memoryBytes })
-    this.#vitals = new VitalSigns(options.folder)
+    this.#surroundings = surroundings
     this.#uplink = new Uplink(options, platform, stores.epochs, {
       welcomed: () => this.#register(),
       message: message => this.#fromLeader(message),
@@ -64,7 +69,7 @@ export class Exchange {
     this.#pool = this.#createPool()
   }
 
-  #createPool(): ExecutorPool {
+  #createPool(): Executors {
     const { name, peerToken } = this.#options
     const { clock } = this.#platform
     const fetcher = new BlockFetcher(this.#stores.blocks, {
@@ -80,7 +85,7 @@ export class Exchange {
       modules: this.#options.modules ?? process.cwd(),
       programPath: (program: ProgramId) => this.#stores.programs.path(program),
     }
-    return new ExecutorPool(options, this.#platform, {
+    return this.#surroundings.executors(options, this.#platform, {
       event: event => {
         this.#tell(event)
         if (event.kind === 'executorEnded') this.#raw.ended(event.executor)
@@ -119,7 +124,7 @@ export class Exchange {
     this.#pool.killAll()
     await this.#pool.empty()
     this.#stopWake?.()
-    this.#vitals.stop()
+    this.#surroundings.vitals.stop()
     this.#raw.flush()
   }
 
@@ -202,8 +207,8 @@ export class Exchange {
     this.#uplink.send({
       kind: 'register',
       capacity,
-      host: hostname(),
-      pid: process.pid,
+      host: this.#surroundings.host,
+      pid: this.#surroundings.pid,
       blocks: this.#handlers.blocksAddress(),
       labels,
       lanes: this.#machine.laneReports(),
@@ -285,7 +290,7 @@ export class Exchange {
 
   #heartbeat(): void {
     if (!this.#registered) return
-    this.#uplink.send({ kind: 'heartbeat', sequence: ++this.#heartbeats, ...this.#vitals.measure(), executors: this.#pool.size })
+    this.#uplink.send({ kind: 'heartbeat', sequence: ++this.#heartbeats, ...this.#surroundings.vitals.measure(), executors: this.#pool.size })
   }
 
   #log(lines: LogLine[]): void {
