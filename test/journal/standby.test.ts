@@ -1,8 +1,10 @@
 // Shows that a standby, a store that never claimed, sees the same as the leader beside it, changes nothing, and is in nobody's way.
 // Must not open the journal's files in a process that has them open.
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { rejectsWith, TestLeader } from '../../src/journal/conformance/index.ts'
@@ -144,5 +146,35 @@ describe('a standby', () => {
     await saving
     await standby.close()
     await one.close()
+  })
+
+  it('reads the newer snapshot when the one it reads is let go of', async () => {
+    const one = await openSqliteStore({ folder })
+    const leader = await TestLeader.claim(one)
+    const older = await leader.snapshot()
+    await leader.append()
+    const newer = await leader.snapshot()
+    await one.close()
+    const row = withDatabase(folder, database => {
+      const found = database.prepare('SELECT * FROM snapshot WHERE last_index = ?').get(newer.index)!
+      database.prepare('DELETE FROM snapshot WHERE last_index = ?').run(newer.index)
+      return found
+    })
+    const [file] = withDatabase(folder, database => database.prepare('SELECT file FROM snapshot').all()).map(({ file }) => String(file))
+    // Reading a pipe lasts until its writer closes it: so the read is under way while the leader's change is made.
+    rmSync(join(folder, file!))
+    execFileSync('mkfifo', [join(folder, file!)])
+    const lines: string[] = []
+    const standby = await openSqliteReader(folder, (_, event) => lines.push(event))
+    const read = standby.snapshots.latest()
+    const pipe = await open(join(folder, file!), 'w')
+    withDatabase(folder, database => {
+      database.prepare('DELETE FROM snapshot WHERE last_index = ?').run(older.index)
+      database.prepare('INSERT INTO snapshot VALUES (?, ?, ?, ?, ?, ?, ?)').run(...Object.values(row))
+    })
+    await pipe.close()
+    assert.equal((await read)?.index, newer.index)
+    assert.deepEqual(lines, [], 'nothing is damaged')
+    await standby.close()
   })
 })
