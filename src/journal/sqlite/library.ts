@@ -32,6 +32,8 @@ function statements(database: DatabaseSync) {
     rowBefore: database.prepare(`SELECT ${rowColumns} FROM journal WHERE first_index < ? ORDER BY first_index DESC LIMIT 1`),
     firstIndex: database.prepare('SELECT min(first_index) AS firstIndex FROM journal'),
     payload: database.prepare('SELECT size, checksum, segment, position, bytes FROM payload WHERE payload = ?'),
+    payloadsFrom: database.prepare('SELECT payload FROM payload WHERE payload >= ? ORDER BY payload LIMIT 2'),
+    payloadsTo: database.prepare('SELECT payload FROM payload WHERE payload <= ? ORDER BY payload DESC LIMIT 2'),
     payloadIds: database.prepare('SELECT payload FROM payload WHERE payload > ? ORDER BY payload LIMIT ?'),
     rowSums: database.prepare('SELECT count(*) AS number, coalesce(sum(length(records) + length(manifest)), 0) AS bytes FROM journal'),
     payloadSums: database.prepare('SELECT count(*) AS number, coalesce(sum(size), 0) AS bytes FROM payload'),
@@ -87,6 +89,7 @@ export class Library {
       // A table made STRICT keeps the types of its columns; a damaged one is met by the checks below.
       const row = this.#run.payload.get(payload) as unknown as PayloadRow | undefined
       if (row === undefined) return undefined
+      this.#checkOrder(payload)
       if (row.segment > 0) {
         const bytes = readFromSegment(this.#folder, payload, row, row.size, row.checksum)
         if (bytes !== undefined) return bytes
@@ -98,6 +101,17 @@ export class Library {
       return row.bytes
     }
     throw corruptPayload(payload, 'is missing with its segment')
+  }
+
+  /**
+   * A payload's checksum does not cover its number. Where a changed byte gives one payload the number of another, the numbers around the place that SQLite
+   * finds are not in order any more.
+   */
+  #checkOrder(payload: PayloadId): void {
+    const [, next] = this.#run.payloadsFrom.all(payload)
+    const [, last] = this.#run.payloadsTo.all(payload)
+    const ordered = (next === undefined || Number(next['payload']) > payload) && (last === undefined || Number(last['payload']) < payload)
+    if (!ordered) throw corruptPayload(payload, 'is not the only one of its number')
   }
 
   view(): LeadershipView {
@@ -129,6 +143,9 @@ export class Library {
     this.#atOnce(() => {
       const leader = readLeader(this.#run.leader)
       const payloads = this.#run.payloadSums.get() as { number: number; bytes: number }
+      const newest = this.#before(Number.MAX_SAFE_INTEGER)
+      if (newest !== undefined && newest.epoch !== leader.epoch)
+        found.push(`The newest row is of epoch ${newest.epoch} where the leader's row says ${leader.epoch}.`)
       const rows = Number(this.#run.rowSums.get()?.['number'])
       if (rows !== leader.rows) found.push(`${rows} rows are kept where the leader's row counts ${leader.rows}.`)
       if (payloads.number !== leader.payloads || payloads.bytes !== leader.payloadBytes) {
