@@ -21,6 +21,7 @@ const verbs: Record<string, () => Promise<{ declare: Declare }>> = {
   cancel: () => import('./verbs/cancel.ts'),
   workers: () => import('./verbs/workers.ts'),
   drain: () => import('./verbs/drain.ts'),
+  promote: () => import('./verbs/promote.ts'),
   story: () => import('./verbs/story.ts'),
   why: () => import('./verbs/why.ts'),
   journal: () => import('./verbs/journal.ts'),

@@ -20,11 +20,15 @@ import { addInline } from './items.ts'
 import { JobHandle } from './job-handle.ts'
 import { type MapOptions, MapRun } from './map/map.ts'
 import { ContentHash, checkJobOptions, checkTask, type JobOptions, jobPlan, newJobId, type Parts, type Prepared } from './parts.ts'
-import { orAborted } from './pause.ts'
+import { orAborted, pause } from './pause.ts'
 import { Runner } from './run.ts'
 import type { RunOptions } from './run-batch.ts'
 import { checkInput } from './schema.ts'
 import { Submitter } from './submitter.ts'
+
+/** So long a promoted standby may take to lead, and how often that is looked at. */
+const promoteMsMax = 10_000
+const promoteLookMs = 10
 
 /** Options of `submit`. */
 export type SubmitOptions = JobOptions
@@ -179,6 +183,23 @@ export class Cluster implements AsyncDisposable {
   /** Lets a worker finish what it runs and take nothing new; resolves when that is durable. */
   async drainWorker(worker: string): Promise<void> {
     await this.#parts.session.request({ kind: 'drainWorker', worker })
+  }
+
+  /**
+   * Hands the leadership over to this standby; resolves with the new leader when it leads. What runs goes on. Rejects with NOT_FOUND for a
+   * candidate that the cluster does not know, and with UNAVAILABLE for one that is away, far behind, or did not take over within 10 s.
+   */
+  async promote(candidate: string): Promise<StatusView['leader']> {
+    const { session, clock } = this.#parts
+    await session.request({ kind: 'promote', candidate })
+    const untilMs = clock.monotonicMs() + promoteMsMax
+    for (;;) {
+      const { leader } = await this.status()
+      if (leader.id === candidate) return leader
+      if (clock.monotonicMs() > untilMs)
+        throw new CoxswainError('UNAVAILABLE', `Candidate ${candidate} did not take over; ${leader.id} leads.`, { id: candidate })
+      await pause(clock, promoteLookMs)
+    }
   }
 
   async #ask<View extends keyof Views>(view: View, argument: Views[View]['argument']): Promise<Views[View]['answer']> {

@@ -2,6 +2,7 @@
 // Must not export anything that users should not build on.
 
 export type {
+  CandidateView,
   ErrorCode,
   ErrorDetails,
   FailedAttempt,

@@ -12,6 +12,9 @@ import * as tasks from './tasks/apply.ts'
 const handlers: { [K in RecordKind]: (state: State, record: RecordOf<K>) => void } = {
   LeaderClaimed: leadership.applyLeaderClaimed,
   TimePassed: leadership.applyTimePassed,
+  CandidateJoined: leadership.applyCandidateJoined,
+  CandidateLeft: leadership.applyCandidateLeft,
+  LeaderResigned: leadership.applyLeaderResigned,
   WorkerJoined: membership.applyWorkerJoined,
   WorkerLost: membership.applyWorkerLost,
   WorkerDraining: membership.applyWorkerDraining,

@@ -25,6 +25,8 @@ export type Command =
   | { kind: 'cancelTasks'; job: string; stage: number; ranges: Range[] }
   | { kind: 'releaseResults'; job: string; stage: number; ranges: Range[] }
   | { kind: 'endSession'; session: string }
+  | { kind: 'joinCandidate'; candidate: string; priority: number }
+  | { kind: 'loseCandidate'; candidate: string; failed: boolean }
 
 export type CommandKind = Command['kind']
 export type CommandOf<K extends CommandKind> = Extract<Command, { kind: K }>

@@ -4,6 +4,7 @@ import { CoxswainError } from '../protocol/index.ts'
 import { apply } from './apply.ts'
 import { type Command, type CommandKind, type CommandOf, type Decision, refuse } from './commands.ts'
 import * as jobs from './jobs/decide.ts'
+import * as leadership from './leadership/decide.ts'
 import type { CoreLimits } from './limits.ts'
 import * as membership from './membership/decide.ts'
 import * as programs from './programs/decide.ts'
@@ -24,6 +25,8 @@ const handlers: { [K in CommandKind]: (state: State, command: CommandOf<K>, limi
   cancelTasks: jobs.decideCancelTasks,
   releaseResults: jobs.decideReleaseResults,
   endSession: jobs.decideEndSession,
+  joinCandidate: leadership.decideJoinCandidate,
+  loseCandidate: leadership.decideLoseCandidate,
 }
 
 /** What follows from a command: facts, the bytes they name, an answer. Changes nothing. */

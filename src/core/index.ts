@@ -3,6 +3,7 @@ export { check } from './check.ts'
 export type { Command, Decision, Reply } from './commands.ts'
 export { apply, decide } from './core.ts'
 export type { Stage } from './jobs/state.ts'
+export { failureRateAt, priorityAt, priorityDefault, priorityMax, rankStandbys } from './leadership/state.ts'
 export { type CoreLimits, defaultLimits } from './limits.ts'
 export {
   clusterLoad,

@@ -49,6 +49,7 @@ const head = struct({
   nextIncarnation: varint,
   nextLane: varint,
 })
+const candidateState = struct({ id: name, priority: varint, failureRate: varint, ratedAtMs: varint, present: boolean })
 
 const workerState = struct({
   id: name,
@@ -122,6 +123,8 @@ const snapshot = struct({
   finished: list(name, countMax),
   lanes: list(laneState, countMax),
   delayed: list(delayedState, countMax),
+  candidates: list(candidateState, countMax),
+  resignedTo: name,
 })
 type SnapshotValue = Infer<typeof snapshot>
 
@@ -161,6 +164,8 @@ export function encodeSnapshot(state: State): Buffer {
       avoid: item.avoid,
       atMs: key,
     })),
+    candidates: [...state.leadership.candidates.values()],
+    resignedTo: state.leadership.resignedTo,
   }
   const writer = new Writer(1 << 16)
   snapshot.write(writer, value)
@@ -233,6 +238,8 @@ export function decodeSnapshot(bytes: Uint8Array): State {
   const { nextIncarnation, nextLane, ...own } = value.head
   Object.assign(state, own)
   state.membership.nextIncarnation = nextIncarnation
+  for (const one of value.candidates) state.leadership.candidates.set(one.id, one)
+  state.leadership.resignedTo = value.resignedTo
   for (const one of value.workers) {
     const worker = { ...one, free: copy(one.capacity), lanes: [] as Lane[], bucket: -1, moved: false }
     state.membership.workers.set(worker.id, worker)

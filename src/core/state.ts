@@ -3,6 +3,7 @@
 import type { PayloadId } from '../protocol/index.ts'
 import { Heap } from './heap.ts'
 import { createJobs, type Jobs, type Stage } from './jobs/state.ts'
+import { createLeadership, type Leadership } from './leadership/state.ts'
 import { createMembership, type Membership } from './membership/state.ts'
 import { createPrograms, type Programs } from './programs/state.ts'
 import { createTasks, type Tasks } from './tasks/state.ts'
@@ -34,6 +35,7 @@ export interface State {
   nowMs: number
   /** Records applied so far: the journal's index. */
   index: number
+  leadership: Leadership
   membership: Membership
   programs: Programs
   jobs: Jobs
@@ -58,6 +60,7 @@ export function createState(): State {
     leaderRelease: '',
     nowMs: 0,
     index: 0,
+    leadership: createLeadership(),
     membership: createMembership(),
     programs: createPrograms(),
     jobs: createJobs(),

@@ -77,6 +77,8 @@ export class ClientSession {
         )
       case 'drainWorker':
         return this.#command(message.request, { kind: 'drainWorker', worker: message.worker }, 0, false)
+      case 'promote':
+        return this.#promote(message)
       case 'releaseResults':
         return this.#context.loop.post({ command: message, bytes: 0, lazy: true, reply: () => {} })
       case 'watch':
@@ -116,6 +118,11 @@ export class ClientSession {
         else this.#link.send({ kind: 'done', request })
       },
     })
+  }
+
+  #promote({ request, candidate }: Extract<ClientToLeader, { kind: 'promote' }>): void {
+    const refused = this.#context.promote(candidate, () => this.#link.send({ kind: 'done', request }))
+    if (refused) this.#fail(request, refused)
   }
 
   #putProgram(message: Extract<ClientToLeader, { kind: 'putProgram' }>): void {

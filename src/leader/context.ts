@@ -2,6 +2,7 @@
 import type { CoreLimits, Observed, State } from '../core/index.ts'
 import type { Store } from '../journal/index.ts'
 import type { Platform } from '../platform/index.ts'
+import type { CoxswainError } from '../protocol/index.ts'
 import type { Comeback } from './comeback.ts'
 import type { Links } from './links.ts'
 import type { LogReadings } from './logs.ts'
@@ -34,4 +35,6 @@ export interface LeaderContext {
   /** Cluster time now. */
   nowMs(): number
   vitals(): Vitals
+  /** Hands the leadership over to this standby, if it can be; `begun` is called before it happens. */
+  promote(candidate: string, begun: () => void): CoxswainError | undefined
 }

@@ -14,8 +14,11 @@ const deviations = 6
 export class SilenceDetector {
   readonly #intervals: number[] = []
   #seenMs: number
+  readonly #boundMinMs: number
 
-  constructor(nowMs: number) {
+  /** `boundMinMs`: silence up to this is never death. */
+  constructor(nowMs: number, boundMinMs = silenceBoundMinMs) {
+    this.#boundMinMs = boundMinMs
     this.#seenMs = nowMs
   }
 
@@ -37,7 +40,7 @@ export class SilenceDetector {
     if (count < 4) return silenceBoundMaxMs
     const mean = this.#intervals.reduce((sum, one) => sum + one, 0) / count
     const variance = this.#intervals.reduce((sum, one) => sum + (one - mean) ** 2, 0) / count
-    return Math.min(silenceBoundMaxMs, Math.max(silenceBoundMinMs, mean + deviations * Math.sqrt(variance) + mean))
+    return Math.min(silenceBoundMaxMs, Math.max(this.#boundMinMs, mean + deviations * Math.sqrt(variance) + mean))
   }
 
   /** True if the silence up to now is longer than the bound. */

@@ -1,27 +1,41 @@
 // Owns a leadership from the claim to its end: recover, claim, listen, lead, let go.
 // Must not restart itself: a leader that lost its leadership is over, and its process starts anew.
-import { type CoreLimits, createObserved, defaultLimits, observeHungry, type SettleOptions, type State } from '../core/index.ts'
+import {
+  type CoreLimits,
+  createObserved,
+  defaultLimits,
+  observeHungry,
+  priorityDefault,
+  type SettleOptions,
+  type State,
+} from '../core/index.ts'
 import type { Store } from '../journal/index.ts'
-import type { Listener, Platform } from '../platform/index.ts'
-import { CoxswainError, encodeRecords, type JournalRecord, release, limits as wire } from '../protocol/index.ts'
+import type { Connection, ConnectionHandlers, Listener, Platform } from '../platform/index.ts'
+import { CoxswainError, encodeRecords, limits as wire } from '../protocol/index.ts'
 import { Archivist, lookEveryMs } from './archivist.ts'
+import { type Claimant, claim } from './claim.ts'
 import { Comeback } from './comeback.ts'
 import type { LeaderContext, Vitals } from './context.ts'
+import { silenceBoundMaxMs } from './detector.ts'
 import { BlockDrops } from './drops.ts'
 import { Links } from './links.ts'
+import { listenAt } from './listen.ts'
 import { LogReadings } from './logs.ts'
 import { Loop } from './loop.ts'
 import { Outbox } from './outbox.ts'
 import { Payloads } from './payloads.ts'
-import { catchUpWithJournal, recover } from './recover.ts'
+import { recover } from './recover.ts'
 import { pulseMs, Sessions } from './sessions.ts'
+import { promotionProblem, successorOf } from './succession.ts'
 import { processVitals } from './vitals.ts'
 
 /** Workers in the journal have this long to connect to a new leader before they are declared lost. */
 const reconnectMs = 3000
 /** A tick that is late by more than this shows that this process was asleep. */
 const stallMs = 500
-const claimsMax = 10
+
+/** The reason with which a leadership ends that was handed over. */
+export const handedOver = 'handed over'
 
 /** Where clients and workers find the leader. */
 export interface Endpoint {
@@ -45,6 +59,8 @@ export interface LeaderOptions {
   announce(endpoint: Endpoint): Promise<void>
   limits?: Partial<CoreLimits>
   policy?: SettleOptions['policy']
+  /** P0 of this candidate. */
+  priority?: number
   /** Start time of this process as its system tells it, so that a successor kills the right one. */
   processStart?: string
   vitals?: () => Vitals
@@ -73,24 +89,16 @@ export class Leader {
     this.#platform = platform
   }
 
-  /** Recovers, claims and begins to lead. Throws what the store, the port or the announcement says; then it does not lead. */
-  async start(): Promise<void> {
-    const { store, host, port } = this.#options
-    const state = await recover(store)
-    this.#listener = await this.#platform.transport.listen({
-      host,
-      port,
-      frameBytesMax: wire.frameBytesMax,
-      authenticate: token => this.#options.authenticate(token),
-      healthy: () => this.#sessions !== undefined && !this.#stopped,
-      accept: connection => {
-        if (this.#sessions && !this.#stopped) return this.#sessions.accept(connection)
-        connection.close('it does not lead yet')
-        return { opened() {}, frame() {}, closed() {} }
-      },
-    })
+  /**
+   * Recovers (or goes on from what a standby has `applied`), claims and begins to lead. Throws what the store, the port or the
+   * announcement says; then it does not lead.
+   */
+  async start(applied?: State): Promise<void> {
+    const { store } = this.#options
+    const state = applied ?? (await recover(store))
+    this.#listener = await this.#listen(applied !== undefined && state.epoch > 0)
     try {
-      await this.#claim(state, this.#listener.address)
+      await claim(this.#claimant(applied?.epoch), state, this.#listener.address, this.#platform)
     } catch (error) {
       await this.#listener.close()
       throw error
@@ -104,37 +112,36 @@ export class Leader {
     }
   }
 
-  async #claim(state: State, address: string): Promise<void> {
-    const { store, id } = this.#options
-    const { pid } = (this.#options.vitals ?? processVitals())()
-    for (let tries = 0; tries < claimsMax; tries++) {
-      const seen = await store.leadership.view()
-      await catchUpWithJournal(store, state)
-      const epoch = Math.max(seen.epoch, state.epoch) + 1
-      const record: JournalRecord = {
-        kind: 'LeaderClaimed',
-        cluster: state.cluster || this.#platform.random.uuid(),
-        epoch,
-        leader: id,
-        pid,
-        address,
-        release,
-        atMs: Math.max(state.nowMs, Math.floor(this.#platform.clock.wallMs())),
-      }
-      const opening = { epoch, firstIndex: state.index + 1, count: 1, records: encodeRecords([record]), payloads: [], drops: [] }
-      const outcome = await store.leadership.claim({
-        seenEpoch: seen.epoch,
-        leader: id,
-        pid,
-        processStart: this.#options.processStart ?? '',
-        address,
-        opening,
-      })
-      if (outcome === 'lost') continue
-      await catchUpWithJournal(store, state)
-      return
+  #listen(takesOver: boolean): Promise<Listener> {
+    const { host, port, authenticate } = this.#options
+    return listenAt(
+      this.#platform,
+      {
+        host,
+        port,
+        frameBytesMax: wire.frameBytesMax,
+        authenticate,
+        healthy: () => this.#sessions !== undefined && !this.#stopped,
+        accept: (connection: Connection): ConnectionHandlers => {
+          if (this.#sessions && !this.#stopped) return this.#sessions.accept(connection)
+          connection.close('it does not lead yet')
+          return { opened() {}, frame() {}, closed() {} }
+        },
+      },
+      takesOver,
+    )
+  }
+
+  #claimant(replaces: number | undefined): Claimant {
+    const { id, store, priority, processStart, vitals } = this.#options
+    return {
+      id,
+      store,
+      priority: priority ?? priorityDefault,
+      pid: (vitals ?? processVitals())().pid,
+      processStart: processStart ?? '',
+      replaces,
     }
-    throw new CoxswainError('FENCED', `Another candidate was faster ${claimsMax} times.`, { id })
   }
 
   #lead(state: State, address: string): void {
@@ -170,7 +177,8 @@ export class Leader {
     const vitals = this.#options.vitals ?? processVitals()
     const comeback = new Comeback(state.membership.workers.keys(), clock)
     const rooms = { links, logs, loop, outbox, payloads, comeback }
-    this.#context = { id, address, startedMs, state, observed, limits, store, platform, ...rooms, nowMs, vitals }
+    const promote: LeaderContext['promote'] = (candidate, begun) => this.#promote(candidate, begun)
+    this.#context = { id, address, startedMs, state, observed, limits, store, platform, ...rooms, nowMs, vitals, promote }
     this.#sessions = new Sessions(this.#context, epoch => this.#lose(new CoxswainError('FENCED', `A peer has seen epoch ${epoch}.`)))
     this.#archivist = new Archivist(store, state, platform)
     const over = new CoxswainError('FENCED', 'The store says that another candidate leads.')
@@ -206,7 +214,11 @@ export class Leader {
       const nowMs = clock.monotonicMs()
       this.#sessions!.pulse()
       this.#drops!.flush()
-      this.#sessions!.judge(nowMs, nowMs - beforeMs > pulseMs + stallMs)
+      const lateMs = nowMs - beforeMs - pulseMs
+      // Whoever was silent for so long has been given up by its standbys: it goes before it is told, or killed.
+      if (lateMs > silenceBoundMaxMs && this.#context!.links.candidates.size > 0)
+        return this.#lose(new CoxswainError('FENCED', `This process stood still for ${Math.round(lateMs)} ms: another candidate may lead.`))
+      this.#sessions!.judge(nowMs, lateMs > stallMs)
       const look = nowMs - lookedMs >= lookEveryMs
       if (look) void this.#archivist!.look()
       this.#tick(nowMs, look ? nowMs : lookedMs)
@@ -219,8 +231,38 @@ export class Leader {
     void this.#shutDown(`${error.code}: ${error.message}`)
   }
 
-  /** Ends the leadership in good order: what was answered is durable, a snapshot makes the next start quick. */
+  #promote(candidate: string, begun: () => void): CoxswainError | undefined {
+    const leads = candidate === this.#options.id
+    const problem = leads ? undefined : promotionProblem(this.#context!, candidate)
+    if (problem) return problem
+    begun()
+    if (!leads) this.#handOver(candidate).catch(error => this.#lose(error as CoxswainError))
+    return undefined
+  }
+
+  /**
+   * The last record of this epoch says who follows; then the store is let go and the successor is told. What was not answered is asked again
+   * there. Its end tells `handedOver`.
+   */
+  async #handOver(to: string): Promise<void> {
+    if (this.#stopped) return
+    const { loop, state, store, links, platform } = this.#context!
+    await loop.end()
+    if (this.#stopped) return
+    const { epoch } = state
+    const records = encodeRecords([{ kind: 'LeaderResigned', epoch, to }])
+    const outcome = await store.journal.append({ epoch, firstIndex: state.index + 1, count: 1, records, payloads: [], drops: [] })
+    if (outcome === 'fenced') return this.#lose(new CoxswainError('FENCED', 'Another candidate leads already.'))
+    await store.leadership.resign()
+    platform.log('info', 'handed-over', { epoch, to })
+    for (const link of links.candidates.values()) link.send({ kind: 'resigned', epoch, to })
+    await this.#shutDown(handedOver)
+  }
+
+  /** Ends the leadership in good order: hands over if somebody stands by, else what was answered is durable, a snapshot makes the next start quick. */
   async stop(reason: string): Promise<void> {
+    const to = this.#context && !this.#stopped ? successorOf(this.#context) : undefined
+    if (to !== undefined) await this.#handOver(to)
     if (!this.#stopped && this.#archivist) {
       await this.#context!.loop.end()
       await this.#archivist.look(1)

@@ -1,12 +1,22 @@
 // Owns the leader's ends of its connections: who is there, and sending to each within a bound.
 // Must not decide what is sent.
 import type { Connection } from '../platform/index.ts'
-import { type Codec, encodeMessage, type LeaderToClient, type LeaderToWorker, leaderToClient, leaderToWorker } from '../protocol/index.ts'
+import {
+  type Codec,
+  encodeMessage,
+  type LeaderToCandidate,
+  type LeaderToClient,
+  type LeaderToWorker,
+  leaderToCandidate,
+  leaderToClient,
+  leaderToWorker,
+} from '../protocol/index.ts'
 import type { Past } from './catchup.ts'
 
 /** Bytes that may wait for one peer. A client that does not read is disconnected with a reason; nothing waits for it without end. */
 export const clientBufferBytesMax = 64 << 20
 const workerBufferBytesMax = 256 << 20
+const candidateBufferBytesMax = 1 << 20
 
 abstract class Link<M> {
   readonly connection: Connection
@@ -100,12 +110,31 @@ export class ClientLink extends Link<LeaderToClient> {
   }
 }
 
+/** A connected standby. */
+export class CandidateLink extends Link<LeaderToCandidate> {
+  readonly id: string
+  pid = 0
+  /** It has applied the journal up to here. */
+  appliedIndex = 0
+
+  constructor(connection: Connection, id: string) {
+    super(connection, leaderToCandidate, candidateBufferBytesMax)
+    this.id = id
+  }
+
+  protected override payloadBytes(): number {
+    return 0
+  }
+}
+
 /** Everyone who is connected. */
 export class Links {
   /** The latest registration of each worker that is not answered. Only the latest counts: an older one's connection is given up. */
   readonly registering = new Map<string, object>()
   readonly workers = new Map<string, WorkerLink>()
   readonly clients = new Set<ClientLink>()
+  /** Standbys that have joined. */
+  readonly candidates = new Map<string, CandidateLink>()
   readonly #watchers = new Map<string, Set<ClientLink>>()
 
   /** Sends it what is recorded about the job after `index`. */

@@ -1,6 +1,20 @@
 // Owns the answers to questions: it asks the views of core and the journal. Must not change anything.
-import { clusterLoad, failureOfTask, jobOf, listJobs, type Stage, Story, viewJob, viewTask, viewWorkers, why } from '../core/index.ts'
 import {
+  clusterLoad,
+  failureOfTask,
+  failureRateAt,
+  jobOf,
+  listJobs,
+  priorityAt,
+  type Stage,
+  Story,
+  viewJob,
+  viewTask,
+  viewWorkers,
+  why,
+} from '../core/index.ts'
+import {
+  type CandidateView,
   Chunk,
   CoxswainError,
   decodeRecords,
@@ -25,6 +39,24 @@ type Handlers = {
   [V in ViewName]: (context: LeaderContext, argument: Views[V]['argument']) => Views[V]['answer'] | Promise<Views[V]['answer']>
 }
 
+function candidates(context: LeaderContext, leaderPid: number): CandidateView[] {
+  const { state, id, links } = context
+  const nowMs = Math.floor(context.nowMs())
+  return [...state.leadership.candidates.values()].map((one): CandidateView => {
+    const link = links.candidates.get(one.id)
+    const leads = one.id === id
+    return {
+      id: one.id,
+      state: leads ? 'leader' : link ? 'standby' : 'away',
+      pid: leads ? leaderPid : (link?.pid ?? 0),
+      basePriority: one.priority,
+      failureRate: failureRateAt(one, nowMs),
+      priority: priorityAt(one, nowMs),
+      ...(leads ? { lagRecords: 0 } : link && { lagRecords: Math.max(0, state.index - link.appliedIndex) }),
+    }
+  })
+}
+
 async function status(context: LeaderContext): Promise<StatusView> {
   const { state, observed, store, platform } = context
   const nowMs = platform.clock.monotonicMs()
@@ -45,7 +77,7 @@ async function status(context: LeaderContext): Promise<StatusView> {
       eventLoopDelayMs: vitals.eventLoopDelayMs,
       upMs: Math.round(nowMs - context.startedMs),
     },
-    candidates: [{ id: context.id, state: 'leader', pid: vitals.pid }],
+    candidates: candidates(context, vitals.pid),
     workers: viewWorkers(state, observed, nowMs),
     load: clusterLoad(state.membership.workers.values(), observed),
     jobs: { running: state.jobs.byId.size - state.jobs.finished.size, finished: state.jobs.finished.size },

@@ -4,6 +4,7 @@ import type { Connection, ConnectionHandlers } from '../platform/index.ts'
 import {
   type Codec,
   CoxswainError,
+  candidateToLeader,
   clientToLeader,
   decodeMessage,
   encodeMessage,
@@ -17,8 +18,9 @@ import {
 } from '../protocol/index.ts'
 import { ClientSession } from './clients.ts'
 import type { LeaderContext } from './context.ts'
-import { ClientLink, WorkerLink } from './links.ts'
+import { CandidateLink, ClientLink, WorkerLink } from './links.ts'
 import type { LogReadings } from './logs.ts'
+import { StandbySession } from './standbys.ts'
 import { WorkerSession } from './workers.ts'
 
 /** How often the leader says that it lives, and workers likewise. */
@@ -37,6 +39,7 @@ export class Sessions {
   readonly #context: LeaderContext
   readonly #logs: LogReadings
   readonly #workers = new Map<WorkerLink, WorkerSession>()
+  readonly #standbys = new Map<CandidateLink, StandbySession>()
   readonly #graces = new Map<string, () => void>()
   /** Called when a peer has seen a newer epoch than ours. */
   readonly #deposed: (epoch: number) => void
@@ -86,6 +89,7 @@ export class Sessions {
       connection.close(problem.code)
       return undefined
     }
+    if (said.role === 'candidate') return this.#candidate(connection, said)
     return said.role === 'worker' ? this.#worker(connection, said) : this.#client(connection, said)
   }
 
@@ -98,7 +102,8 @@ export class Sessions {
       )
     if (said.cluster !== '' && said.cluster !== state.cluster)
       return new CoxswainError('WRONG_CLUSTER', `${said.name} belongs to cluster ${said.cluster}; this is ${state.cluster}.`)
-    if (said.role !== connection.principal)
+    // A standby proves that it is a node of this cluster, as workers do.
+    if ((said.role === 'candidate' ? 'worker' : said.role) !== connection.principal)
       return new CoxswainError('FORBIDDEN', `The token is one of a ${connection.principal}, not of a ${said.role}.`)
     if (said.epochSeen > state.epoch) {
       this.#deposed(said.epochSeen)
@@ -137,6 +142,18 @@ export class Sessions {
     loop.post({ command: { kind: 'loseWorker', worker, incarnation, reason }, bytes: 0, reply: () => {} })
   }
 
+  #candidate(connection: Connection, said: Hello): Receiver {
+    const link = new CandidateLink(connection, said.name)
+    const session = new StandbySession(this.#context, link)
+    this.#standbys.set(link, session)
+    return {
+      frame: this.#reader(link, candidateToLeader, message => session.receive(message)),
+      closed: () => {
+        if (this.#standbys.delete(link)) session.closed()
+      },
+    }
+  }
+
   #client(connection: Connection, said: Hello): Receiver {
     const link = new ClientLink(connection, said.session)
     const session = new ClientSession(this.#context, link, this.#logs)
@@ -172,9 +189,10 @@ export class Sessions {
     const { links, state } = this.#context
     for (const link of this.#workers.keys()) link.send({ kind: 'pulse', epoch: state.epoch })
     for (const link of links.clients) link.send({ kind: 'pulse', epoch: state.epoch })
+    for (const link of this.#standbys.keys()) link.send({ kind: 'pulse', epoch: state.epoch, index: state.index })
   }
 
-  /** Ends the connections of workers that are silent for too long. `stalled`: this process itself was asleep, so nobody is judged. */
+  /** Ends the connections of workers and standbys that are silent for too long. `stalled`: this process itself was asleep, so nobody is judged. */
   judge(nowMs: number, stalled: boolean): void {
     for (const [link, session] of this.#workers) {
       if (stalled) session.detector.forgive(nowMs)
@@ -184,6 +202,10 @@ export class Sessions {
         this.#workerGone(link, reason)
         link.connection.close(reason)
       }
+    }
+    for (const [link, { detector }] of this.#standbys) {
+      if (stalled) detector.forgive(nowMs)
+      else if (detector.dead(nowMs)) link.connection.close(`it was silent for more than ${Math.round(detector.boundMs)} ms`)
     }
   }
 }

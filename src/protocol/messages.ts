@@ -13,14 +13,14 @@ const request = varint
 export const hello = struct({
   protocol: varint,
   release: nameField,
-  role: enumeration('client', 'worker'),
+  role: enumeration('client', 'worker', 'candidate'),
   /** The worker's name, or what the client calls itself. */
   name: nameField,
   /** The cluster it belongs to, empty if it does not know yet. */
   cluster: nameField,
   /** The highest epoch it has seen: a leader of a lower one steps down. */
   epochSeen: varint,
-  /** Client: its session, the same over reconnects. Worker: its boot, new with each start of its process. */
+  /** Client: its session, the same over reconnects. Worker and candidate: its boot, new with each start of its process. */
   session: nameField,
 })
 export type Hello = Infer<typeof hello>
@@ -94,8 +94,9 @@ export const clientToLeader = union({
   /** Lines of a job's (or one task's) logs; with `follow` also those to come, until `unfollow`. */
   readLogs: [11, struct({ request, job: jobIdField, stage: optional(varint), index: optional(varint), follow: boolean })],
   unfollow: [12, struct({ request })],
-  /** Where can blocks be stored? Answered by `view` with WorkerAddress[]. */
   drainWorker: [13, struct({ request, worker: nameField })],
+  /** Hand the leadership over to this standby. Answered once that is begun; the connection ends soon after. */
+  promote: [14, struct({ request, candidate: nameField })],
 })
 export type ClientToLeader = Infer<typeof clientToLeader>
 
@@ -218,6 +219,28 @@ export const leaderToWorker = union({
   blockLocated: [12, struct({ request, address: string() })],
 })
 export type LeaderToWorker = Infer<typeof leaderToWorker>
+
+/** What a standby tells the leader that it follows. */
+export const candidateToLeader = union({
+  /** It stands by, with this priority P0. */
+  standBy: [1, struct({ priority: varint, pid: varint })],
+  /** It lives, and has applied the journal up to here. */
+  applied: [2, struct({ index: varint })],
+  /** It ends on purpose. */
+  leaving: [3, struct({})],
+})
+export type CandidateToLeader = Infer<typeof candidateToLeader>
+
+/** What the leader tells its standbys. */
+export const leaderToCandidate = union({
+  /** The leader lives; the journal's last index. */
+  pulse: [1, struct({ epoch: varint, index: varint })],
+  /** It leads no more, on purpose; its last record is durable. `to` claims at once. */
+  resigned: [2, struct({ epoch: varint, to: nameField })],
+  /** This standby cannot stand by: its priority is refused. */
+  refused: [3, struct({ code: nameField, message: string(4096) })],
+})
+export type LeaderToCandidate = Infer<typeof leaderToCandidate>
 
 /** The bytes of one message; `expectedBytes` of what is large in it spares growing step by step. */
 export function encodeMessage<T>(codec: Codec<T>, message: T, expectedBytes = 0): Buffer {

@@ -20,6 +20,13 @@ export const record = union({
   /** Cluster time moved on: each append begins with it, so that `apply` needs no clock. */
   TimePassed: [2, struct({ nowMs: varint })],
 
+  /** A candidate stands by or leads, with this priority P0; again when its priority changed or it came back. */
+  CandidateJoined: [3, struct({ candidate: nameField, priority: varint })],
+  /** A candidate is away; `failed`: it broke down or fell silent, it did not take its leave. */
+  CandidateLeft: [4, struct({ candidate: nameField, failed: boolean })],
+  /** The leader hands over on purpose: the last record of its epoch. `to` is who claims first. */
+  LeaderResigned: [5, struct({ epoch: varint, to: nameField })],
+
   /** A worker registered, as a new incarnation. */
   WorkerJoined: [
     10,

@@ -73,12 +73,29 @@ export interface WorkerView {
   silentMs: number
 }
 
+/** A process that leads or stands by. */
+export interface CandidateView {
+  id: string
+  /** `away`: the journal knows it, and it is not connected. */
+  state: 'leader' | 'standby' | 'away'
+  /** 0 where it is not known. */
+  pid: number
+  /** P0, as configured. */
+  basePriority: number
+  /** r, 0 to 1: the decayed share of its failures. */
+  failureRate: number
+  /** P = P0 × (1 − r): who has the most goes first when the leader is gone. */
+  priority: number
+  /** Records that it has still to apply; of the leader 0, where it is not known undefined. */
+  lagRecords?: number
+}
+
 /** The cluster as a whole. */
 export interface StatusView {
   cluster: string
   release: string
   leader: { id: string; epoch: number; pid: number; address: string; rssBytes: number; eventLoopDelayMs: number; upMs: number }
-  candidates: { id: string; state: 'leader' | 'standby'; pid: number }[]
+  candidates: CandidateView[]
   workers: WorkerView[]
   /** L = (1/N) Σ L_i over all workers. */
   load: number

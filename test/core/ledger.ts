@@ -48,6 +48,7 @@ export class Ledger {
   readonly workers = new Map<string, { incarnation: number; capacity: Resources }>()
   /** Every (task, attempt) that was ever handed out. */
   readonly handedOut = new Set<string>()
+  readonly candidates = new Set<string>()
   readonly #leaders = new Map<number, string>()
   readonly #incarnations = new Set<number>()
   #payload = 0
@@ -169,6 +170,19 @@ export class Ledger {
     this.#leaders.set(record.epoch, record.leader)
     this.epoch = record.epoch
     this.#wake(record.atMs)
+  }
+
+  CandidateJoined(record: RecordOf<'CandidateJoined'>): void {
+    assert(record.priority >= 1, 'a candidate without a priority')
+    this.candidates.add(record.candidate)
+  }
+
+  CandidateLeft(record: RecordOf<'CandidateLeft'>): void {
+    assert(this.candidates.delete(record.candidate), `${record.candidate} left and was not there`)
+  }
+
+  LeaderResigned(record: RecordOf<'LeaderResigned'>): void {
+    assert.equal(record.epoch, this.epoch, 'S1: a leader of another epoch resigned')
   }
 
   TimePassed(record: RecordOf<'TimePassed'>): void {

@@ -31,7 +31,9 @@ describe('a question', () => {
       eventLoopDelayMs: 0,
       upMs: 100,
     })
-    assert.deepEqual(status.candidates, [{ id: 'candidate-1', state: 'leader', pid: 42 }])
+    assert.deepEqual(status.candidates, [
+      { id: 'candidate-1', state: 'leader', pid: 42, basePriority: 100, failureRate: 0, priority: 100, lagRecords: 0 },
+    ])
     assert.deepEqual([status.jobs, status.tasks, status.load], [{ running: 1, finished: 0 }, { waiting: 1, running: 1 }, 1])
     assert.equal(status.journal.index, (await house.records()).length)
     assert.equal(status.workers[0]!.id, 'w1')

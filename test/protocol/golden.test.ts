@@ -23,6 +23,8 @@ const whole = new Set([
   'leaderToClient',
   'workerToLeader',
   'leaderToWorker',
+  'candidateToLeader',
+  'leaderToCandidate',
   'record',
   'jobPlan',
   'stagePlan',

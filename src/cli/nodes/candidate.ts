@@ -1,24 +1,25 @@
-// Owns the composition of a candidate process: journal, leader, platform and the endpoint file.
+// Owns the composition of a candidate process: journal, candidate, platform and the endpoint file.
 // Must not decide anything: what it wires is decided elsewhere.
 import { openSqliteStore, type Store } from '../../journal/index.ts'
-import { Leader } from '../../leader/index.ts'
+import { Candidate } from '../../leader/index.ts'
 import type { Platform } from '../../platform/index.ts'
 import { nodePlatform } from '../../platform/node/index.ts'
 import { writeEndpoint } from '../state/endpoint.ts'
 import { Home } from '../state/home.ts'
-import { identify } from '../state/processes.ts'
-import { tokenCheck } from '../state/tokens.ts'
+import { identify, signalProcess } from '../state/processes.ts'
+import { readToken, tokenCheck } from '../state/tokens.ts'
+import { failure } from './announce.ts'
 import { live, type NodeLife } from './life.ts'
 import { type CandidateOptions, parseNodeOptions } from './options.ts'
 
 const lostLeadershipCode = 1
 
-class Candidate implements NodeLife {
+class CandidateNode implements NodeLife {
   readonly #options: CandidateOptions
   readonly #home: Home
   readonly #platform: Platform
   #store: Store | undefined
-  #leader: Leader | undefined
+  #candidate: Candidate | undefined
   #stopping = false
 
   constructor(options: CandidateOptions) {
@@ -27,54 +28,82 @@ class Candidate implements NodeLife {
     this.#platform = nodePlatform(options.name, options.logLevel)
   }
 
+  /** Resolves when it leads or stands by. */
   async start(): Promise<Record<string, unknown>> {
-    const { name, host, port } = this.#options
-    const role = tokenCheck(this.#home)
-    const startedAtMs = Date.now()
-    let announced: Record<string, unknown> = {}
+    const ready = Promise.withResolvers<Record<string, unknown>>()
     const store = await openSqliteStore({
       folder: this.#home.journal,
       log: (level, event, fields) => this.#platform.log(level, event, fields),
     })
     this.#store = store
-    const leader = new Leader(
+    const candidate = this.#compose(store, ready.resolve)
+    this.#candidate = candidate
+    candidate.run().then(
+      reason => this.#ended(`${reason}`),
+      error => {
+        ready.reject(error)
+        this.#fail(JSON.stringify(failure(error)))
+      },
+    )
+    return ready.promise
+  }
+
+  #compose(store: Store, ready: (what: Record<string, unknown>) => void): Candidate {
+    const { name, host, port, priority, firstDelayMs } = this.#options
+    const role = tokenCheck(this.#home)
+    const startedAtMs = Date.now()
+    return new Candidate(
       {
         id: name,
         store,
         host,
         port,
+        priority,
+        firstDelayMs,
         processStart: identify().startedAt,
         authenticate(token) {
           const whose = role(token)
           if (whose === undefined) return undefined
           return whose === 'user' ? 'client' : 'worker'
         },
+        token: async () => readToken(this.#home, 'node'),
+        kill: ({ leader, pid, processStart }) => {
+          // Without its start time a pid may be anyone's.
+          if (processStart === '' || pid === process.pid || !signalProcess({ pid, startedAt: processStart }, 'SIGKILL')) return
+          this.#platform.log('warn', 'leader-killed', { leader, pid, because: 'it was silent and may still have written' })
+        },
         announce: async endpoint => {
           writeEndpoint(this.#home, { ...endpoint, pid: process.pid, startedAtMs })
-          announced = { ...endpoint }
+          ready({ ...endpoint })
+        },
+        standsBy: leader => {
+          this.#platform.log('info', 'standing-by', { leader: leader.leader, epoch: leader.epoch })
+          ready({ standsBy: leader.leader })
         },
       },
       this.#platform,
     )
-    this.#leader = leader
-    await leader.start()
-    void leader.ended.then(reason => {
-      if (this.#stopping) return
-      this.#platform.log('error', 'leader-ended', { reason })
-      const [, code = '', message = reason] = /^([A-Z_]+): (.*)$/s.exec(reason) ?? []
-      process.stdout.write(`${JSON.stringify({ failed: { code, message } })}\n`, () => process.exit(lostLeadershipCode))
-    })
-    return announced
+  }
+
+  #ended(reason: string): void {
+    if (this.#stopping) return
+    this.#platform.log('error', 'leader-ended', { reason })
+    const [, code = '', message = reason] = /^([A-Z_]+): (.*)$/s.exec(reason) ?? []
+    this.#fail(JSON.stringify({ failed: { code, message } }))
+  }
+
+  #fail(announcement: string): void {
+    if (!this.#stopping) process.stdout.write(`${announcement}\n`, () => process.exit(lostLeadershipCode))
   }
 
   async stop(reason: string): Promise<void> {
     this.#stopping = true
-    await this.#leader?.stop(reason)
+    await this.#candidate?.stop(reason)
     await this.#store?.close()
   }
 }
 
 /** Runs a candidate until its supervisor ends it or it loses the leadership. */
 export async function runCandidate(args: string[]): Promise<void> {
-  await live(new Candidate(parseNodeOptions<CandidateOptions>(args)))
+  await live(new CandidateNode(parseNodeOptions<CandidateOptions>(args)))
 }

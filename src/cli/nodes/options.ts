@@ -15,6 +15,10 @@ export interface CandidateOptions {
   name: string
   host: string
   port: number
+  /** P0. */
+  priority: number
+  /** In a journal that nobody ever led: how long to leave that to the others. */
+  firstDelayMs: number
   logLevel: LogLevel
 }
 

@@ -1,6 +1,7 @@
 // Owns what jobs, workers and the cluster look like to people. --json prints the views themselves.
 // Must not ask the cluster anything.
-import type { JobState, JobView, Resources, StatusView, TaskCounts, WorkerView } from '../../protocol/index.ts'
+import type { CandidateView, JobState, JobView, Resources, StatusView, TaskCounts, WorkerView } from '../../protocol/index.ts'
+import type { NodeDeath } from '../state/up-file.ts'
 import { tableLines } from './table.ts'
 import { bytesText, countText, durationText, fit, harmless, millisText, momentText, type Style, styled } from './text.ts'
 
@@ -95,14 +96,26 @@ export function workerLines(workers: readonly WorkerView[]): string[] {
   )
 }
 
+/** A line for each candidate, the one that would lead next first behind the leader. */
+function candidateLines(candidates: readonly CandidateView[]): string[] {
+  const order = { leader: 0, standby: 1, away: 2 }
+  return [...candidates]
+    .sort((a, b) => order[a.state] - order[b.state] || b.priority - a.priority)
+    .map(({ id, state, pid, priority, basePriority, failureRate, lagRecords }, at) => {
+      const where = pid > 0 ? `, pid ${pid}` : ''
+      const lag = state === 'standby' && lagRecords !== undefined ? `, ${countText(lagRecords)} records behind` : ''
+      const rank = `P = ${priority.toFixed(0)} (${basePriority} × (1 − ${failureRate.toFixed(2)}))`
+      return `${styled('bold', at === 0 ? 'candidates' : '          ')} ${harmless(id)}: ${state}${where}, ${rank}${lag}`
+    })
+}
+
 /** The whole cluster. */
 export function statusLines(status: StatusView): string[] {
   const { leader, journal, jobs, tasks } = status
-  const candidates = status.candidates.map(({ id, state, pid }) => `${harmless(id)} (${state}, pid ${pid})`).join(', ')
   return [
     `${styled('bold', 'cluster')}    ${harmless(status.cluster)}, release ${harmless(status.release)}`,
     `${styled('bold', 'leader')}     ${harmless(leader.id)}, epoch ${leader.epoch}, pid ${leader.pid}, ${harmless(leader.address)}, up ${durationText(leader.upMs)}, ${bytesText(leader.rssBytes)}`,
-    `${styled('bold', 'candidates')} ${candidates}`,
+    ...candidateLines(status.candidates),
     `${styled('bold', 'load')}       L = ${status.load.toFixed(2)} over ${status.workers.length} worker${status.workers.length === 1 ? '' : 's'}`,
     `${styled('bold', 'jobs')}       ${countText(jobs.running)} running, ${countText(jobs.finished)} finished`,
     `${styled('bold', 'tasks')}      ${countText(tasks.waiting)} waiting, ${countText(tasks.running)} running`,
@@ -110,4 +123,16 @@ export function statusLines(status: StatusView): string[] {
     '',
     ...workerLines(status.workers),
   ]
+}
+
+/** How nodes died last, the latest first; nothing where none did. */
+export function deathLines(deaths: readonly NodeDeath[]): string[] {
+  if (deaths.length === 0) return []
+  const lines = [...deaths]
+    .sort((a, b) => b.atMs - a.atMs)
+    .map(({ name, atMs, how, lastWords, leftDown }) => {
+      const left = leftDown ? `; ${styled('red', 'LEFT DOWN')}: cox down && cox up` : ''
+      return `  ${momentText(atMs).slice(0, 19)}  ${harmless(name)}: ${harmless(how)}${left}${lastWords === '' ? '' : `; last words: ${harmless(lastWords)}`}`
+    })
+  return ['', styled('bold', 'died'), ...lines]
 }

@@ -18,7 +18,7 @@ export interface NodeSpec {
 /** What the supervisor is told about one of its node processes. */
 export interface NodeEvents {
   started(node: NodeProcessHandle): void
-  announced(node: NodeProcessHandle, announcement: Announcement): void
+  announced(node: NodeProcessHandle, announcement: Announcement, again: boolean): void
   log(node: NodeProcessHandle, line: string): void
   /** It ended well and by itself: it is not started again. */
   ended(node: NodeProcessHandle): void
@@ -50,6 +50,8 @@ export class NodeProcessHandle {
   /** What it said when it could not go on. */
   #failedWith = ''
   #restart: NodeJS.Timeout | undefined
+  /** It was ready in this life or an earlier one. */
+  #wasReady = false
   #stopping = false
   #ended: PromiseWithResolvers<void> | undefined
 
@@ -87,7 +89,7 @@ export class NodeProcessHandle {
     eachLine(child.stderr, line => this.#events.log(this, line))
     child.once('error', error => this.#gone(child, error.message, false))
     // Who ends by itself has said why: that is read first.
-    child.once('exit', (_code, signal) => signal && this.#gone(child, `killed by ${signal}`, false))
+    child.once('exit', (_code, signal) => signal && this.#gone(child, `killed by ${signal}`, false, signal === 'SIGKILL'))
     child.once('close', code => this.#gone(child, `exit code ${code}`, code === 0))
     if (child.pid !== undefined) this.#identity = identify(child.pid)
     this.#events.started(this)
@@ -96,12 +98,15 @@ export class NodeProcessHandle {
   #heard(line: string): void {
     const announcement = parseAnnouncement(line)
     if (!announcement) return this.#events.log(this, line)
-    if ('ready' in announcement) this.#readyAtMs = performance.now()
-    else this.#failedWith = announcement.failed.code
-    this.#events.announced(this, announcement)
+    const again = this.#wasReady
+    if ('ready' in announcement) {
+      this.#readyAtMs = performance.now()
+      this.#wasReady = true
+    } else this.#failedWith = announcement.failed.code
+    this.#events.announced(this, announcement, again)
   }
 
-  #gone(child: ChildProcess, how: string, well: boolean): void {
+  #gone(child: ChildProcess, how: string, well: boolean, killed = false): void {
     if (this.#child !== child) return
     this.#child = undefined
     this.#identity = undefined
@@ -110,7 +115,7 @@ export class NodeProcessHandle {
     this.#ended?.resolve()
     if (this.#stopping) return
     if (well) return this.#events.ended(this)
-    const verdict = this.#policy.died(performance.now(), readyAtMs, outsideCodes.has(this.#failedWith))
+    const verdict = this.#policy.died(performance.now(), readyAtMs, outsideCodes.has(this.#failedWith), killed)
     const restartInMs = 'restartInMs' in verdict ? verdict.restartInMs : undefined
     if (restartInMs !== undefined) this.#restart = setTimeout(() => this.start(), restartInMs)
     this.#events.died(this, how, restartInMs)

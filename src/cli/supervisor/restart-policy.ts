@@ -18,13 +18,17 @@ export class RestartPolicy {
   #delayMs = firstDelayMs
   #deathsMs: number[] = []
 
-  /** It died at `nowMs`, having been ready since `readyAtMs`, or never. `outside`: of something that may pass, such as a full disk: it is never given up. */
-  died(nowMs: number, readyAtMs: number | undefined, outside = false): Verdict {
+  /**
+   * It died at `nowMs`, having been ready since `readyAtMs`, or never. `outside`: of something that may pass, such as a full disk; `killed`: by
+   * a SIGKILL, once it was ready. Of neither it is given up: it was sound. Who is killed again and again (a drill) comes back at once each time.
+   */
+  died(nowMs: number, readyAtMs: number | undefined, outside = false, killed = false): Verdict {
     const readyForMs = readyAtMs === undefined ? 0 : nowMs - readyAtMs
-    if (readyForMs >= healthyMs) this.#delayMs = firstDelayMs
+    const sound = outside || (killed && readyAtMs !== undefined)
+    if (readyForMs >= healthyMs || (killed && readyForMs >= settledMs)) this.#delayMs = firstDelayMs
     this.#deathsMs = this.#deathsMs.filter(at => nowMs - at < deathsWindowMs)
-    if (readyForMs < settledMs && !outside) this.#deathsMs.push(nowMs)
-    if (this.#deathsMs.length >= deathsMax && !outside) return { leaveDown: true, deaths: this.#deathsMs.length, withinMs: deathsWindowMs }
+    if (readyForMs < settledMs && !sound) this.#deathsMs.push(nowMs)
+    if (this.#deathsMs.length >= deathsMax && !sound) return { leaveDown: true, deaths: this.#deathsMs.length, withinMs: deathsWindowMs }
     const restartInMs = this.#delayMs
     this.#delayMs = Math.min(delayMsMax, this.#delayMs * 2)
     return { restartInMs }

@@ -9,13 +9,14 @@ import { type Endpoint, readEndpoint, removeEndpoint } from '../state/endpoint.t
 import { type Home, prepareHome } from '../state/home.ts'
 import { lives, type ProcessIdentity, signalProcess } from '../state/processes.ts'
 import { ensureTokens } from '../state/tokens.ts'
-import { UpHold } from '../state/up-file.ts'
+import { type NodeDeath, UpHold } from '../state/up-file.ts'
 import { LogFile } from './log-file.ts'
 import { type NodeEvents, NodeProcessHandle } from './node-process.ts'
 
 /** What `cox up` runs. */
 export interface UpPlan {
-  candidate: CandidateOptions
+  /** The first one leads in a new journal. */
+  candidates: CandidateOptions[]
   workers: WorkerOptions[]
   /** As given, for up.json. */
   options: Record<string, unknown>
@@ -60,7 +61,8 @@ export class Supervisor {
   /** The last line of each node that looks like an error: what its failure to start is explained with. */
   readonly #lastErrors = new Map<string, string>()
   readonly #ready = Promise.withResolvers<Endpoint>()
-  #candidate: NodeProcessHandle | undefined
+  readonly #deaths = new Map<string, NodeDeath>()
+  #candidates: NodeProcessHandle[] = []
   #workers: NodeProcessHandle[] = []
   #hold: UpHold | undefined
   #isReady = false
@@ -75,7 +77,7 @@ export class Supervisor {
   }
 
   get #nodes(): NodeProcessHandle[] {
-    return this.#candidate ? [this.#candidate, ...this.#workers] : []
+    return [...this.#candidates, ...this.#workers]
   }
 
   /** Takes the state folder, starts everything, and resolves when tasks can run. Whoever calls it must call `stop` in any case. */
@@ -87,28 +89,43 @@ export class Supervisor {
     removeEndpoint(this.#home)
     const events: NodeEvents = {
       started: () => this.#record(),
-      announced: (node, announcement) => {
+      announced: (node, announcement, again) => {
         if ('failed' in announcement) this.#failed(node, announcement.failed)
-        else this.#becameReady(node)
+        else this.#becameReady(node, again)
       },
       log: (node, line) => {
         this.#log(node.spec.name).line(line)
         if (errorPattern.test(line)) this.#lastErrors.set(node.spec.name, line.trim().slice(0, lastErrorCharactersMax))
         this.#events.log(node.spec.name, line)
       },
-      ended: node => this.#notice(`${node.spec.name} has ended: it was drained.`),
+      ended: node => this.#endedWell(node),
       died: (node, how, restartInMs) => this.#died(node, how, restartInMs),
     }
-    const { candidate, workers } = this.#plan
-    this.#candidate = new NodeProcessHandle({ name: candidate.name, args: candidateArguments(candidate) }, events)
+    const { candidates, workers } = this.#plan
+    this.#candidates = candidates.map(one => new NodeProcessHandle({ name: one.name, args: candidateArguments(one) }, events))
     this.#workers = workers.map(worker => new NodeProcessHandle({ name: worker.name, args: workerArguments(worker) }, events))
-    for (const node of this.#nodes) node.start()
+    for (const node of this.#firstNodes) node.start()
     const limit = setTimeout(() => this.#ready.reject(this.#notReady()), readyMsMax)
     try {
-      return await this.#ready.promise
+      const endpoint = await this.#ready.promise
+      // Standbys come when tasks can run: they would only delay that.
+      if (!this.#stopped) for (const standby of this.#candidates.slice(1)) standby.start()
+      return endpoint
     } finally {
       clearTimeout(limit)
     }
+  }
+
+  /** What must be there before tasks can run. */
+  get #firstNodes(): NodeProcessHandle[] {
+    return [...this.#candidates.slice(0, 1), ...this.#workers]
+  }
+
+  /** A worker that was drained is done. A candidate that somebody asked to end has handed over, and stands by again. */
+  #endedWell(node: NodeProcessHandle): void {
+    if (!this.#candidates.includes(node)) return this.#notice(`${node.spec.name} has ended: it was drained.`)
+    this.#notice(`${node.spec.name} was asked to end by somebody else; it starts again.`)
+    node.start()
   }
 
   /** Node processes whose supervisor was killed end by themselves; what they hold has to be free before ours start. */
@@ -135,14 +152,14 @@ export class Supervisor {
   #record(): void {
     const nodes = this.#nodes.flatMap(node => (node.identity ? [{ name: node.spec.name, ...node.identity }] : []))
     try {
-      this.#hold?.record(nodes)
+      this.#hold?.record(nodes, [...this.#deaths.values()])
     } catch (error) {
       this.#log('up').line(`up.json could not be written: ${(error as Error).message}`)
     }
   }
 
   #notReady(): CoxswainError {
-    const missing = this.#nodes.filter(node => !node.ready).map(node => node.spec.name)
+    const missing = this.#firstNodes.filter(node => !node.ready).map(node => node.spec.name)
     return new CoxswainError(
       'UNAVAILABLE',
       `Not ready within ${readyMsMax / 1000} s: ${missing.join(', ')}. What they say is in ${this.#home.logs}.`,
@@ -150,9 +167,10 @@ export class Supervisor {
     )
   }
 
-  #becameReady(node: NodeProcessHandle): void {
-    if (this.#isReady) return this.#notice(`${node.spec.name} is ready again.`)
-    if (!this.#nodes.every(one => one.ready)) return
+  #becameReady(node: NodeProcessHandle, again: boolean): void {
+    // A standby that is ready for the first time is nothing that people must know.
+    if (this.#isReady) return again ? this.#notice(`${node.spec.name} is ready again.`) : undefined
+    if (!this.#firstNodes.every(one => one.ready)) return
     const endpoint = readEndpoint(this.#home)
     if (!endpoint) return this.#ready.reject(this.#notReady())
     this.#isReady = true
@@ -160,25 +178,33 @@ export class Supervisor {
   }
 
   #failed(node: NodeProcessHandle, failed: { code: string; message: string; id?: string }): void {
-    this.#log(node.spec.name).line(`${failed.code}: ${failed.message}`)
+    const said = `${failed.code}: ${failed.message}`
+    this.#log(node.spec.name).line(said)
+    this.#lastErrors.set(node.spec.name, said.split('\n', 1)[0]!.slice(0, lastErrorCharactersMax))
     if (!this.#isReady && finalCodes.has(failed.code)) this.#ready.reject(announcedError(failed))
     else this.#notice(`${node.spec.name}: ${failed.code}: ${failed.message.split('\n', 1)[0]}`)
   }
 
   #died(node: NodeProcessHandle, how: string, restartInMs: number | undefined): void {
     const { name } = node.spec
-    if (restartInMs !== undefined) return this.#notice(`${name} died (${how}); it starts again in ${restartInMs} ms.`)
+    const lastWords = this.#lastErrors.get(name) ?? ''
+    // What it said in this life explains no later death.
+    this.#lastErrors.delete(name)
+    this.#deaths.set(name, { name, atMs: Date.now(), how, lastWords, leftDown: restartInMs === undefined })
+    this.#record()
+    const words = lastWords === '' ? '' : ` Its last words: ${lastWords}`
+    if (restartInMs !== undefined) return this.#notice(`${name} died (${how}); it starts again in ${restartInMs} ms.${words}`)
     this.#notice(
-      `${name} died again and again and IS LEFT DOWN (${how}). What it said is in ${this.#log(name).path}; then: cox down && cox up`,
+      `${name} died again and again and IS LEFT DOWN (${how}). What it said is in ${this.#log(name).path}; then: cox down && cox up.${words}`,
     )
     if (this.#isReady) return
-    const said = this.#lastErrors.get(name) ?? how
+    const said = lastWords || how
     this.#ready.reject(
       new CoxswainError('UNAVAILABLE', `${name} cannot start: ${said}; what else it said is in ${this.#log(name).path}.`, { id: name }),
     )
   }
 
-  /** Stops workers, then the leader, and lets the folder go. */
+  /** Stops workers, then standbys, then the leader, and lets the folder go. */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop()
     return this.#stopped
@@ -188,7 +214,11 @@ export class Supervisor {
     this.#ready.reject(new CoxswainError('INTERRUPTED', 'The start was interrupted.'))
     const drainMs = this.#isReady ? this.#plan.drainMs : 0
     await Promise.all(this.#workers.map(worker => worker.stop(drainMs + stopMsMax)))
-    await this.#candidate?.stop(stopMsMax)
+    // The leader goes last, so that nobody takes over what is to end.
+    const leader = readEndpoint(this.#home)?.pid
+    const leads = (node: NodeProcessHandle): boolean => node.identity?.pid === leader
+    await Promise.all(this.#candidates.filter(node => !leads(node)).map(node => node.stop(stopMsMax)))
+    await Promise.all(this.#candidates.map(node => node.stop(stopMsMax)))
     if (this.#hold) {
       removeEndpoint(this.#home)
       this.#hold.release()

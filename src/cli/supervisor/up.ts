@@ -6,6 +6,7 @@ import { mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { priorityDefault } from '../../core/index.ts'
 import { CoxswainError, type Resources, release } from '../../protocol/index.ts'
 import { exitCodes } from '../exit.ts'
 import { interruption } from '../interrupt.ts'
@@ -29,10 +30,13 @@ interface Ready extends Endpoint {
   [key: string]: unknown
 }
 
+/** In a new journal the candidates claim in the order of their numbers. */
+const firstDelayStepMs = 1000
+
 /** What these options mean on this machine. */
 export function upPlan(home: Home, options: UpOptions): UpPlan {
-  if (options.candidates !== 1) {
-    throw new CoxswainError('USAGE', `--candidates ${options.candidates}: this release runs one candidate; standbys come with a later one.`)
+  if (options.priorities && options.priorities.length !== options.candidates) {
+    throw new CoxswainError('USAGE', `--priorities names ${options.priorities.length} priorities for ${options.candidates} candidates.`)
   }
   const workers = options.workers ?? cores()
   const share = Math.max(1, Math.floor(cores() / workers))
@@ -45,7 +49,13 @@ export function upPlan(home: Home, options: UpOptions): UpPlan {
   }
   const common = { home: home.path, host: options.host, logLevel: options.logLevel }
   return {
-    candidate: { ...common, name: 'candidate-1', port: options.port },
+    candidates: Array.from({ length: options.candidates }, (_, at) => ({
+      ...common,
+      name: `candidate-${at + 1}`,
+      port: options.port,
+      priority: options.priorities?.[at] ?? priorityDefault,
+      firstDelayMs: at * firstDelayStepMs,
+    })),
     workers: Array.from({ length: workers }, (_, at) => ({
       ...common,
       name: `worker-${at + 1}`,

@@ -1,6 +1,7 @@
 // Owns `cox up`: the options of a cluster on this machine, and what its user is told while it runs.
 // Must not manage processes: the supervisor does.
 import { type Command, Option } from 'commander'
+import { priorityDefault, priorityMax } from '../../core/index.ts'
 import { limits } from '../../protocol/index.ts'
 import { durationArgument, integerArgument, memoryArgument, millisArgument, namedAmountsArgument, textsArgument } from '../arguments.ts'
 import { logLevels } from '../nodes/options.ts'
@@ -8,6 +9,12 @@ import { logLevels } from '../nodes/options.ts'
 const workersMax = 256
 const executorsMax = 1024
 const portMax = 65_535
+const candidatesMax = 9
+
+/** Priorities separated by commas. */
+function prioritiesArgument(text: string): number[] {
+  return text.split(',').map(integerArgument(1, priorityMax))
+}
 
 /** Options of `cox up`, as parsed. */
 export interface UpOptions {
@@ -21,6 +28,7 @@ export interface UpOptions {
   host: string
   port: number
   candidates: number
+  priorities?: number[]
   drain: number
   logLevel: 'debug' | 'info' | 'warn' | 'error'
   detach?: boolean
@@ -36,7 +44,7 @@ export function declare(program: Command): void {
     .command('up')
     .summary('start a cluster on this machine')
     .description(
-      'Starts a cluster on this machine: a leader with its journal, and workers. In the foreground until Ctrl-C, or with --detach in the background.',
+      'Starts a cluster on this machine: candidates, of which one leads and keeps the journal, and workers. In the foreground until Ctrl-C, or with --detach in the background.',
     )
     .option('--workers <n>', 'worker processes (default: one per core)', integerArgument(1, workersMax))
     .option('--executors <n>', 'executors of each worker (default: as many as it has cpus)', integerArgument(1, executorsMax))
@@ -47,7 +55,12 @@ export function declare(program: Command): void {
     .option('--labels <names>', `labels of each worker (at most ${limits.labelsMax})`, textsArgument)
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <port>', "the leader's port; 0 takes a free one", integerArgument(0, portMax), 0)
-    .option('--candidates <n>', 'candidates for the leadership', integerArgument(1, 9), 1)
+    .option('--candidates <n>', 'candidates for the leadership: one leads, the others stand by', integerArgument(1, candidatesMax), 2)
+    .option(
+      '--priorities <list>',
+      `priority of each candidate, 1 to ${priorityMax}, such as 300,200 (default: ${priorityDefault} each)`,
+      prioritiesArgument,
+    )
     .option('--detach', 'return as soon as tasks can run; the cluster goes on in the background')
     .option('--ephemeral', 'end when stdin is closed, and leave nothing behind (for programs that start a cluster)')
     .option('--drain <duration>', 'how long running tasks may go on when it stops', durationArgument, 10_000)
@@ -61,6 +74,7 @@ Examples:
   cox up                               a worker per core, until Ctrl-C
   cox up --detach                      in the background; stop it with: cox down
   cox up --workers 2 --executors 4 --memory 4gb --labels fast,ssd
+  cox up --candidates 3 --workers 4    two standbys: kill the leader, nothing is lost
   COX_HOME=/srv/cox cox up --port 4700 a state folder and a port of your choice`,
     )
     .action(async (options: UpOptions) => {

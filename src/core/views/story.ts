@@ -94,6 +94,10 @@ export class Story {
         return this.#subject.id === record.leader
           ? `became leader of epoch ${record.epoch}, pid ${record.pid}, at ${record.address}`
           : undefined
+      case 'CandidateJoined':
+      case 'CandidateLeft':
+      case 'LeaderResigned':
+        return this.#candidate(record)
       case 'ProgramAdded':
       case 'ProgramForgotten':
         return record.program.startsWith(this.#subject.id) && this.#subject.id.length >= 8
@@ -106,6 +110,14 @@ export class Story {
       default:
         return this.#jobLine(record)
     }
+  }
+
+  #candidate(record: RecordOf<'CandidateJoined' | 'CandidateLeft' | 'LeaderResigned'>): string | undefined {
+    const { id } = this.#subject
+    if (record.kind === 'LeaderResigned') return record.to === id ? `was handed the leadership of epoch ${record.epoch}` : undefined
+    if (record.candidate !== id) return undefined
+    if (record.kind === 'CandidateJoined') return `stands by with priority ${record.priority}`
+    return record.failed ? 'fell silent or broke down while it stood by' : 'took its leave'
   }
 
   #jobLine(record: Exclude<JournalRecord, { kind: 'TimePassed' }>): string | undefined {

@@ -1,0 +1,96 @@
+// Owns a candidate's life: stand by, lead when it is its turn, stand by again after handing over.
+// Must not go on after it lost its leadership: its process drops everything and starts anew.
+import { priorityDefault, type State } from '../core/index.ts'
+import type { LeadershipView } from '../journal/index.ts'
+import type { Platform } from '../platform/index.ts'
+import { CoxswainError } from '../protocol/index.ts'
+import { handedOver, Leader, type LeaderOptions } from './leader.ts'
+import { Standby } from './standby.ts'
+import { processVitals } from './vitals.ts'
+
+/** What a candidate works with: what it leads with, and what it needs to stand by. */
+export interface CandidateOptions extends LeaderOptions {
+  /** What proves to a leader that this is a node of its cluster. */
+  token(): Promise<string>
+  /** Ends a leader that is silent and still lives: same machine, pid and start time. */
+  kill?(leader: LeadershipView): void
+  /** In a journal that nobody ever led: how long to leave that to the others. Default 0. */
+  firstDelayMs?: number
+  /** It follows a leader: the first time, and whenever it follows another one. */
+  standsBy?(leader: LeadershipView): void
+}
+
+/** Errors of a claim after which it is waited for the next turn. */
+const notYetCodes = new Set(['FENCED', 'STATE_FOLDER_IN_USE'])
+
+/** One candidate: `run` it once. */
+export class Candidate {
+  readonly #options: CandidateOptions
+  readonly #platform: Platform
+  #standby: Standby | undefined
+  #leader: Leader | undefined
+  #stopReason: string | undefined
+
+  constructor(options: CandidateOptions, platform: Platform) {
+    this.#options = options
+    this.#platform = platform
+  }
+
+  /** Stands by and leads, until `stop` or the loss of a leadership, whose reason it resolves with. Rejects with what cannot be mended by trying again. */
+  async run(): Promise<string> {
+    for (;;) {
+      const standby = this.#newStandby()
+      this.#standby = standby
+      const leader = await this.#takeTurn(standby)
+      this.#standby = undefined
+      if (!leader) return this.#stopReason ?? 'stopped'
+      const reason = await leader.ended
+      this.#leader = undefined
+      if (this.#stopReason !== undefined || reason !== handedOver) return reason
+    }
+  }
+
+  #newStandby(): Standby {
+    const { id, store, token, kill, standsBy, priority, firstDelayMs, vitals } = this.#options
+    return new Standby(
+      {
+        id,
+        store,
+        token,
+        priority: priority ?? priorityDefault,
+        pid: (vitals ?? processVitals())().pid,
+        firstDelayMs: firstDelayMs ?? 0,
+        ...(kill && { kill }),
+        ...(standsBy && { following: standsBy }),
+      },
+      this.#platform,
+    )
+  }
+
+  /** Waits until it leads; undefined if it is stopped before. */
+  async #takeTurn(standby: Standby): Promise<Leader | undefined> {
+    for (;;) {
+      const state: State | undefined = await standby.turn()
+      if (!state || this.#stopReason !== undefined) return undefined
+      const leader = new Leader(this.#options, this.#platform)
+      try {
+        await leader.start(state)
+      } catch (error) {
+        if (!(error instanceof CoxswainError) || !notYetCodes.has(error.code)) throw error
+        this.#platform.log('info', 'claim-refused', { code: error.code, message: error.message })
+        await standby.refused(error.code === 'STATE_FOLDER_IN_USE')
+        continue
+      }
+      this.#leader = leader
+      if (this.#stopReason !== undefined) await leader.stop(this.#stopReason)
+      return leader
+    }
+  }
+
+  /** Ends it in good order: a leader hands over if somebody stands by, a standby takes its leave. */
+  async stop(reason: string): Promise<void> {
+    this.#stopReason = reason
+    this.#standby?.stop()
+    await this.#leader?.stop(reason)
+  }
+}

@@ -1,0 +1,280 @@
+// Owns standing by: it applies what the leader journals, watches the leader, and says when it is this candidate's turn to claim.
+// Must not claim, and must not write to the store.
+import { rankStandbys, type State } from '../core/index.ts'
+import type { LeadershipView, Store } from '../journal/index.ts'
+import type { Connection, Platform } from '../platform/index.ts'
+import {
+  type CandidateToLeader,
+  CoxswainError,
+  candidateToLeader,
+  decodeMessage,
+  type ErrorCode,
+  encodeMessage,
+  errorFromWire,
+  hello,
+  leaderToCandidate,
+  protocolVersion,
+  release,
+  welcome,
+  limits as wire,
+} from '../protocol/index.ts'
+import { SilenceDetector, silenceBoundMaxMs } from './detector.ts'
+import { catchUpWithJournal, recover } from './recover.ts'
+
+/** Each standby waits one step longer than the one that ranks before it. */
+const stepMs = 200
+/** A leader may stand still for so long (a large collection, a busy disk) without being given up. */
+const leaderSilenceMinMs = 2000
+/** How often it looks whether the leader is heard. */
+const lookMs = 100
+/** A look that is late by more than this shows that this process was asleep: nobody is judged by that time. */
+const stallMs = 500
+/** Between two tries to reach a leader that does not answer, or to claim from one that lets go. */
+const retryMs = 25
+/** What must be told of blocks that nobody needs is remembered up to this number; older ones stay on their workers' disks. */
+const blockDropsMax = 100_000
+/** Refusals after which trying again makes no sense, if who refused leads this store. */
+const finalCodes: readonly ErrorCode[] = ['VERSION_MISMATCH', 'WRONG_CLUSTER', 'FORBIDDEN', 'UNAUTHENTICATED']
+
+/** What a standby works with. */
+export interface StandbyOptions {
+  /** Name of this candidate. */
+  id: string
+  /** P0 of this candidate. */
+  priority: number
+  store: Store
+  pid: number
+  /** What proves to the leader that this is a node of its cluster. */
+  token(): Promise<string>
+  /**
+   * Ends a leader that is silent and still lives, if that can be done for certain (same machine: pid and start time); without it such a leader
+   * is waited for.
+   */
+  kill?(leader: LeadershipView): void
+  /** In a journal that nobody ever led: how long to leave that to the others. */
+  firstDelayMs: number
+  /** It follows a leader. */
+  following?(leader: LeadershipView): void
+}
+
+/** How the watch over a leader ended. */
+type Ended = 'unreachable' | 'refused' | 'closed' | 'silent' | 'resigned' | 'stopped'
+
+/** Follows leader after leader until it is this candidate's turn. */
+export class Standby {
+  readonly #options: StandbyOptions
+  readonly #platform: Platform
+  readonly #boot: string
+  #state: State | undefined
+  #connection: Connection | undefined
+  #stop: () => void = () => {}
+  #stopped = false
+  /** Since when no leader gave a sign of life; undefined while one does. */
+  #goneSinceMs: number | undefined
+  #tailing: Promise<void> | undefined
+  /** Whoever answers at the leader's address does not want this candidate: it may be a stranger that has the port now. */
+  #refusal: CoxswainError | undefined
+
+  constructor(options: StandbyOptions, platform: Platform) {
+    this.#options = options
+    this.#platform = platform
+    this.#boot = platform.random.uuid()
+  }
+
+  /** Takes its leave; `turn` resolves with undefined. */
+  stop(): void {
+    this.#stopped = true
+    this.#send({ kind: 'leaving' })
+    this.#connection?.close('it ends')
+    this.#stop()
+  }
+
+  /**
+   * Resolves with the applied state when it is this candidate's turn to claim, or with undefined after `stop`. A claim that fails is followed
+   * by another `turn`. Throws what the journal says, and the leader's refusal for good.
+   */
+  async turn(): Promise<State | undefined> {
+    const { store } = this.#options
+    this.#state ??= await recover(store)
+    for (;;) {
+      if (this.#stopped) return undefined
+      const view = await store.leadership.view()
+      const ended = view.epoch === 0 ? 'unreachable' : await this.#watch(view)
+      if (ended === 'stopped' || this.#stopped) return undefined
+      // It was heard a moment ago: one more dial tells a broken connection from a dead leader.
+      if (ended === 'closed') continue
+      if (await this.#mayClaim(view, ended)) return this.#state
+    }
+  }
+
+  /** Waits for this candidate's place in the line; false if another one was faster. */
+  async #mayClaim(view: LeadershipView, ended: Ended): Promise<boolean> {
+    const { store, kill } = this.#options
+    const { clock } = this.#platform
+    this.#goneSinceMs ??= clock.monotonicMs()
+    await this.#tail()
+    await this.#pause(view.epoch === 0 ? this.#options.firstDelayMs : this.#delayMs())
+    const now = await store.leadership.view()
+    if (this.#stopped || now.epoch !== view.epoch) return false
+    const goneForLong = clock.monotonicMs() - this.#goneSinceMs >= silenceBoundMaxMs
+    if (view.epoch > 0 && (ended === 'silent' || (ended === 'unreachable' && goneForLong))) kill?.(view)
+    return true
+  }
+
+  #delayMs(): number {
+    const { leadership, leader, nowMs } = this.#state!
+    if (leadership.resignedTo === this.#options.id) return 0
+    const ranked = rankStandbys(leadership, leader, nowMs).map(one => one.id)
+    const own = ranked.indexOf(this.#options.id)
+    const place = own < 0 ? ranked.length : own
+    return (leadership.resignedTo === '' ? place : place + 1) * stepMs
+  }
+
+  /**
+   * The claim was refused: a moment later it is tried again. `held`: the leader still holds the store; throws if that leader does not want this
+   * candidate.
+   */
+  async refused(held: boolean): Promise<void> {
+    if (held && this.#refusal && finalCodes.includes(this.#refusal.code)) throw this.#refusal
+    await this.#pause(retryMs)
+  }
+
+  #pause(ms: number): Promise<void> {
+    if (ms <= 0 || this.#stopped) return Promise.resolve()
+    return new Promise(resolve => {
+      const cancel = this.#platform.clock.timer(ms, resolve)
+      this.#stop = () => {
+        cancel()
+        resolve()
+      }
+    })
+  }
+
+  /** Connects to the leader and follows it until that ends. */
+  async #watch(view: LeadershipView): Promise<Ended> {
+    const token = await this.#options.token()
+    const { clock, transport } = this.#platform
+    const detector = new SilenceDetector(clock.monotonicMs(), leaderSilenceMinMs)
+    let welcomed = false
+    let over = false
+    let cancelLook = (): void => {}
+    return new Promise<Ended>((resolve, reject) => {
+      const settle = (act: () => void): void => {
+        if (over) return
+        over = true
+        cancelLook()
+        this.#connection = undefined
+        connection.close('it does not follow any more')
+        act()
+      }
+      const end = (ended: Ended): void => settle(() => resolve(ended))
+      const fail = (error: unknown): void => settle(() => reject(error))
+      const refuse = (error: CoxswainError): void => {
+        this.#refusal = error
+        this.#platform.log('warn', 'not-followed', { leader: view.leader, address: view.address, code: error.code, message: error.message })
+        end('refused')
+      }
+      const look = (dueMs: number): void => {
+        cancelLook = clock.timer(lookMs, () => {
+          // What has arrived is read first: a process that was stopped runs its overdue timers before that.
+          clock.soon(() => {
+            if (over) return
+            const nowMs = clock.monotonicMs()
+            if (nowMs - dueMs > stallMs) detector.forgive(nowMs)
+            if (detector.dead(nowMs)) end('silent')
+            else look(nowMs + lookMs)
+          })
+        })
+      }
+      const connection = transport.connect(view.address, token, wire.frameBytesMax, {
+        opened: () => connection.send(this.#hello(view)),
+        frame: bytes => {
+          if (over) return
+          try {
+            detector.seen(clock.monotonicMs())
+            if (welcomed) this.#heard(bytes, end, fail)
+            else {
+              const answer = decodeMessage(welcome, bytes)
+              if (answer.kind === 'refused') return refuse(errorFromWire(answer.code, answer.message, { id: view.leader }))
+              welcomed = true
+              this.#refusal = undefined
+              this.#goneSinceMs = undefined
+              this.#send({ kind: 'standBy', priority: this.#options.priority, pid: this.#options.pid })
+              this.#tailThen(fail)
+              this.#options.following?.(view)
+            }
+          } catch (error) {
+            fail(error)
+          }
+        },
+        closed: (_reason, refusedWith) => {
+          if (refusedWith === 401) refuse(new CoxswainError('UNAUTHENTICATED', 'The leader does not accept the token of this candidate.'))
+          else end(welcomed ? 'closed' : 'unreachable')
+        },
+      })
+      this.#connection = connection
+      this.#stop = () => end('stopped')
+      look(clock.monotonicMs() + lookMs)
+    })
+  }
+
+  #hello(view: LeadershipView): Buffer {
+    const { cluster, epoch } = this.#state!
+    return encodeMessage(hello, {
+      protocol: protocolVersion,
+      release,
+      role: 'candidate' as const,
+      name: this.#options.id,
+      cluster,
+      epochSeen: Math.max(epoch, view.epoch),
+      session: this.#boot,
+    })
+  }
+
+  #heard(bytes: Uint8Array, end: (ended: Ended) => void, fail: (error: unknown) => void): void {
+    const message = decodeMessage(leaderToCandidate, bytes)
+    switch (message.kind) {
+      case 'pulse':
+        if (message.index > this.#state!.index) this.#tailThen(fail)
+        return this.#send({ kind: 'applied', index: this.#state!.index })
+      case 'resigned':
+        return end('resigned')
+      case 'refused':
+        return fail(errorFromWire(message.code, message.message, { id: this.#options.id }))
+    }
+  }
+
+  #send(message: CandidateToLeader): void {
+    this.#connection?.send(encodeMessage(candidateToLeader, message))
+  }
+
+  #tailThen(fail: (error: unknown) => void): void {
+    if (this.#tailing) return
+    this.#tail().then(() => this.#send({ kind: 'applied', index: this.#state!.index }), fail)
+  }
+
+  /** Applies what is in the journal by now; one at a time. */
+  async #tail(): Promise<void> {
+    await this.#tailing
+    const tailing = this.#catchUp().finally(() => {
+      this.#tailing = undefined
+    })
+    this.#tailing = tailing
+    await tailing
+  }
+
+  async #catchUp(): Promise<void> {
+    const { store } = this.#options
+    const state = this.#state!
+    try {
+      await catchUpWithJournal(store, state)
+    } catch (error) {
+      // It was away, or slow, for so long that rows it needs are gone: it starts from the snapshot that replaced them.
+      const { firstIndex } = await store.journal.size()
+      if (firstIndex <= state.index + 1) throw error
+      this.#state = await recover(store)
+    }
+    const { blockDrops } = this.#state!
+    if (blockDrops.length > blockDropsMax) blockDrops.splice(0, blockDrops.length - blockDropsMax)
+  }
+}
