@@ -24,7 +24,7 @@ export class FakeConnection implements Connection {
   readonly remote: string
   readonly #world: World
   peer!: FakeConnection
-  handlers!: ConnectionHandlers
+  handlers: ConnectionHandlers | undefined
   /** While true, the network takes nothing: what is sent waits here. */
   stuck = false
   ended = false
@@ -49,7 +49,7 @@ export class FakeConnection implements Connection {
 
   #carry(frame: Uint8Array): void {
     this.#world.later(() => {
-      if (!this.peer.#toldEnd) this.peer.handlers.frame(frame)
+      if (!this.peer.#toldEnd) this.peer.handlers?.frame(frame)
     })
   }
 
@@ -93,7 +93,8 @@ export class FakeConnection implements Connection {
     this.ended = true
     if (this.#toldEnd) return
     this.#toldEnd = true
-    this.handlers.closed(reason)
+    // A side that nobody accepted has none.
+    this.handlers?.closed(reason)
   }
 }
 
@@ -112,6 +113,7 @@ export class World {
   #timers: Timer[] = []
   #order = 0
   readonly #listeners = new Map<string, { options: ListenOptions; connections: Set<FakeConnection> }>()
+  readonly #frozen = new Set<string>()
   #ports = 0
 
   /** Something that happens soon: in the order in which it was asked for. */
@@ -205,7 +207,19 @@ export class World {
   cut(address: string): void {
     const listener = this.#listeners.get(address)
     this.#listeners.delete(address)
+    this.#frozen.delete(address)
     for (const connection of listener?.connections ?? []) connection.close('the other side is gone')
+  }
+
+  /** The far ends of the connections to it. */
+  connections(address: string): FakeConnection[] {
+    return [...(this.#listeners.get(address)?.connections ?? [])]
+  }
+
+  /** The process that listens there stands still: it says nothing any more, and whoever dials waits. */
+  freeze(address: string): void {
+    this.#frozen.add(address)
+    for (const connection of this.#listeners.get(address)?.connections ?? []) connection.stuck = true
   }
 
   #connect(address: string, token: string, handlers: ConnectionHandlers): Connection {
@@ -217,6 +231,7 @@ export class World {
     near.peer = far
     far.peer = near
     this.later(() => {
+      if (this.#frozen.has(address)) return
       if (!listener) return handlers.closed('nobody listens')
       if (principal === undefined) return handlers.closed('refused with HTTP 401', 401)
       listener.connections.add(far)

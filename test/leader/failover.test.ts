@@ -1,0 +1,308 @@
+// Holds candidates to their lives: who stands by, who leads next, when, and that nobody is deposed who is sound.
+// Each candidate has its own handle of one disk in memory; the world moves by hand.
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { check, encodeSnapshot, type State } from '../../src/core/index.ts'
+import { createMemoryStore, type LeadershipView, type MemoryStore } from '../../src/journal/index.ts'
+import { Candidate, type Endpoint, recover } from '../../src/leader/index.ts'
+import { decodeRecords, type JournalRecord, type StatusView } from '../../src/protocol/index.ts'
+import { ScriptedClient } from '../fakes/peers.ts'
+import { World } from '../fakes/world.ts'
+
+/** One candidate process, as far as the others can tell. */
+interface Process {
+  id: string
+  candidate: Candidate
+  store: MemoryStore
+  endpoint: Endpoint | undefined
+  /** How its life ended: the reason, or the error. */
+  ended: unknown
+  follows: string[]
+}
+
+class Fleet {
+  readonly world = new World()
+  readonly disk = createMemoryStore()
+  readonly processes = new Map<string, Process>()
+  readonly killed: string[] = []
+  state: State | undefined
+
+  async start(id: string, priority = 100, firstDelayMs = 0): Promise<Process> {
+    const store = this.disk.open()
+    const process: Process = { id, store, endpoint: undefined, ended: undefined, follows: [], candidate: undefined as never }
+    process.candidate = new Candidate(
+      {
+        id,
+        store,
+        priority,
+        firstDelayMs,
+        host: '127.0.0.1',
+        port: 0,
+        authenticate: token => (token === 'client' || token === 'worker' ? token : undefined),
+        token: async () => 'worker',
+        announce: async endpoint => {
+          process.endpoint = endpoint
+        },
+        kill: view => this.#kill(view),
+        standsBy: view => process.follows.push(view.leader),
+        vitals: () => ({ pid: 42, rssBytes: 1, eventLoopDelayMs: 0 }),
+        check: state => {
+          this.state = state
+          check(state)
+        },
+      },
+      this.world.platform,
+    )
+    this.processes.set(id, process)
+    process.candidate.run().then(
+      reason => {
+        process.ended = reason
+      },
+      error => {
+        process.ended = error
+      },
+    )
+    await this.world.calm()
+    return process
+  }
+
+  /** Three of them: the first leads, the others stand by. */
+  static async of(...priorities: number[]): Promise<Fleet> {
+    const fleet = new Fleet()
+    for (const [at, priority] of priorities.entries()) await fleet.start(`candidate-${at + 1}`, priority)
+    await fleet.world.advance(600)
+    return fleet
+  }
+
+  #kill(view: LeadershipView): void {
+    this.killed.push(view.leader)
+    this.die(view.leader)
+  }
+
+  /** kill -9. */
+  die(id: string): void {
+    const process = this.processes.get(id)!
+    process.store.kill()
+    if (process.endpoint) this.world.cut(process.endpoint.address)
+  }
+
+  at(number: number): Process {
+    return this.processes.get(`candidate-${number}`)!
+  }
+
+  async client(number: number): Promise<ScriptedClient> {
+    const client = new ScriptedClient(this.world)
+    await client.connect(this.at(number).endpoint!.address)
+    return client
+  }
+
+  async status(number: number): Promise<StatusView> {
+    const client = await this.client(number)
+    return (await client.view('status', {})) as StatusView
+  }
+
+  async records(): Promise<JournalRecord[]> {
+    const rows = await this.disk.open().journal.read(1, 1_000_000)
+    return rows.flatMap(row => decodeRecords(row.records, row.count))
+  }
+
+  async epochs(): Promise<[epoch: number, leader: string][]> {
+    return (await this.records()).flatMap(one => (one.kind === 'LeaderClaimed' ? [[one.epoch, one.leader] as [number, string]] : []))
+  }
+}
+
+describe('candidates', () => {
+  it('the first leads, the others follow and apply', async () => {
+    const fleet = await Fleet.of(100, 100, 100)
+    assert.deepEqual(await fleet.epochs(), [[1, 'candidate-1']])
+    assert.deepEqual([fleet.at(2).follows, fleet.at(3).follows], [['candidate-1'], ['candidate-1']])
+    const { candidates } = await fleet.status(1)
+    assert.deepEqual(
+      candidates.map(one => [one.id, one.state, one.priority, one.lagRecords]),
+      [
+        ['candidate-1', 'leader', 100, 0],
+        ['candidate-2', 'standby', 100, 0],
+        ['candidate-3', 'standby', 100, 0],
+      ],
+    )
+  })
+
+  it('the one with the highest priority follows a dead leader, at once; the next one would wait a step longer', async () => {
+    const fleet = await Fleet.of(100, 100, 300)
+    fleet.die('candidate-1')
+    await fleet.world.calm()
+    assert.deepEqual(await fleet.epochs(), [
+      [1, 'candidate-1'],
+      [2, 'candidate-3'],
+    ])
+    await fleet.world.advance(600)
+    assert.equal(fleet.at(2).follows.at(-1), 'candidate-3')
+    assert.equal((await fleet.epochs()).length, 2)
+  })
+
+  it('where the first in line is dead too, the second leads a step later', async () => {
+    const fleet = await Fleet.of(100, 100, 300)
+    fleet.die('candidate-3')
+    fleet.die('candidate-1')
+    await fleet.world.calm()
+    assert.equal((await fleet.epochs()).length, 1)
+    await fleet.world.advance(400)
+    assert.deepEqual((await fleet.epochs()).at(-1), [2, 'candidate-2'])
+  })
+
+  it('a leader that broke down ranks lower, P = P0 × (1 − r), until that is forgotten', async () => {
+    const fleet = await Fleet.of(100, 80)
+    fleet.die('candidate-1')
+    await fleet.world.advance(600)
+    await fleet.start('candidate-1', 100)
+    await fleet.world.advance(600)
+    const rank = async () => (await fleet.status(2)).candidates.map(one => [one.id, one.state, Math.round(one.priority)])
+    assert.deepEqual(await rank(), [
+      ['candidate-1', 'standby', 70],
+      ['candidate-2', 'leader', 80],
+    ])
+    await fleet.world.advance(1_200_000)
+    assert.deepEqual((await rank())[0], ['candidate-1', 'standby', 93])
+  })
+
+  it('a broken connection is no death: it dials again and nobody claims', async () => {
+    const fleet = await Fleet.of(100, 100)
+    for (const connection of fleet.world.connections(fleet.at(1).endpoint!.address)) connection.close('the network')
+    await fleet.world.advance(5000)
+    assert.deepEqual(await fleet.epochs(), [[1, 'candidate-1']])
+    assert.deepEqual(fleet.at(2).follows, ['candidate-1', 'candidate-1'])
+    assert.deepEqual(fleet.killed, [])
+  })
+
+  it('a leader that stands still is killed before the claim', async () => {
+    const fleet = await Fleet.of(100, 100)
+    await fleet.world.advance(3000)
+    fleet.world.freeze(fleet.at(1).endpoint!.address)
+    await fleet.world.advance(1900)
+    assert.deepEqual(fleet.killed, [])
+    await fleet.world.advance(1200)
+    assert.deepEqual(fleet.killed, ['candidate-1'])
+    assert.deepEqual((await fleet.epochs()).at(-1), [2, 'candidate-2'])
+  })
+
+  it('a standby that was asleep does not judge the leader by that', async () => {
+    const fleet = await Fleet.of(100, 100)
+    await fleet.world.sleep(60_000)
+    await fleet.world.advance(5000)
+    assert.deepEqual(fleet.killed, [])
+  })
+
+  it('all have the same state, byte for byte', async () => {
+    const fleet = await Fleet.of(100, 200, 300)
+    fleet.die('candidate-1')
+    await fleet.world.advance(600)
+    fleet.die('candidate-3')
+    await fleet.world.advance(600)
+    assert.equal((await fleet.epochs()).length, 3)
+    const last = await fleet.client(2)
+    await last.ask({ kind: 'drainWorker', worker: 'nobody' })
+    assert.deepEqual(encodeSnapshot(fleet.state!), encodeSnapshot(await recover(fleet.disk.open())))
+  })
+})
+
+describe('a hand-over', () => {
+  it('by stop: the successor claims at once and nobody failed', async () => {
+    const fleet = await Fleet.of(100, 100, 200)
+    const stopped = fleet.at(1).candidate.stop('asked to')
+    await fleet.world.calm()
+    await stopped
+    assert.deepEqual((await fleet.epochs()).at(-1), [2, 'candidate-3'])
+    assert.ok((await fleet.records()).some(one => one.kind === 'LeaderResigned' && one.to === 'candidate-3'))
+    await fleet.world.advance(600)
+    const { candidates } = await fleet.status(3)
+    assert.deepEqual(
+      candidates.map(one => [one.id, one.state, one.failureRate]),
+      [
+        ['candidate-1', 'away', 0],
+        ['candidate-3', 'leader', 0],
+        ['candidate-2', 'standby', 0],
+      ].sort((a, b) => candidates.findIndex(one => one.id === a[0]) - candidates.findIndex(one => one.id === b[0])),
+    )
+  })
+
+  it('by promote: the one that is named leads, the old leader stands by', async () => {
+    const fleet = await Fleet.of(100, 100, 200)
+    const client = await fleet.client(1)
+    await client.ask({ kind: 'promote', candidate: 'candidate-2' })
+    await fleet.world.advance(600)
+    assert.deepEqual((await fleet.epochs()).at(-1), [2, 'candidate-2'])
+    assert.deepEqual([fleet.at(1).follows, fleet.at(3).follows.at(-1)], [['candidate-2'], 'candidate-2'])
+    assert.equal(fleet.at(1).ended, undefined)
+  })
+
+  it('to who is unknown, away or leads already', async () => {
+    const fleet = await Fleet.of(100, 100)
+    const client = await fleet.client(1)
+    const unknown = await client.ask({ kind: 'promote', candidate: 'candidate-9' })
+    assert.ok(unknown?.kind === 'failed' && unknown.error.code === 'NOT_FOUND')
+    assert.equal((await client.ask({ kind: 'promote', candidate: 'candidate-1' }))?.kind, 'done')
+    await fleet.at(2).candidate.stop('asked to')
+    await fleet.world.advance(600)
+    const away = await client.ask({ kind: 'promote', candidate: 'candidate-2' })
+    assert.ok(away?.kind === 'failed' && away.error.code === 'UNAVAILABLE')
+    assert.equal((await fleet.epochs()).length, 1)
+    assert.ok((await fleet.records()).some(one => one.kind === 'CandidateLeft' && !one.failed))
+  })
+
+  it('whose successor dies goes to the next', async () => {
+    const fleet = await Fleet.of(100, 100, 200)
+    fleet.at(3).store.kill()
+    const stopped = fleet.at(1).candidate.stop('asked to')
+    await fleet.world.advance(1000)
+    await stopped
+    assert.deepEqual((await fleet.epochs()).at(-1), [2, 'candidate-2'])
+  })
+})
+
+describe('a leader', () => {
+  it('that stood still for longer than its standbys wait steps down by itself', async () => {
+    const fleet = await Fleet.of(100, 100)
+    await fleet.world.advance(1000)
+    await fleet.world.sleep(10_000)
+    assert.match(String(fleet.at(1).ended), /FENCED: This process stood still for/)
+    await fleet.world.advance(1000)
+    assert.deepEqual((await fleet.epochs()).at(-1), [2, 'candidate-2'])
+  })
+
+  it('that leads alone goes on', async () => {
+    const fleet = await Fleet.of(100)
+    await fleet.world.sleep(10_000)
+    await fleet.world.advance(1000)
+    assert.equal(fleet.at(1).ended, undefined)
+  })
+})
+
+describe('a candidate that cannot stand by', () => {
+  it('with a priority out of range says so', async () => {
+    const fleet = await Fleet.of(100)
+    const other = await fleet.start('candidate-2', 5000)
+    await fleet.world.advance(600)
+    assert.equal((other.ended as { code?: string }).code, 'INVALID_ARGUMENT')
+    assert.match(String(other.ended), /priority 5000/)
+  })
+
+  it('of a port that is a stranger’s by now is not misled', async () => {
+    const fleet = await Fleet.of(100)
+    const { address } = fleet.at(1).endpoint!
+    fleet.die('candidate-1')
+    await fleet.world.calm()
+    const port = Number(address.split(':').at(-1))
+    await fleet.world.transport.listen({
+      host: '127.0.0.1',
+      port,
+      frameBytesMax: 1000,
+      authenticate: () => undefined,
+      healthy: () => true,
+      accept: () => ({ opened() {}, frame() {}, closed() {} }),
+    })
+    await fleet.start('candidate-2')
+    await fleet.world.advance(1000)
+    assert.deepEqual((await fleet.epochs()).at(-1), [2, 'candidate-2'])
+    assert.deepEqual(fleet.killed, [])
+  })
+})
