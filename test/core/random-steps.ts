@@ -188,6 +188,12 @@ export const steps = {
   },
   dieInTurn,
   dieAgain: dieInTurn,
+  candidateComes(cluster, a, b) {
+    cluster.ask({ kind: 'joinCandidate', candidate: `candidate-${a % 4}`, priority: b % 7 })
+  },
+  candidateGoes(cluster, a, b) {
+    cluster.ask({ kind: 'loseCandidate', candidate: `candidate-${a % 4}`, failed: b % 2 === 0 })
+  },
   endSession(cluster, a) {
     cluster.ask({ kind: 'endSession', session: `session-${a % 2}` })
     cluster.settle()
