@@ -37,7 +37,7 @@ export class Exchange {
   readonly #questions = new Questions()
   #registered = false
   #incarnation = 0
-  #heartbeats = 0
+  #beats = 0
   #stopWake: Cancel | undefined
 
   constructor(
@@ -290,7 +290,7 @@ export class Exchange {
 
   #heartbeat(): void {
     if (!this.#registered) return
-    this.#uplink.send({ kind: 'heartbeat', sequence: ++this.#heartbeats, ...this.#surroundings.vitals.measure(), executors: this.#pool.size })
+    this.#uplink.send({ kind: 'heartbeat', sequence: ++this.#beats, ...this.#surroundings.vitals.measure(), executors: this.#pool.size })
   }
 
   #log(lines: LogLine[]): void {

@@ -1,0 +1,54 @@
+// Owns what executions of user code must show: S8 (no order of a deposed leader), L7 (poison is bounded), N1 (a leader's death re-runs nothing).
+// Must not judge results: the journal's checker does.
+import type { History } from '../history.ts'
+import type { FaultKind } from '../scenario.ts'
+import type { Facts } from './journal.ts'
+
+const deathsMax = 3
+/** Faults that cost no worker, connection or executor: what runs, runs on. */
+const harmless: ReadonlySet<FaultKind> = new Set(['crash-candidate', 'crash-client', 'clock-jump', 'slow-disk', 'hand-over'])
+
+/** Epochs on a worker's disk only grow, and orders of lower ones are not obeyed. */
+export function checkEpochs(history: History, facts: Facts): void {
+  const highest = new Map<string, number>()
+  for (const { worker, epoch, atMs } of history.epochs) {
+    if (epoch < (highest.get(worker) ?? 0)) history.violate('S8', `${worker} goes back to epoch ${epoch}`, atMs)
+    highest.set(worker, Math.max(epoch, highest.get(worker) ?? 0))
+  }
+  for (const order of history.staleOrders) {
+    // What a later leader adopted, it may run.
+    if (facts.lanes.has(order.lane)) continue
+    const obeyed = history.executions.find(
+      ({ atMs, what, execution }) =>
+        what === 'started' && execution.worker === order.worker && execution.lane === order.lane && atMs >= order.atMs,
+    )
+    if (obeyed) history.violate('S8', `${order.worker} obeys the leader of epoch ${order.epoch}, which was deposed`, obeyed.atMs)
+  }
+}
+
+/** What kills its executor each time is not run for ever. */
+export function checkPoison(history: History, facts: Facts): void {
+  const times = new Map<string, number>()
+  for (const { what, execution } of history.executions) {
+    if (what === 'started' && execution.fate.poison) times.set(execution.fate.key, (times.get(execution.fate.key) ?? 0) + 1)
+  }
+  for (const [key, count] of times) {
+    if (count > deathsMax + 2 * facts.workersLost + history.leaderships.length + 1)
+      history.violate('L7', `${key} kills its executor and was run ${count} times`, 0)
+  }
+}
+
+/** Where only leaders and clients die, each attempt runs once. */
+export function checkOnce(history: History, facts: Facts, classes: readonly FaultKind[], drift: number): void {
+  if (drift > 0 || facts.workersLost > 0 || !classes.every(kind => harmless.has(kind))) return
+  history.probe('runs-once checked')
+  const seen = new Map<string, number>()
+  for (const { what, execution, atMs } of history.executions) {
+    const { job, stage, index, attempt, fate } = execution
+    if (what !== 'started' || fate.poison || fate.exits || fate.hangs) continue
+    const name = `${job}/${stage}/${index}#${attempt}`
+    const times = (seen.get(name) ?? 0) + 1
+    seen.set(name, times)
+    if (times === 2) history.violate('N1', `${name} (${fate.key}) runs a second time, and only leaders died`, atMs)
+  }
+}

@@ -1,0 +1,166 @@
+// Owns what the journal alone must show: S1, S2, S5, S19 on its rows, S4, S9 to S12 and S14 by a naive ledger, S9's values by the oracle,
+// S20 on dropped payloads, and when each fact became durable, for those who check acknowledgements.
+// Must not trust the leader's own state, nor its way of applying records.
+import { Chunk, decodeRecords, decodeValue, type JournalRecord, readItem } from '../../src/protocol/index.ts'
+import { Ledger } from '../../test/core/ledger.ts'
+import type { History } from '../history.ts'
+import { type Fate, resultOf } from '../world/fates.ts'
+import type { DurableRow } from '../world/store.ts'
+
+/** When facts became durable. */
+export interface Facts {
+  submittedMs: Map<string, number>
+  cancelledMs: Map<string, number>
+  finishedMs: Map<string, { atMs: number; state: string }>
+  /** By the task's key. */
+  resultMs: Map<string, number>
+  lanes: Set<number>
+  workersLost: number
+  clusters: Set<string>
+  poisoned: Set<string>
+}
+
+function inline(item: Uint8Array): unknown {
+  const read = readItem(item)
+  return 'inline' in read ? decodeValue(read.inline) : undefined
+}
+
+export class JournalChecker {
+  readonly facts: Facts = {
+    submittedMs: new Map(),
+    cancelledMs: new Map(),
+    finishedMs: new Map(),
+    resultMs: new Map(),
+    lanes: new Set(),
+    workersLost: 0,
+    clusters: new Set(),
+    poisoned: new Set(),
+  }
+  readonly #history: History
+  readonly #ledger = new Ledger()
+  readonly #keys = new Map<string, string>()
+  readonly #inputs = new Map<number, { job: string; stage: number; first: number; count: number }>()
+  #last: DurableRow | undefined
+
+  constructor(history: History) {
+    this.#history = history
+  }
+
+  check(): void {
+    for (const row of this.#history.rows) {
+      this.#chain(row)
+      let records: JournalRecord[]
+      try {
+        records = decodeRecords(row.records, row.count)
+      } catch (error) {
+        this.#history.violate('S5', `row ${row.firstIndex} cannot be read: ${String(error)}`, row.atMs)
+        return
+      }
+      if (this.#last && row.epoch > this.#last.epoch && records[0]?.kind !== 'LeaderClaimed')
+        this.#history.violate('S1', `epoch ${row.epoch} begins with ${records[0]?.kind}`, row.atMs)
+      this.#last = row
+      for (const record of records) {
+        try {
+          this.#look(record, row)
+          this.#ledger.next(record)
+        } catch (error) {
+          const text = String((error as Error).message)
+          this.#history.violate(/^(S\d+)/.exec(text)?.[1] ?? 'S11', `${record.kind} at row ${row.firstIndex}: ${text}`, row.atMs)
+          return
+        }
+      }
+      this.#dropped(row)
+    }
+    if (this.facts.clusters.size > 1) this.#history.violate('S19', `${this.facts.clusters.size} clusters in one journal`, 0)
+  }
+
+  #chain(row: DurableRow): void {
+    const last = this.#last
+    if (!last) return
+    if (row.epoch < last.epoch) this.#history.violate('S2', `a row of epoch ${row.epoch} behind one of ${last.epoch}`, row.atMs)
+    if (row.firstIndex !== last.firstIndex + last.count)
+      this.#history.violate('S5', `row ${row.firstIndex} behind one that ends at ${last.firstIndex + last.count - 1}`, row.atMs)
+    if (!Buffer.from(row.previousHash).equals(last.hash)) this.#history.violate('S5', `row ${row.firstIndex} breaks the chain`, row.atMs)
+  }
+
+  #look(record: JournalRecord, row: DurableRow): void {
+    const { facts } = this
+    switch (record.kind) {
+      case 'LeaderClaimed':
+        facts.clusters.add(record.cluster)
+        return
+      case 'JobSubmitted':
+        facts.submittedMs.set(record.plan.job, row.atMs)
+        return
+      case 'JobCancelled':
+        facts.cancelledMs.set(record.job, row.atMs)
+        return
+      case 'JobFinished':
+        facts.finishedMs.set(record.job, { atMs: row.atMs, state: record.state })
+        return
+      case 'WorkerLost':
+        facts.workersLost++
+        return
+      case 'TasksAdded':
+        this.#added(record, row)
+        return
+      case 'TasksAssigned':
+        facts.lanes.add(record.lane)
+        if (record.adopted) this.#history.probe('adopted')
+        return
+      case 'TaskFailed':
+        if (record.code === 'TASK_POISONED' || record.code === 'TASK_CRASHED') this.#spoiled(record.lane)
+        return
+      case 'TasksFinished':
+        this.#finished(record, row)
+    }
+  }
+
+  #spoiled(lane: number): void {
+    const task = this.#ledger.lanes.get(lane)?.queue[0]
+    if (task) this.facts.poisoned.add(task.job)
+  }
+
+  #added({ job, stage, first, count, payload }: Extract<JournalRecord, { kind: 'TasksAdded' }>, row: DurableRow): void {
+    this.#inputs.set(payload, { job, stage, first, count })
+    const bytes = row.payloads.get(payload)
+    if (!bytes) return this.#history.violate('S9', `payload ${payload} is named and not there`, row.atMs)
+    const chunk = new Chunk(bytes)
+    for (let i = 0; i < count; i++) this.#keys.set(`${job}/${stage}/${first + i}`, (inline(chunk.item(i)) as Fate).key)
+  }
+
+  #finished(record: Extract<JournalRecord, { kind: 'TasksFinished' }>, row: DurableRow): void {
+    const bytes = row.payloads.get(record.payload)
+    const tasks = this.#ledger.lanes.get(record.lane)?.queue.slice(0, record.count) ?? []
+    if (!bytes) return this.#history.violate('S9', `payload ${record.payload} is named and not there`, row.atMs)
+    const chunk = new Chunk(bytes)
+    for (const [position, { key: task }] of tasks.entries()) {
+      const key = this.#keys.get(task)!
+      const value = inline(chunk.item(position))
+      if (value !== resultOf(key)) this.#history.violate('S9', `task ${task} (${key}) has the result ${String(value)}`, row.atMs)
+      this.facts.resultMs.set(key, row.atMs)
+    }
+  }
+
+  /** Inputs may go only when no task needs them. */
+  #dropped(row: DurableRow): void {
+    for (const payload of row.drops) {
+      const input = this.#inputs.get(payload)
+      const stage = input && this.#ledger.jobs.get(input.job)?.stages[input.stage]
+      const needed = stage?.tasks
+        .slice(input!.first, input!.first + input!.count)
+        .some(task => ['waiting', 'delayed', 'running'].includes(task.status))
+      if (needed) this.#history.violate('S20', `inputs ${payload} of ${input!.job} were dropped while they are needed`, row.atMs)
+    }
+  }
+
+  /** Jobs that the journal knows and that have no end. */
+  get open(): string[] {
+    return [...this.#ledger.jobs.entries()].filter(([, job]) => !job.over).map(([id]) => id)
+  }
+
+  /** Lanes that are open. */
+  get lanes(): number {
+    return this.#ledger.lanes.size
+  }
+}

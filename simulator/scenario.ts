@@ -1,0 +1,136 @@
+// Owns what a run is: its size, knobs, workloads and faults, as plain data drawn from a seed. The same data is the same run.
+// Must not run anything.
+import { RandomStream } from './kernel/random.ts'
+
+/** Something bad that begins at a time, and ends after another if it lasts. */
+export interface Fault {
+  atMs: number
+  kind: FaultKind
+  /** A node's name, `leader` for whoever leads then, or empty. */
+  target: string
+  forMs: number
+  /** How bad, from 0 to 1. */
+  share: number
+}
+
+export const faultKinds = [
+  'crash-candidate',
+  'crash-worker',
+  'crash-client',
+  'power-loss',
+  'pause',
+  'reset',
+  'cut-in',
+  'cut-out',
+  'clog',
+  'slow-network',
+  'slow-disk',
+  'disk-fails',
+  'disk-unsure',
+  'disk-full',
+  'worker-disk-full',
+  'clock-jump',
+  'stale-endpoint',
+  'executors-fail',
+  'drain',
+  'hand-over',
+] as const
+export type FaultKind = (typeof faultKinds)[number]
+
+export interface Scenario {
+  seed: number
+  candidates: number
+  workers: number
+  clients: number
+  /** The store lets one process lead at a time, as SQLite's does; else a claim deposes, as in etcd. */
+  locking: boolean
+  /** How much faster or slower the nodes' clocks run, at most. */
+  drift: number
+  knobs: Knobs
+  workloads: string[]
+  /** Fault classes that are on. */
+  classes: FaultKind[]
+  faults: Fault[]
+  safetyMs: number
+  livenessMs: number
+}
+
+/** Limits that are made tiny in some runs. */
+export interface Knobs {
+  snapshotRecords: number
+  rowBytesKept: number
+  laneTasksMax: number
+  laneAheadMs: number
+  assignTasksMax: number
+  openTasksMax: number
+  resultGraceMs: number
+  finishedJobsMax: number
+  workerCpus: number
+}
+
+export const workloadNames = ['runs', 'submits', 'arrays', 'maps', 'cancels', 'retries', 'poison', 'resubmits'] as const
+
+function drawKnobs(random: RandomStream): Knobs {
+  return {
+    snapshotRecords: random.pick([5, 20, 100, 100_000]),
+    rowBytesKept: random.pick([0, 4 << 10, 64 << 10, 64 << 20]),
+    laneTasksMax: random.pick([1, 3, 50, 8000]),
+    laneAheadMs: random.pick([5, 40]),
+    assignTasksMax: random.pick([1, 7, 2000]),
+    openTasksMax: random.pick([300, 20_000_000]),
+    resultGraceMs: 60_000,
+    finishedJobsMax: 10_000,
+    workerCpus: random.pick([1, 2, 4]),
+  }
+}
+
+/** How often a fault of each kind comes, and how long it lasts. */
+function drawFaults(random: RandomStream, scenario: Omit<Scenario, 'faults'>): Fault[] {
+  const names = {
+    candidate: Array.from({ length: scenario.candidates }, (_, i) => `c${i + 1}`),
+    worker: Array.from({ length: scenario.workers }, (_, i) => `w${i + 1}`),
+    client: Array.from({ length: scenario.clients }, (_, i) => `u${i + 1}`),
+  }
+  const anyone = [...names.candidate, ...names.worker, ...names.client]
+  const leader = (): string => (random.chance(0.7) ? 'leader' : random.pick(names.candidate))
+  const faults: Fault[] = []
+  const add = (kind: FaultKind, target: string, forMs: number, share = random.number()): void => {
+    faults.push({ atMs: Math.round(300 + random.number() * (scenario.safetyMs - 300)), kind, target, forMs: Math.round(forMs), share })
+  }
+  for (const kind of scenario.classes) {
+    for (let count = random.whole(1, kind.startsWith('crash') ? 5 : 3); count > 0; count--) {
+      const lasts = random.chance(0.7) ? random.exponential(700) : random.exponential(4000)
+      if (kind === 'crash-candidate') add(kind, leader(), 50 + random.exponential(500))
+      else if (kind === 'crash-worker' || kind === 'worker-disk-full' || kind === 'drain')
+        add(kind, random.pick(names.worker), 50 + random.exponential(700))
+      else if (kind === 'crash-client') add(kind, random.pick(names.client), 50 + random.exponential(500))
+      else if (kind === 'pause') add(kind, random.chance(0.5) ? leader() : random.pick(anyone), lasts)
+      else if (kind === 'reset' || kind.startsWith('cut') || kind === 'clog')
+        add(kind, random.chance(0.4) ? leader() : random.pick(anyone), lasts)
+      else if (kind === 'clock-jump') add(kind, random.pick(anyone), 0)
+      else add(kind, '', lasts)
+    }
+  }
+  return faults.sort((one, other) => one.atMs - other.atMs)
+}
+
+/** The scenario of a seed. */
+export function drawScenario(seed: number): Scenario {
+  const random = new RandomStream(seed, 'scenario')
+  const classes = faultKinds.filter(() => random.chance(0.35))
+  const workloads = workloadNames.filter(() => random.chance(0.45))
+  const scenario = {
+    seed,
+    candidates: random.whole(1, 3),
+    workers: random.whole(1, 4),
+    clients: random.whole(1, 3),
+    locking: random.chance(0.5),
+    drift: random.chance(0.5) ? 0 : 0.15,
+    knobs: drawKnobs(random),
+    workloads: workloads.length > 0 ? [...workloads] : ['runs'],
+    classes,
+    safetyMs: random.whole(4000, 12_000),
+    livenessMs: 120_000,
+  }
+  return { ...scenario, faults: drawFaults(random, scenario) }
+}

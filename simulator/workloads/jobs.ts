@@ -1,0 +1,84 @@
+// Owns the workloads of submitted jobs: that outlive their client, that are cancelled, that are submitted again.
+// Must not lose count of what was asked: each job has its name before it is asked for.
+import type { Fate } from '../world/fates.ts'
+import { simTask } from '../world/program.ts'
+import type { Tools, Workload, WorkloadMaker } from './workload.ts'
+
+type Life = (tools: Tools, id: string) => Promise<void>
+
+class Jobs implements Workload {
+  readonly #name: string
+  readonly #one: Life
+  #left: number
+
+  constructor(name: string, count: number, one: Life) {
+    this.#name = name
+    this.#left = count
+    this.#one = one
+  }
+
+  get done(): boolean {
+    return this.#left === 0
+  }
+
+  async live(tools: Tools): Promise<void> {
+    while (this.#left > 0) {
+      await this.#one(tools, `${this.#name}-${tools.mark()}`)
+      this.#left--
+      await tools.pause(tools.random.exponential(80))
+    }
+  }
+}
+
+const plain = simTask({ retries: 0 })
+
+function ask(tools: Tools, id: string, fate: Fate): Promise<boolean | undefined> {
+  tools.expect({ job: id, fates: [fate], ends: 'succeeded', mayBeCancelled: false })
+  return tools.call('submit', id, JSON.stringify(fate), async () => {
+    await tools.cluster.submit(plain, fate, { id })
+    return true
+  })
+}
+
+/** Submits, and asks for the result, now or later. */
+export const submits: WorkloadMaker = (name, random) =>
+  new Jobs(name, random.whole(5, 25), async (tools, id) => {
+    const fate = { key: id, ms: Math.ceil(tools.random.exponential(60)) }
+    await ask(tools, id, fate)
+    if (tools.random.chance(0.4)) await tools.pause(tools.random.exponential(100))
+    if (tools.random.chance(0.3)) await tools.call('status', id, '', async () => (await tools.cluster.job(id).status()).state)
+    await tools.judge(id, fate, 0, () => tools.cluster.job(id).result())
+    if (tools.random.chance(0.3)) await tools.call('status', id, '', async () => (await tools.cluster.job(id).status()).state)
+  })
+
+/** Cancels what it submitted: before, while or after it runs. */
+export const cancels: WorkloadMaker = (name, random) =>
+  new Jobs(name, random.whole(5, 20), async (tools, id) => {
+    await ask(tools, id, { key: id, ms: Math.ceil(tools.random.exponential(150)), deaf: tools.random.chance(0.3) })
+    await tools.pause(tools.random.exponential(80))
+    tools.mayBeCancelled(id)
+    const cancel = tools.call('cancel', id, '', async () => {
+      await tools.cluster.job(id).cancel()
+      return true
+    })
+    const status = tools.call('status', id, '', async () => (await tools.cluster.job(id).status()).state)
+    await Promise.all([cancel, status])
+    await tools.call('status', id, '', async () => (await tools.cluster.job(id).status()).state)
+  })
+
+/** The same job again and again, at once and later, now and then with another content. */
+export const resubmits: WorkloadMaker = (name, random) =>
+  new Jobs(name, random.whole(3, 12), async (tools, id) => {
+    const fate = { key: id, ms: Math.ceil(tools.random.exponential(30)) }
+    const other = { key: `${id}-other`, ms: 1 }
+    tools.expect({ job: id, fates: [fate, other], ends: 'succeeded', mayBeCancelled: false })
+    const times = tools.random.whole(2, 4)
+    await Promise.all(Array.from({ length: times }, () => ask(tools, id, fate)))
+    if (tools.random.chance(0.4)) {
+      await tools.call('submit', id, JSON.stringify(other), async () => {
+        await tools.cluster.submit(plain, other, { id })
+        return true
+      })
+    }
+    await ask(tools, id, fate)
+  })

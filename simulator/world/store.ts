@@ -1,0 +1,262 @@
+// Owns the journal's store as several candidates share it: the one in memory, behind a disk that is slow, breaks, and loses with a process
+// what that process had not made durable. With a lock it is as SQLite's, without as etcd's.
+// Must not be kinder than a real one: the same conformance suite holds it.
+import {
+  type Append,
+  createMemoryStore,
+  type Inspectable,
+  type Journal,
+  type Leadership,
+  type MemoryDisk,
+  type MemoryStore,
+  type Snapshots,
+  type Store,
+} from '../../src/journal/index.ts'
+import { CoxswainError, type PayloadId } from '../../src/protocol/index.ts'
+import type { Boot, Kernel } from '../kernel/kernel.ts'
+
+/** How the disk behaves; faults change it. */
+export interface DiskMood {
+  syncMs: number
+  /** How likely a write fails: having done nothing, or having done it all. */
+  failed: number
+  indeterminate: number
+  /** Writes fail because there is no room. */
+  full: boolean
+}
+
+/** One row, as it became durable. */
+export interface DurableRow {
+  atMs: number
+  epoch: number
+  firstIndex: number
+  count: number
+  records: Uint8Array
+  payloads: Map<PayloadId, Uint8Array>
+  drops: readonly PayloadId[]
+  previousHash: Uint8Array
+  hash: Uint8Array
+}
+
+const readMs = 0.05
+const orderMs = 0.001
+
+export class SharedStore {
+  readonly kernel: Kernel
+  readonly disk: MemoryDisk
+  /** One process at a time may lead, and keeps others from it as long as it lives. */
+  readonly locking: boolean
+  readonly mood: DiskMood = { syncMs: 0.4, failed: 0, indeterminate: 0, full: false }
+  /** Every row that ever became durable: the truth. */
+  readonly rows: DurableRow[] = []
+  /** Told of each row right after it became durable. */
+  durable: ((row: DurableRow) => void) | undefined
+  /** Appends under way of one handle, at most. */
+  queuedMax = 0
+  holder: StoreHandle | undefined
+  /** The device does one write after the other. */
+  freeAtMs = 0
+
+  constructor(kernel: Kernel, options: { locking: boolean; rowBytesKept?: number }) {
+    this.kernel = kernel
+    this.locking = options.locking
+    this.disk = createMemoryStore({ rowBytesKept: options.rowBytesKept ?? 64 << 10 })
+  }
+
+  /** Opens it for a process. */
+  open(boot: Boot): StoreHandle {
+    return new StoreHandle(this, boot)
+  }
+
+  /** Rows that are new since the last look are noted. */
+  look(append: Append): void {
+    const row = this.disk.rows.findLast(one => one.firstIndex === append.firstIndex && one.epoch === append.epoch)
+    if (!row) return
+    const last = this.rows.at(-1)
+    if (last && row.firstIndex < last.firstIndex + last.count) return
+    const { epoch, firstIndex, count, previousHash, hash } = row
+    const noted: DurableRow = {
+      atMs: this.kernel.nowMs,
+      epoch,
+      firstIndex,
+      count,
+      records: row.records,
+      payloads: new Map(append.payloads.map(({ payload, bytes }) => [payload, bytes])),
+      drops: append.drops,
+      previousHash,
+      hash,
+    }
+    this.rows.push(noted)
+    this.kernel.note(`row ${firstIndex}`, hash)
+    this.durable?.(noted)
+  }
+}
+
+function copyOf(append: Append): Append {
+  const payloads = append.payloads.map(({ payload, bytes }) => ({ payload, bytes: Uint8Array.from(bytes) }))
+  return { ...append, records: Uint8Array.from(append.records), payloads, drops: [...append.drops] }
+}
+
+/** The store as one process has it open. */
+export class StoreHandle implements Store, Inspectable {
+  readonly journal: Journal
+  readonly snapshots: Snapshots
+  readonly leadership: Leadership
+  readonly #shared: SharedStore
+  readonly #boot: Boot
+  readonly #inner: MemoryStore
+  readonly #queue: { append: Append | undefined; effect: () => Promise<unknown>; done: boolean }[] = []
+  #failure: CoxswainError | undefined
+  #closed = false
+
+  constructor(shared: SharedStore, boot: Boot) {
+    this.#shared = shared
+    this.#boot = boot
+    this.#inner = shared.disk.open()
+    const inner = this.#inner
+    this.journal = {
+      append: append => this.#append(append),
+      read: (from, rowsMax) => this.#soon(() => inner.journal.read(from, rowsMax)),
+      payload: payload => this.#soon(() => inner.journal.payload(payload)),
+      compact: (epoch, index) => this.#write(undefined, () => inner.journal.compact(epoch, index)),
+      size: () => this.#soon(() => inner.journal.size()),
+    }
+    this.snapshots = {
+      save: snapshot => {
+        const copy = { ...snapshot, hash: Uint8Array.from(snapshot.hash), state: Uint8Array.from(snapshot.state) }
+        return this.#write(undefined, () => inner.snapshots.save(copy))
+      },
+      latest: () => this.#soon(() => inner.snapshots.latest()),
+    }
+    this.leadership = {
+      ...inner.leadership,
+      view: () => this.#soon(() => inner.leadership.view()),
+      claim: claim => {
+        const opening = copyOf(claim.opening)
+        return this.#write(opening, async () => {
+          this.#takeLock()
+          const outcome = await inner.leadership.claim({ ...claim, opening })
+          if (outcome === 'lost' && shared.holder === this && !this.#leads) shared.holder = undefined
+          if (outcome === 'claimed') this.#leads = true
+          return outcome
+        })
+      },
+      onLost: callback => inner.leadership.onLost(failure => shared.kernel.at(boot, 0, 'io', () => callback(failure))),
+    }
+    const resign = (inner.leadership as { resign?: () => Promise<void> }).resign
+    if (resign) {
+      Object.assign(this.leadership, {
+        resign: () =>
+          this.#write(undefined, async () => {
+            await resign.call(inner.leadership)
+            this.#unlock()
+          }),
+      })
+    }
+  }
+
+  #leads = false
+  /** When the last answer comes: answers come in the order of the writes. */
+  #answerMs = 0
+
+  get inspect(): MemoryStore['inspect'] {
+    return this.#inner.inspect
+  }
+
+  get #kernel(): Kernel {
+    return this.#shared.kernel
+  }
+
+  #takeLock(): void {
+    const { holder, locking } = this.#shared
+    if (!locking) return
+    if (holder && holder !== this) throw new CoxswainError('STATE_FOLDER_IN_USE', 'Another process leads.', { id: 'store' })
+    this.#shared.holder = this
+  }
+
+  #unlock(): void {
+    this.#leads = false
+    if (this.#shared.holder === this) this.#shared.holder = undefined
+  }
+
+  #soon<T>(ask: () => Promise<T>): Promise<T> {
+    const delayMs = readMs + this.#kernel.stream('store').exponential(readMs)
+    return new Promise((resolve, reject) => {
+      this.#kernel.at(this.#boot, delayMs, 'io', () => ask().then(resolve, reject))
+    })
+  }
+
+  #append(append: Append): Promise<'durable' | 'fenced'> {
+    const copy = copyOf(append)
+    const under = this.#queue.filter(one => one.append).length + 1
+    this.#shared.queuedMax = Math.max(this.#shared.queuedMax, under)
+    return this.#write(copy, () => this.#inner.journal.append(copy))
+  }
+
+  /** Writes take effect one after the other, each after the device's time for it; its answer comes a moment later. */
+  #write<T>(append: Append | undefined, operate: () => Promise<T>): Promise<T> {
+    if (this.#closed) return Promise.reject(new CoxswainError('JOURNAL_WRITE_FAILED', 'The store is closed.'))
+    const shared = this.#shared
+    const stream = this.#kernel.stream('store')
+    const effect = async (): Promise<T> => {
+      const outcome = await operate()
+      if (append) shared.look(append)
+      return outcome
+    }
+    const item = { append, effect: effect as () => Promise<unknown>, done: false }
+    this.#queue.push(item)
+    shared.freeAtMs = Math.max(shared.freeAtMs, this.#kernel.nowMs) + 0.05 + stream.exponential(shared.mood.syncMs)
+    return new Promise<T>((resolve, reject) => {
+      this.#kernel.at(this.#boot, shared.freeAtMs - this.#kernel.nowMs, 'io', () => {
+        this.#queue.splice(this.#queue.indexOf(item), 1)
+        const answer = (settle: () => void): void => {
+          this.#answerMs = Math.max(this.#answerMs + orderMs, this.#kernel.nowMs + stream.exponential(readMs))
+          this.#kernel.at(this.#boot, this.#answerMs - this.#kernel.nowMs, 'io', settle)
+        }
+        this.#fail(append !== undefined, stream.number())
+        const failure = this.#failure
+        if (failure && failure !== this.#late) return answer(() => reject(failure))
+        this.#late = undefined
+        effect().then(
+          outcome => answer(() => (failure ? reject(failure) : resolve(outcome))),
+          error => answer(() => reject(error)),
+        )
+      })
+    })
+  }
+
+  /** An error whose write is done all the same. */
+  #late: CoxswainError | undefined
+
+  #fail(appends: boolean, toss: number): void {
+    const { mood } = this.#shared
+    if (this.#failure || !appends) return
+    if (mood.full) this.#failure = new CoxswainError('JOURNAL_WRITE_FAILED', 'The disk is full.')
+    else if (toss < mood.failed) this.#failure = new CoxswainError('JOURNAL_WRITE_FAILED', 'The disk failed.')
+    else if (toss < mood.failed + mood.indeterminate) {
+      this.#failure = new CoxswainError('JOURNAL_WRITE_FAILED', 'Nobody knows what became of it.')
+      this.#late = this.#failure
+    }
+  }
+
+  /** Its process died. What was handed to the system may still become durable, the first ones first. */
+  crash(): void {
+    const stream = this.#kernel.stream('crash')
+    const waiting = this.#queue.splice(0)
+    const reached = waiting.findIndex(() => stream.chance(0.5))
+    for (const item of this.#failure ? [] : waiting.slice(0, reached < 0 ? waiting.length : reached)) {
+      if (item.append) item.effect().catch(() => undefined)
+    }
+    this.#closed = true
+    this.#unlock()
+    queueMicrotask(() => this.#inner.kill())
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    await this.#write(undefined, async () => undefined)
+    this.#closed = true
+    this.#unlock()
+    await this.#inner.close()
+  }
+}

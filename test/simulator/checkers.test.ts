@@ -1,0 +1,286 @@
+// Holds the simulator's checkers to histories made by hand: each illegal one must be flagged, each legal one must pass.
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { checkDurability, checkEnds } from '../../simulator/checkers/answers.ts'
+import { checkEpochs, checkOnce, checkPoison } from '../../simulator/checkers/executions.ts'
+import { checkJobs, type JobInput, jobModel } from '../../simulator/checkers/jobs.ts'
+import { JournalChecker } from '../../simulator/checkers/journal.ts'
+import { linearizable } from '../../simulator/checkers/linearizable.ts'
+import { MirrorChecker } from '../../simulator/checkers/mirror.ts'
+import { type Call, type ExecutionEvent, History } from '../../simulator/history.ts'
+import { minimise } from '../../simulator/shrink.ts'
+import type { DurableRow } from '../../simulator/world/store.ts'
+import { apply, createState } from '../../src/core/index.ts'
+import { ChunkWriter, encodeRecords, itemInline, type JournalRecord, writeValue } from '../../src/protocol/index.ts'
+import { amount, plan } from '../fakes/plans.ts'
+
+function claimed(epoch: number, cluster = 'one'): JournalRecord {
+  return { kind: 'LeaderClaimed', cluster, epoch, leader: `c${epoch}`, pid: 1, address: 'ws://c', release: '0', atMs: epoch }
+}
+
+function chunk(...values: unknown[]): Buffer {
+  const writer = new ChunkWriter()
+  for (const value of values) {
+    const item = writer.beginItem()
+    item.byte(itemInline)
+    writeValue(item, value)
+    writer.endItem()
+  }
+  return writer.finish()
+}
+
+const lane = 2 ** 32 + 1
+const run = { job: 'j', stage: 0, first: 0, count: 1, attempt: 1 }
+const joined: JournalRecord = {
+  ...{ kind: 'WorkerJoined', worker: 'w', incarnation: 1, boot: 'b', capacity: amount(1), host: 'h', pid: 1, blocks: '', labels: [] },
+}
+const submitted: JournalRecord = { kind: 'JobSubmitted', plan: plan('j') }
+const added: JournalRecord = { kind: 'TasksAdded', job: 'j', stage: 0, first: 0, count: 1, payload: 1, bytes: 1, blocks: [] }
+const sealed: JournalRecord = { kind: 'StageSealed', job: 'j', stage: 0 }
+const assigned: JournalRecord = { kind: 'TasksAssigned', lane, worker: 'w', incarnation: 1, runs: [run], adopted: false }
+const finished: JournalRecord = { kind: 'TasksFinished', lane, count: 1, payload: 2, bytes: 1, blocks: [] }
+const over: JournalRecord = { kind: 'JobFinished', job: 'j', state: 'succeeded' }
+const inputs = new Map([[1, chunk({ key: 'k', ms: 1 })]])
+const results = new Map([[2, chunk('result of k')]])
+const life = [claimed(1), joined, submitted, added, sealed, assigned]
+
+/** Rows in a chain, one per list of records. */
+function journal(
+  ...rows: { epoch?: number; records: JournalRecord[]; payloads?: Map<number, Uint8Array>; drops?: number[] }[]
+): DurableRow[] {
+  const made: DurableRow[] = []
+  for (const [position, { epoch, records, payloads, drops }] of rows.entries()) {
+    const last = made.at(-1)
+    made.push({
+      ...{ atMs: (position + 1) * 10, epoch: epoch ?? 1, firstIndex: last ? last.firstIndex + last.count : 1, count: records.length },
+      ...{ records: encodeRecords(records), payloads: payloads ?? new Map(), drops: drops ?? [] },
+      ...{ previousHash: last?.hash ?? Buffer.alloc(32), hash: Buffer.alloc(32, position + 1) },
+    })
+  }
+  return made
+}
+
+function rulesOf(rows: DurableRow[]): string[] {
+  const history = new History()
+  history.rows = rows
+  new JournalChecker(history).check()
+  return [...new Set(history.violations.map(one => one.rule))]
+}
+
+describe("the journal's checker", () => {
+  const good = { records: life, payloads: inputs }
+
+  it('passes a whole life', () => {
+    assert.deepEqual(rulesOf(journal(good, { records: [finished, over], payloads: results, drops: [1] })), [])
+  })
+
+  it('S1: a second leader of an epoch, an epoch without a claim', () => {
+    assert.deepEqual(rulesOf(journal({ records: [claimed(1)] }, { records: [claimed(1)] })), ['S1'])
+    assert.ok(rulesOf(journal({ records: [claimed(1)] }, { epoch: 2, records: [{ kind: 'TimePassed', nowMs: 9 }] })).includes('S1'))
+    assert.deepEqual(rulesOf(journal({ records: [joined] })), ['S1'])
+  })
+
+  it('S2: a row of a deposed leader', () => {
+    const late = { epoch: 1, records: [{ kind: 'TimePassed', nowMs: 99 } as const] }
+    assert.ok(rulesOf(journal({ records: [claimed(1)] }, { epoch: 2, records: [claimed(2)] }, late)).includes('S2'))
+  })
+
+  it('S5: a gap, a broken chain, bytes that are no records', () => {
+    const gap = journal({ records: [claimed(1)] }, { records: [{ kind: 'TimePassed', nowMs: 9 }] })
+    gap[1]!.firstIndex = 5
+    assert.deepEqual(rulesOf(gap), ['S5'])
+    const chain = journal({ records: [claimed(1)] }, { records: [{ kind: 'TimePassed', nowMs: 9 }] })
+    chain[1]!.previousHash = Buffer.alloc(32, 77)
+    assert.deepEqual(rulesOf(chain), ['S5'])
+    const bytes = journal({ records: [claimed(1)] })
+    bytes[0]!.records = Buffer.from([250, 1, 2])
+    assert.deepEqual(rulesOf(bytes), ['S5'])
+  })
+
+  it('S4, S9 to S12, S14: what a task and a job cannot live through', () => {
+    const rules = (...records: JournalRecord[]): string[] => rulesOf(journal(good, { records, payloads: results }))
+    assert.deepEqual(rules(submitted), ['S4'])
+    assert.deepEqual(rules({ ...assigned, lane: lane + 1 }), ['S10'])
+    assert.deepEqual(rules({ ...finished, lane: lane + 1 }), ['S12'])
+    assert.deepEqual(rules(finished, over, over), ['S11'])
+    const two: JournalRecord[] = [claimed(1), joined, submitted, { ...added, count: 2 }, assigned]
+    const second: JournalRecord = { ...assigned, lane: lane + 1, runs: [{ ...run, first: 1 }] }
+    const pair = new Map([[1, chunk({ key: 'k', ms: 1 }, { key: 'l', ms: 1 })]])
+    assert.deepEqual(rulesOf(journal({ records: [...two, second], payloads: pair })), ['S14'])
+  })
+
+  it('S9: a result that the task cannot give', () => {
+    assert.deepEqual(rulesOf(journal(good, { records: [finished], payloads: new Map([[2, chunk('result of another')]]) })), ['S9'])
+    assert.deepEqual(rulesOf(journal(good, { records: [finished] })), ['S9'])
+  })
+
+  it('S19: a second cluster in one journal', () => {
+    assert.deepEqual(rulesOf(journal({ records: [claimed(1)] }, { epoch: 2, records: [claimed(2, 'two')] })), ['S19'])
+  })
+
+  it('S20: inputs that are needed are dropped', () => {
+    assert.deepEqual(rulesOf(journal(good, { records: [{ kind: 'TimePassed', nowMs: 9 }], drops: [1] })), ['S20'])
+  })
+})
+
+describe('S6: the mirror', () => {
+  it('flags another state than a replay, and a journal that cannot be replayed', () => {
+    const history = new History()
+    history.rows = journal({ records: [claimed(1), joined] })
+    const mirror = new MirrorChecker(history)
+    const state = createState()
+    for (const record of [claimed(1), joined]) apply(state, record)
+    mirror.live('c1', state)
+    mirror.durable(history.rows[0]!)
+    mirror.finish()
+    assert.equal(history.violations.length, 0)
+    state.nowMs += 1
+    mirror.finish()
+    assert.deepEqual(
+      history.violations.map(one => one.rule),
+      ['S6'],
+    )
+    mirror.durable({ ...history.rows[0]!, firstIndex: 9 })
+    assert.equal(history.violations.length, 2)
+  })
+})
+
+describe('S3 and the ends of jobs', () => {
+  const call = (over_: Partial<Call>): Call => ({
+    node: 'u',
+    operation: 'submit',
+    job: 'j',
+    key: 'k',
+    startedMs: 0,
+    endedMs: 50,
+    value: true,
+    ...over_,
+  })
+  const rules = (calls: Partial<Call>[]): string[] => {
+    const history = new History()
+    history.rows = journal({ records: life, payloads: inputs }, { records: [finished, over], payloads: results })
+    history.calls.push(...calls.map(call))
+    history.expected.set('j', { job: 'j', fates: [], ends: 'succeeded', mayBeCancelled: false })
+    const checker = new JournalChecker(history)
+    checker.check()
+    checkDurability(history, checker.facts)
+    checkEnds(history, checker.facts)
+    return history.violations.map(one => one.rule)
+  }
+
+  it('passes what was durable before', () => {
+    assert.deepEqual(rules([{}, { operation: 'run' }, { operation: 'status', value: 'succeeded' }, { operation: 'cancel' }]), [])
+  })
+
+  it('flags each acknowledgement that came too early', () => {
+    assert.deepEqual(rules([{ endedMs: 5 }]), ['S3'])
+    assert.deepEqual(rules([{ job: 'unknown' }]), ['S3'])
+    assert.deepEqual(rules([{ operation: 'run', endedMs: 15 }]), ['S3'])
+    assert.deepEqual(rules([{ operation: 'cancel', endedMs: 15 }]), ['S3'])
+    assert.deepEqual(rules([{ operation: 'status', value: 'succeeded', endedMs: 15 }]), ['S3'])
+  })
+
+  it('flags a job that ended otherwise than its tasks', () => {
+    const history = new History()
+    history.expected.set('j', { job: 'j', fates: [], ends: 'failed', mayBeCancelled: false })
+    history.rows = journal({ records: life, payloads: inputs }, { records: [finished, over], payloads: results })
+    const checker = new JournalChecker(history)
+    checker.check()
+    checkEnds(history, checker.facts)
+    assert.deepEqual(
+      history.violations.map(one => one.rule),
+      ['S11'],
+    )
+  })
+})
+
+describe('S8, L7 and N1: executions', () => {
+  const event = (atMs: number, epoch = 1, more: object = {}): ExecutionEvent => ({
+    ...{ atMs, what: 'started' },
+    execution: {
+      worker: 'w',
+      boot: 1,
+      job: 'j',
+      stage: 0,
+      index: 0,
+      attempt: 1,
+      epoch,
+      lane: epoch * 2 ** 32 + 1,
+      fate: { key: 'k', ms: 1 },
+      ...more,
+    },
+  })
+  const { facts } = new JournalChecker(new History())
+
+  it('S8: an order of a deposed leader is obeyed, an epoch goes back', () => {
+    const history = new History()
+    history.staleOrders.push({ atMs: 5, worker: 'w', lane, epoch: 1 })
+    checkEpochs(history, facts)
+    assert.equal(history.violations.length, 0)
+    history.executions.push(event(6))
+    checkEpochs(history, facts)
+    for (const epoch of [1, 3, 2]) history.epochs.push({ atMs: epoch, worker: 'v', cluster: 'one', epoch })
+    checkEpochs(history, facts)
+    assert.deepEqual([...new Set(history.violations.map(one => one.text.slice(0, 12)))], ['w obeys the ', 'v goes back '])
+  })
+
+  it('L7: a task that kills is run again and again', () => {
+    const history = new History()
+    for (let i = 0; i < 3; i++) history.executions.push(event(i, 1, { fate: { key: 'k', ms: 1, poison: true } }))
+    checkPoison(history, facts)
+    assert.equal(history.violations.length, 0)
+    for (let i = 0; i < 9; i++) history.executions.push(event(i, 1, { fate: { key: 'k', ms: 1, poison: true } }))
+    checkPoison(history, facts)
+    assert.equal(history.violations[0]?.rule, 'L7')
+  })
+
+  it('N1: an attempt runs twice where only leaders die, and not where workers may', () => {
+    const history = new History()
+    history.executions.push(event(1), event(2))
+    checkOnce(history, facts, ['crash-worker'], 0)
+    assert.equal(history.violations.length, 0)
+    checkOnce(history, facts, ['crash-candidate'], 0)
+    assert.equal(history.violations[0]?.rule, 'N1')
+  })
+})
+
+describe('S7: linearizability', () => {
+  const at = (startedMs: number, endedMs: number, input: JobInput, unsure = false) => ({ startedMs, endedMs, input, unsure })
+  const status = (state: string): JobInput => ({ kind: 'status', state })
+  const submit: JobInput = { kind: 'submit', content: 'a' }
+  const ends = at(0, Number.POSITIVE_INFINITY, { kind: 'ends', state: 'succeeded' }, true)
+  const judged = (...operations: ReturnType<typeof at>[]): boolean | undefined => linearizable([...operations, ends], '', jobModel)
+
+  it('finds the order of what overlaps', () => {
+    assert.equal(judged(at(0, 10, submit), at(5, 15, status('running')), at(6, 20, { kind: 'missing' })), true)
+    assert.equal(judged(at(0, Number.POSITIVE_INFINITY, submit, true), at(50, 60, status('running'))), true)
+  })
+
+  it('flags what no order explains', () => {
+    assert.equal(judged(at(0, 10, submit), at(20, 30, { kind: 'missing' })), false)
+    assert.equal(judged(at(0, 10, submit), at(20, 30, { kind: 'cancel' }), at(40, 50, status('succeeded'))), true)
+    assert.equal(judged(at(0, 10, submit), at(20, 30, { kind: 'cancel' }), at(40, 50, status('running'))), false)
+    assert.equal(judged(at(0, 10, submit), at(20, 30, status('succeeded')), at(40, 50, status('running'))), false)
+    assert.equal(judged(at(0, 10, submit), at(20, 30, { kind: 'submit', content: 'b' })), false)
+  })
+
+  it('is asked of each job by itself', () => {
+    const history = new History()
+    const made = (operation: Call['operation'], value: unknown, startedMs: number): Call => ({
+      ...{ node: 'u', operation, job: 'j', key: 'a', startedMs, endedMs: startedMs + 5, value },
+    })
+    history.calls.push(made('submit', true, 0), made('status', 'succeeded', 10))
+    checkJobs(history)
+    assert.equal(history.violations.length, 0)
+    history.calls.push(made('status', 'running', 20))
+    checkJobs(history)
+    assert.equal(history.violations[0]?.rule, 'S7')
+  })
+})
+
+describe('shrinking', () => {
+  it('finds the two faults that matter among twenty', async () => {
+    const found = await minimise([...Array(20).keys()], async rest => rest.includes(3) && rest.includes(17))
+    assert.deepEqual(found, [3, 17])
+  })
+})
