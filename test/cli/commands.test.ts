@@ -91,10 +91,21 @@ test('down where nothing is up is ok', async () => {
   assert.deepEqual([down.code, JSON.parse(down.stdout)], [0, { stopped: false, home }])
 })
 
-test('more than one candidate is refused clearly', async () => {
-  const up = await cox(['up', '--candidates', '3'], { home })
-  assert.equal(up.code, 2)
-  assert.match(up.stderr, /this release runs one candidate/)
+test('candidates and priorities that cannot be are refused clearly', async () => {
+  const cases: [string[], RegExp][] = [
+    [['--candidates', '0'], /whole number from 1 to 9/],
+    [['--candidates', '10'], /whole number from 1 to 9/],
+    [['--priorities', '0,100'], /whole number from 1 to 1000/],
+    [['--priorities', '100,1001'], /whole number from 1 to 1000/],
+    [['--priorities', 'high,low'], /whole number from 1 to 1000/],
+    [['--priorities', '300'], /names 1 priorities for 2 candidates/],
+    [['--candidates', '2', '--priorities', '3,2,1', '--detach'], /names 3 priorities for 2 candidates/],
+  ]
+  for (const [args, message] of cases) {
+    const up = await cox(['up', ...args], { home })
+    assert.deepEqual([up.code, up.stdout], [2, ''], args.join(' '))
+    assert.match(up.stderr, message)
+  }
 })
 
 test('version prints the release of package.json', async () => {

@@ -129,7 +129,7 @@ test('one supervisor holds a folder; a dead one is succeeded', async () => {
   const home = freshHome()
   prepareHome(home)
   const hold = UpHold.take(home, { workers: 2 })
-  hold.record([{ name: 'worker-1', pid: 1, startedAt: '2' }])
+  hold.record([{ name: 'worker-1', pid: 1, startedAt: '2' }], [])
   assert.deepEqual(readUpFile(home)?.nodes, [{ name: 'worker-1', pid: 1, startedAt: '2' }])
   assert.throws(() => UpHold.take(home, {}), refused('STATE_FOLDER_IN_USE', new RegExp(`pid ${process.pid}`)))
   hold.release()
@@ -183,6 +183,16 @@ test('a node that dies five times within a minute without settling is left down'
 test('a node that is killed again and again while it works well is never left down', () => {
   const policy = new RestartPolicy()
   for (let at = 0; at < 50; at++) assert.ok('restartInMs' in policy.died(at * 5_000 + 4_000, at * 5_000))
+})
+
+test('a node that is killed as soon as it is ready, again and again, is never left down, and comes back at once after it settled', () => {
+  const policy = new RestartPolicy()
+  for (let at = 0; at < 20; at++) assert.ok('restartInMs' in policy.died(at * 1000 + 900, at * 1000, false, true))
+  assert.deepEqual(policy.died(32_000, 29_000, false, true), { restartInMs: 100 })
+  // Killed before it was ever ready counts like any other death.
+  const early = new RestartPolicy()
+  for (let at = 0; at < 4; at++) early.died(at * 100, undefined, false, true)
+  assert.ok('leaveDown' in early.died(500, undefined, false, true))
 })
 
 test('what died of a full disk is started again for as long as it takes', () => {

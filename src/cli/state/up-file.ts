@@ -11,6 +11,19 @@ export interface NodeProcess extends ProcessIdentity {
   name: string
 }
 
+/** How a node process died last. */
+export interface NodeDeath {
+  name: string
+  /** Milliseconds since 1970. */
+  atMs: number
+  /** Such as `killed by SIGKILL` or `exit code 1`. */
+  how: string
+  /** The last line of its log that looks like an error; empty if there is none. */
+  lastWords: string
+  /** It died again and again and is not started any more. */
+  leftDown: boolean
+}
+
 /** What a supervisor says about itself. */
 export interface UpFile {
   supervisor: ProcessIdentity
@@ -18,6 +31,8 @@ export interface UpFile {
   /** The options of `cox up`, for people. */
   options: Record<string, unknown>
   nodes: NodeProcess[]
+  /** The last death of each node that died. */
+  deaths?: NodeDeath[]
 }
 
 function readFile(path: string): UpFile | undefined {
@@ -112,9 +127,10 @@ export class UpHold {
     rmSync(aside, { force: true })
   }
 
-  /** Writes down which node processes live, so that `cox down --force` finds them. */
-  record(nodes: NodeProcess[]): void {
+  /** Writes down which node processes live, so that `cox down --force` finds them, and how others died, for `cox status`. */
+  record(nodes: NodeProcess[], deaths: NodeDeath[]): void {
     this.#file.nodes = nodes
+    this.#file.deaths = deaths
     const temporary = `${this.#home.up}.${process.pid}.tmp`
     writeFileSync(temporary, JSON.stringify(this.#file), { mode: 0o600 })
     renameSync(temporary, this.#home.up)

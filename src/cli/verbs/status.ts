@@ -2,6 +2,9 @@
 // Must not start a cluster.
 import type { Command } from 'commander'
 import { type ClusterOptions, withCluster, withClusterOptions } from '../cluster.ts'
+import { readEndpoint } from '../state/endpoint.ts'
+import { Home } from '../state/home.ts'
+import { liveSupervisor, type NodeDeath } from '../state/up-file.ts'
 
 /** Declares the verb. */
 export function declare(program: Command): void {
@@ -14,10 +17,17 @@ export function declare(program: Command): void {
     .action(status)
 }
 
+/** How nodes of this cluster died, if it runs from our state folder: only its supervisor knows. */
+function deathsIn(cluster: string): NodeDeath[] {
+  const home = new Home()
+  return readEndpoint(home)?.cluster === cluster ? (liveSupervisor(home)?.deaths ?? []) : []
+}
+
 async function status(options: ClusterOptions): Promise<void> {
   const { printJson, printLine } = await import('../output/print.ts')
-  const { statusLines } = await import('../output/views.ts')
+  const { deathLines, statusLines } = await import('../output/views.ts')
   const view = await withCluster(options, cluster => cluster.status())
-  if (options.json) printJson(view)
-  else for (const line of statusLines(view)) printLine(line)
+  const deaths = deathsIn(view.cluster)
+  if (options.json) printJson({ ...view, deaths })
+  else for (const line of [...statusLines(view), ...deathLines(deaths)]) printLine(line)
 }
