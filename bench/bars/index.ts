@@ -6,9 +6,10 @@ import { payloadTasks } from './payloads.ts'
 import { queue } from './queue.ts'
 import { results } from './results.ts'
 import { roundTrip } from './round-trip.ts'
+import { standbys } from './standbys.ts'
 import { start } from './start.ts'
 import { throughput } from './throughput.ts'
 import { workers } from './workers.ts'
 
 /** Every bar. A new one gets its file and its line here. */
-export const bars: readonly Bar[] = [throughput, concurrentRuns, payloadTasks, roundTrip, queue, workers, results, start, idle]
+export const bars: readonly Bar[] = [throughput, standbys, concurrentRuns, payloadTasks, roundTrip, queue, workers, results, start, idle]

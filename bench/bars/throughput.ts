@@ -1,5 +1,6 @@
 // Owns the bar of durable no-op tasks per second from one client through `map`.
 // Must not leave a result unread: every task's answer is checked.
+import type { Cluster } from '../../src/index.ts'
 import { type Bar, repeated, seconds, sized } from '../bar.ts'
 import { figureText, median } from '../statistics.ts'
 import { noop } from '../tasks.ts'
@@ -13,6 +14,18 @@ function* numbers(count: number): Generator<number> {
   for (let index = 0; index < count; index++) yield index
 }
 
+/** Tasks per second of `map` with `count` numbers, each result checked. */
+export async function mapRate(client: Cluster, task: typeof noop, count: number): Promise<number> {
+  let next = 0
+  const took = await seconds(async () => {
+    for await (const result of client.map(task, numbers(count))) {
+      if (result !== next++) throw new Error(`task ${next - 1} gave ${result}`)
+    }
+  })
+  if (next !== count) throw new Error(`${count} tasks gave ${next} results`)
+  return count / took
+}
+
 export const throughput: Bar = {
   name: 'throughput',
   title: 'durable no-op tasks, one client, `map`, 2 executors',
@@ -20,16 +33,7 @@ export const throughput: Bar = {
   async measure(bench) {
     const { client } = await bench.cluster()
     const count = sized(bench, tasksFull, tasksSmoke)
-    const values = await repeated(bench, async () => {
-      let next = 0
-      const took = await seconds(async () => {
-        for await (const result of client.map(noop, numbers(count))) {
-          if (result !== next++) throw new Error(`task ${next - 1} gave ${result}`)
-        }
-      })
-      if (next !== count) throw new Error(`${count} tasks gave ${next} results`)
-      return count / took
-    })
+    const values = await repeated(bench, () => mapRate(client, noop, count))
     const share = median(values) / bench.machine.sqliteRecordsPerSecond
     return [
       {
