@@ -18,14 +18,13 @@ const one = (name: string, about: string, file: string, find: string, replace: s
 
 /** All planted bugs. */
 export const mutants: readonly Mutant[] = [
-  {
-    name: 'no-epoch-compare',
-    about: 'journal, workers and greetings do not compare epochs',
-    changes: [
-      { file: 'src/journal/memory-store.ts', find: 'append.epoch === disk.view.epoch', replace: 'append.epoch > 0' },
-      { file: 'src/journal/memory-store.ts', find: 'if (this.#epoch === 0 || this.#lost) return', replace: 'if (this.#epoch >= 0) return' },
-    ],
-  },
+  one(
+    'no-fence',
+    'the journal takes an append of whoever leads no more, wherever it stands',
+    'src/journal/memory-store.ts',
+    'if (!current || append.epoch === 0 || append.firstIndex !== disk.lastIndex + 1) {',
+    'if (append.epoch === 0 || (current && append.epoch < 0)) {',
+  ),
   one(
     'ack-before-durable',
     'answers go out before their facts are durable',
@@ -39,13 +38,6 @@ export const mutants: readonly Mutant[] = [
     'src/leader/outbox.ts',
     'for (const send of now) send()',
     'for (const send of now) send(); for (const send of durable.splice(0)) send()',
-  ),
-  one(
-    'any-incarnation-reports',
-    "results of another life of a worker are taken, whoever's lane it is",
-    'src/core/tasks/decide.ts',
-    "if (worker?.incarnation !== command.incarnation) return 'dismissed'\n  return lane?.worker === worker ? lane : undefined",
-    'return lane',
   ),
   one(
     'no-dedupe',

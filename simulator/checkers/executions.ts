@@ -1,12 +1,10 @@
 // Owns what executions of user code must show: S8 (no order of a deposed leader), L7 (poison is bounded), N1 (a leader's death re-runs nothing).
 // Must not judge results: the journal's checker does.
 import type { History } from '../history.ts'
-import type { FaultKind } from '../scenario.ts'
+import { type FaultKind, harmlessKinds } from '../scenario.ts'
 import type { Facts } from './journal.ts'
 
 const deathsMax = 3
-/** Faults that cost no worker, connection or executor: what runs, runs on. */
-const harmless: ReadonlySet<FaultKind> = new Set(['crash-candidate', 'crash-client', 'clock-jump', 'slow-disk', 'hand-over'])
 
 /** Epochs on a worker's disk only grow, and orders of lower ones are not obeyed. */
 export function checkEpochs(history: History, facts: Facts): void {
@@ -40,7 +38,7 @@ export function checkPoison(history: History, facts: Facts): void {
 
 /** Where only leaders and clients die, each attempt runs once. */
 export function checkOnce(history: History, facts: Facts, classes: readonly FaultKind[], drift: number): void {
-  if (drift > 0 || facts.workersLost > 0 || !classes.every(kind => harmless.has(kind))) return
+  if (drift > 0 || facts.workersLost > 0 || !classes.every(kind => harmlessKinds.has(kind))) return
   history.probe('runs-once checked')
   const seen = new Map<string, number>()
   for (const { what, execution, atMs } of history.executions) {

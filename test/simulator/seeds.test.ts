@@ -11,10 +11,10 @@ function simulate(...given: string[]): { code: number | null; text: string } {
   return { code: status, text: stdout + stderr }
 }
 
-test('stored schedules and ten seeds break no rule', () => {
-  const { code, text } = simulate('--from', '1', '--seeds', '10')
+test('stored schedules and eight seeds break no rule', () => {
+  const { code, text } = simulate('--from', '1', '--seeds', '8')
   assert.equal(code, 0, text)
-  assert.match(text, /10 seeds from 1: 0 broke a rule/)
+  assert.match(text, /8 seeds from 1: 0 broke a rule/)
 })
 
 test('a seed gives the same run each time, in another process too', () => {
