@@ -236,8 +236,17 @@ export class Leader {
     const problem = leads ? undefined : promotionProblem(this.#context!, candidate)
     if (problem) return problem
     begun()
-    if (!leads) this.#handOver(candidate).catch(error => this.#lose(error as CoxswainError))
+    if (!leads) void this.#handOverOrLose(candidate)
     return undefined
+  }
+
+  /** A store that fails meanwhile ends the leadership too, without a successor's name. */
+  async #handOverOrLose(to: string): Promise<void> {
+    try {
+      await this.#handOver(to)
+    } catch (error) {
+      this.#lose(error instanceof CoxswainError ? error : new CoxswainError('JOURNAL_WRITE_FAILED', String(error)))
+    }
   }
 
   /**
@@ -262,7 +271,7 @@ export class Leader {
   /** Ends the leadership in good order: hands over if somebody stands by, else what was answered is durable, a snapshot makes the next start quick. */
   async stop(reason: string): Promise<void> {
     const to = this.#context && !this.#stopped ? successorOf(this.#context) : undefined
-    if (to !== undefined) await this.#handOver(to)
+    if (to !== undefined) await this.#handOverOrLose(to)
     if (!this.#stopped && this.#archivist) {
       await this.#context!.loop.end()
       await this.#archivist.look(1)

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test'
 import { check, encodeSnapshot, type State } from '../../src/core/index.ts'
 import { createMemoryStore, type LeadershipView, type MemoryStore } from '../../src/journal/index.ts'
 import { Candidate, type Endpoint, recover } from '../../src/leader/index.ts'
-import { decodeRecords, type JournalRecord, type StatusView } from '../../src/protocol/index.ts'
+import { CoxswainError, decodeRecords, type JournalRecord, type StatusView } from '../../src/protocol/index.ts'
 import { ScriptedClient } from '../fakes/peers.ts'
 import { World } from '../fakes/world.ts'
 
@@ -247,6 +247,18 @@ describe('a hand-over', () => {
     assert.ok(away?.kind === 'failed' && away.error.code === 'UNAVAILABLE')
     assert.equal((await fleet.epochs()).length, 1)
     assert.ok((await fleet.records()).some(one => one.kind === 'CandidateLeft' && !one.failed))
+  })
+
+  it('in which the store fails ends the leadership all the same', async () => {
+    const fleet = await Fleet.of(100, 100)
+    const { journal } = fleet.at(1).store
+    journal.append = () => Promise.reject(new CoxswainError('JOURNAL_WRITE_FAILED', 'The disk is full.'))
+    await fleet.at(1).candidate.stop('asked to')
+    await fleet.world.calm()
+    assert.match(String(fleet.at(1).ended), /JOURNAL_WRITE_FAILED: The disk is full/)
+    assert.equal((await fleet.client(1)).welcomed, undefined)
+    await fleet.world.advance(1000)
+    assert.deepEqual((await fleet.epochs()).at(-1), [2, 'candidate-2'])
   })
 
   it('whose successor dies goes to the next', async () => {
