@@ -22,6 +22,7 @@ const verbs: Record<string, () => Promise<{ declare: Declare }>> = {
   workers: () => import('./verbs/workers.ts'),
   drain: () => import('./verbs/drain.ts'),
   promote: () => import('./verbs/promote.ts'),
+  drill: () => import('./verbs/drill.ts'),
   story: () => import('./verbs/story.ts'),
   why: () => import('./verbs/why.ts'),
   journal: () => import('./verbs/journal.ts'),

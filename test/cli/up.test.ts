@@ -90,9 +90,9 @@ describe('cox up', () => {
     assert.equal(up.code, 0, JSON.stringify(up))
     const { nodes } = JSON.parse(readFileSync(join(home, 'up.json'), 'utf8')) as { nodes: { pid: number }[] }
     const living = processesOf(home)
-    assert.equal(nodes.length, 2)
+    assert.equal(nodes.length, 3)
     // The supervisor and its nodes: nothing of the one before.
-    assert.equal(living.length, 3, JSON.stringify(living))
+    assert.equal(living.length, 4, JSON.stringify(living))
     assert.equal((await cox(['down'], { home, stdin: '' })).code, 0)
     assert.deepEqual(processesOf(home), [])
   })
