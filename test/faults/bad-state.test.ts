@@ -122,12 +122,13 @@ describe('a journal', { timeout: 90_000 }, () => {
       const journal = join(cluster.home, 'journal')
       // Without its snapshots a start reads every row.
       for (const name of readdirSync(journal)) if (name.startsWith('snapshot-')) rmSync(join(journal, name))
-      flipInTable(journal, 'journal', 'records', 'first_index', 2, 0)
+      // The first row holds the claim and the candidate: the next one begins with record 3.
+      flipInTable(journal, 'journal', 'records', 'first_index', 3, 0)
       const pristine = fingerprint(journal)
       for (const args of [['up'], ['up', '--detach']]) {
         const up = await cluster.cox([...args, '--workers', '1', '--json'])
         assert.deepEqual([up.code, errorOf(up).code], [4, 'JOURNAL_CORRUPT'], up.stdout)
-        assert.match(errorOf(up).message, /\b2\b/)
+        assert.match(errorOf(up).message, /\b3\b/)
         assert.match(errorOf(up).advice, /nothing was deleted/)
         assert.deepEqual(processesOf(cluster.home), [])
       }
@@ -135,7 +136,7 @@ describe('a journal', { timeout: 90_000 }, () => {
       assert.equal(verified.code, 1)
       const { ok, problems } = JSON.parse(verified.stdout) as { ok: boolean; problems: string[] }
       assert.equal(ok, false)
-      assert.match(problems.join('\n'), /record 2\b/)
+      assert.match(problems.join('\n'), /record 3\b/)
       const left = fingerprint(journal)
       for (const [name, hash] of Object.entries(pristine)) assert.equal(left[name], hash, name)
     } finally {
