@@ -194,6 +194,7 @@ export class Outbox implements RecordListener {
     const job = this.#state.jobs.byId.get(id)!
     const { epoch } = this.#state
     for (const one of stage === undefined ? job.stages : [job.stages[stage]!]) {
+      if (one.runningCount === 0) continue
       for (const lane of this.#state.tasks.lanes.values()) {
         if (!lane.runs.some(run => run.stage === one)) continue
         this.#now.push(() =>

@@ -253,14 +253,16 @@ export class Standby {
     this.#tail().then(() => this.#send({ kind: 'applied', index: this.#state!.index }), fail)
   }
 
-  /** Applies what is in the journal by now; one at a time. */
-  async #tail(): Promise<void> {
-    await this.#tailing
-    const tailing = this.#catchUp().finally(() => {
-      this.#tailing = undefined
-    })
+  /** Applies what is in the journal by now: one at a time, so the next one is in its place before anything else can ask. */
+  #tail(): Promise<void> {
+    const before = this.#tailing?.catch(() => undefined) ?? Promise.resolve()
+    const tailing = before
+      .then(() => this.#catchUp())
+      .finally(() => {
+        if (this.#tailing === tailing) this.#tailing = undefined
+      })
     this.#tailing = tailing
-    await tailing
+    return tailing
   }
 
   async #catchUp(): Promise<void> {

@@ -192,6 +192,22 @@ describe('candidates', () => {
     assert.deepEqual(fleet.killed, [])
   })
 
+  it('two pulses at once, of which both tell of new records, are one catching up', async () => {
+    const fleet = await Fleet.of(100, 100)
+    const connections = fleet.world.connections(fleet.at(1).endpoint!.address)
+    const client = await fleet.client(1)
+    for (const connection of connections) connection.stuck = true
+    for (const worker of ['w1', 'w2']) {
+      await client.ask({ kind: 'drainWorker', worker })
+      await fleet.world.advance(500)
+    }
+    for (const connection of connections) connection.unstick()
+    await fleet.world.calm()
+    assert.equal(fleet.at(2).ended, undefined)
+    const { candidates } = await fleet.status(1)
+    assert.equal(candidates[1]?.lagRecords, 0)
+  })
+
   it('all have the same state, byte for byte', async () => {
     const fleet = await Fleet.of(100, 200, 300)
     fleet.die('candidate-1')

@@ -39,7 +39,7 @@ class CandidateNode implements NodeLife {
     const candidate = this.#compose(store, ready.resolve)
     this.#candidate = candidate
     candidate.run().then(
-      reason => this.#ended(`${reason}`),
+      reason => this.#ended(reason),
       error => {
         ready.reject(error)
         this.#fail(JSON.stringify(failure(error)))

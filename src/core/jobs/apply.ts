@@ -73,6 +73,7 @@ export function applyTasksCancelled(state: State, record: RecordOf<'TasksCancell
 /** What of a stage is in lanes. */
 function stageRuns(state: State, stage: Stage): Range[] {
   const runs: Range[] = []
+  if (stage.runningCount === 0) return runs
   for (const lane of state.tasks.lanes.values()) for (const run of lane.runs) if (run.stage === stage) runs.push(run)
   return runs
 }
