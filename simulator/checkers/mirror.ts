@@ -5,14 +5,17 @@ import { decodeRecords } from '../../src/protocol/index.ts'
 import type { History } from '../history.ts'
 import type { DurableRow } from '../world/store.ts'
 
-/** Rows between two comparisons: whole states are encoded for each. */
-const compareEvery = 8
+/** Rows between two comparisons, at least: whole states are encoded for each. */
+const rowsPerCompare = 8
+/** The larger the state, the rarer: one more row between two comparisons for so many bytes of it. */
+const bytesPerRow = 256
 
 export class MirrorChecker {
   readonly #history: History
   readonly #mirror = createState()
   readonly #live = new Map<string, State>()
-  #rows = 0
+  /** Rows until the next comparison. */
+  #uncompared = rowsPerCompare
   #broken = false
 
   constructor(history: History) {
@@ -36,11 +39,12 @@ export class MirrorChecker {
       this.#history.violate('S6', `the journal cannot be replayed: ${String(error)}`, row.atMs)
       return
     }
-    if (++this.#rows % compareEvery === 0) this.#compare(row.atMs)
+    if (--this.#uncompared <= 0) this.#compare(row.atMs)
   }
 
   #compare(atMs: number): void {
     const bytes = encodeSnapshot(this.#mirror)
+    this.#uncompared = rowsPerCompare + Math.floor(bytes.length / bytesPerRow)
     for (const [node, state] of this.#live) {
       if (state.index !== this.#mirror.index || state.epoch !== this.#mirror.epoch) continue
       this.#history.probe('states compared')

@@ -16,6 +16,8 @@ import { SharedStore } from './store.ts'
 /** Number of `assign` in its union, which is its first byte. */
 const assignTag = 2
 const logLinesMax = 4000
+/** For each so many jobs one more record goes by between two looks at all invariants. */
+const jobsPerCheckSkipped = 4
 
 let snapshotRecords = Number.POSITIVE_INFINITY
 let trappedArchivist = false
@@ -53,6 +55,8 @@ export class World implements Surroundings {
   readonly downUntilMs = new Map<string, number>()
   readonly #mirror: MirrorChecker
   readonly #epochs = new Map<string, number>()
+  /** Records until the next look at all invariants. */
+  #unchecked = 0
 
   constructor(scenario: Scenario) {
     this.scenario = scenario
@@ -120,8 +124,11 @@ export class World implements Surroundings {
     if (endpoint.epoch > 1) this.history.probe('takeover')
   }
 
+  /** Every invariant after every record while the state is small; the larger it is, the rarer, so that looking costs no more than running. */
   check(node: string, state: State): void {
     this.#mirror.live(node, state)
+    if (--this.#unchecked > 0) return
+    this.#unchecked = Math.floor(state.jobs.byId.size / jobsPerCheckSkipped)
     checkState(state)
   }
 
