@@ -172,6 +172,13 @@ export const mutants: readonly Mutant[] = [
     'for (const { index, ...one } of value.troubles) stage.troubles.set(index, one)',
     '',
   ),
+  one(
+    'standby-reads-twice',
+    'a standby catches up twice at once when two pulses arrive together (was so until the review of the code)',
+    'src/leader/standby.ts',
+    'this.#tailing = tailing\n    return tailing',
+    'const late = () => { this.#tailing = tailing }; before.then(late); return tailing',
+  ),
 ]
 
 /** Plants a bug: to be called before anything of `src` is imported. */

@@ -9,6 +9,8 @@ const dialMsMax = 5000
 /** A close that the other side does not answer is over after this. */
 const closeMsMax = 5000
 const orderMs = 0.001
+/** Frames that one read brings, without anything between them, at most. */
+const readFramesMax = 16
 
 /** How slow the network is; faults change it. */
 export interface NetworkMood {
@@ -24,6 +26,11 @@ interface Listening {
   options: ListenOptions
 }
 
+interface Outgoing {
+  frame: Uint8Array
+  notBeforeMs: number
+}
+
 /** One end of a connection. */
 class End implements Connection {
   readonly network: Network
@@ -35,7 +42,7 @@ class End implements Connection {
   peer!: End
   handlers: ConnectionHandlers | undefined
   /** Frames on their way to the peer: not before these times. */
-  readonly #outgoing: { frame: Uint8Array; notBeforeMs: number }[] = []
+  readonly #outgoing: Outgoing[] = []
   bufferedBytes = 0
   #sending = false
   #readPaused = false
@@ -99,12 +106,26 @@ class End implements Connection {
       this.#sending = false
       if (this.#ended) return
       if (this.peer.#readPaused || !this.network.open(this.boot, this.peer.boot)) return
-      this.#outgoing.shift()
-      this.bufferedBytes -= next.frame.length
       const { peer } = this
-      kernel.at(peer.boot, 0, 'io', () => peer.#take(this.boot, next.frame))
+      const frames = this.#arriving().map(one => one.frame)
+      kernel.at(peer.boot, 0, 'io', () => {
+        for (const frame of frames) peer.#take(this.boot, frame)
+      })
       this.#pump()
     })
+  }
+
+  /** What comes out of the network in one read: the next frame, and often what is right behind it. */
+  #arriving(): Outgoing[] {
+    const { kernel } = this.network
+    let count = 1
+    while (count < readFramesMax && (this.#outgoing[count]?.notBeforeMs ?? Number.POSITIVE_INFINITY) <= kernel.nowMs) {
+      if (!kernel.stream('reads').chance(0.7)) break
+      count++
+    }
+    const frames = this.#outgoing.splice(0, count)
+    for (const { frame } of frames) this.bufferedBytes -= frame.length
+    return frames
   }
 
   #take(from: Boot, frame: Uint8Array): void {

@@ -29,7 +29,9 @@ export async function claim(claimant: Claimant, state: State, address: string, p
     if (replaces !== undefined && seen.epoch !== replaces)
       throw new CoxswainError('FENCED', `${seen.leader} was faster and leads epoch ${seen.epoch}.`, { id })
     await catchUpWithJournal(store, state)
-    const epoch = Math.max(seen.epoch, state.epoch) + 1
+    // Somebody claimed between these two looks: this claim would be of an epoch that it has not seen replaced.
+    if (state.epoch > seen.epoch) continue
+    const epoch = seen.epoch + 1
     const claimed: JournalRecord = {
       kind: 'LeaderClaimed',
       cluster: state.cluster || platform.random.uuid(),
