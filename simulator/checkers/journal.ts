@@ -1,11 +1,12 @@
-// Owns what the journal alone must show: S1, S2, S5, S19 on its rows, S4, S9 to S12 and S14 by a naive ledger, S9's values by the oracle,
+// Owns what the journal alone must show, read by a reader of its own: S1, S2, S5, S19 on its rows, S4, S9 to S12 and S14 by a naive ledger, S9's values by the oracle,
 // S20 on dropped payloads, and when each fact became durable, for those who check acknowledgements.
 // Must not trust the leader's own state, nor its way of applying records.
-import { Chunk, decodeRecords, decodeValue, type JournalRecord, readItem } from '../../src/protocol/index.ts'
+import { Chunk, decodeValue, type JournalRecord, readItem } from '../../src/protocol/index.ts'
 import { Ledger } from '../../test/core/ledger.ts'
 import type { History } from '../history.ts'
 import { type Fate, resultOf } from '../world/fates.ts'
 import type { DurableRow } from '../world/store.ts'
+import { hashOf, readRecords } from './reader.ts'
 
 /** When facts became durable. */
 export interface Facts {
@@ -51,7 +52,7 @@ export class JournalChecker {
       this.#chain(row)
       let records: JournalRecord[]
       try {
-        records = decodeRecords(row.records, row.count)
+        records = readRecords(row.records, row.count)
       } catch (error) {
         this.#history.violate('S5', `row ${row.firstIndex} cannot be read: ${String(error)}`, row.atMs)
         return
@@ -76,7 +77,12 @@ export class JournalChecker {
 
   #chain(row: DurableRow): void {
     const last = this.#last
-    if (!last) return
+    if (!hashOf(row).equals(row.hash)) this.#history.violate('S5', `row ${row.firstIndex} does not have the hash of its content`, row.atMs)
+    if (!last) {
+      if (row.firstIndex !== 1 || row.previousHash.some(byte => byte !== 0))
+        this.#history.violate('S5', `the journal begins with row ${row.firstIndex}, behind another one`, row.atMs)
+      return
+    }
     if (row.epoch < last.epoch) this.#history.violate('S2', `a row of epoch ${row.epoch} behind one of ${last.epoch}`, row.atMs)
     if (row.firstIndex !== last.firstIndex + last.count)
       this.#history.violate('S5', `row ${row.firstIndex} behind one that ends at ${last.firstIndex + last.count - 1}`, row.atMs)

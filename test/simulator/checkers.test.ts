@@ -11,61 +11,25 @@ import { type Call, type ExecutionEvent, History } from '../../simulator/history
 import { minimise } from '../../simulator/shrink.ts'
 import type { DurableRow } from '../../simulator/world/store.ts'
 import { apply, createState } from '../../src/core/index.ts'
-import { ChunkWriter, encodeRecords, itemInline, type JournalRecord, writeValue } from '../../src/protocol/index.ts'
-import { amount, plan } from '../fakes/plans.ts'
-
-function claimed(epoch: number, cluster = 'one'): JournalRecord {
-  return { kind: 'LeaderClaimed', cluster, epoch, leader: `c${epoch}`, pid: 1, address: 'ws://c', release: '0', atMs: epoch }
-}
-
-function chunk(...values: unknown[]): Buffer {
-  const writer = new ChunkWriter()
-  for (const value of values) {
-    const item = writer.beginItem()
-    item.byte(itemInline)
-    writeValue(item, value)
-    writer.endItem()
-  }
-  return writer.finish()
-}
-
-const lane = 2 ** 32 + 1
-const run = { job: 'j', stage: 0, first: 0, count: 1, attempt: 1 }
-const joined: JournalRecord = {
-  ...{ kind: 'WorkerJoined', worker: 'w', incarnation: 1, boot: 'b', capacity: amount(1), host: 'h', pid: 1, blocks: '', labels: [] },
-}
-const submitted: JournalRecord = { kind: 'JobSubmitted', plan: plan('j') }
-const added: JournalRecord = { kind: 'TasksAdded', job: 'j', stage: 0, first: 0, count: 1, payload: 1, bytes: 1, blocks: [] }
-const sealed: JournalRecord = { kind: 'StageSealed', job: 'j', stage: 0 }
-const assigned: JournalRecord = { kind: 'TasksAssigned', lane, worker: 'w', incarnation: 1, runs: [run], adopted: false }
-const finished: JournalRecord = { kind: 'TasksFinished', lane, count: 1, payload: 2, bytes: 1, blocks: [] }
-const over: JournalRecord = { kind: 'JobFinished', job: 'j', state: 'succeeded' }
-const inputs = new Map([[1, chunk({ key: 'k', ms: 1 })]])
-const results = new Map([[2, chunk('result of k')]])
-const life = [claimed(1), joined, submitted, added, sealed, assigned]
-
-/** Rows in a chain, one per list of records. */
-function journal(
-  ...rows: { epoch?: number; records: JournalRecord[]; payloads?: Map<number, Uint8Array>; drops?: number[] }[]
-): DurableRow[] {
-  const made: DurableRow[] = []
-  for (const [position, { epoch, records, payloads, drops }] of rows.entries()) {
-    const last = made.at(-1)
-    made.push({
-      ...{ atMs: (position + 1) * 10, epoch: epoch ?? 1, firstIndex: last ? last.firstIndex + last.count : 1, count: records.length },
-      ...{ records: encodeRecords(records), payloads: payloads ?? new Map(), drops: drops ?? [] },
-      ...{ previousHash: last?.hash ?? Buffer.alloc(32), hash: Buffer.alloc(32, position + 1) },
-    })
-  }
-  return made
-}
-
-function rulesOf(rows: DurableRow[]): string[] {
-  const history = new History()
-  history.rows = rows
-  new JournalChecker(history).check()
-  return [...new Set(history.violations.map(one => one.rule))]
-}
+import type { JournalRecord } from '../../src/protocol/index.ts'
+import {
+  added,
+  assigned,
+  chunk,
+  claimed,
+  finished,
+  inputs,
+  joined,
+  journal,
+  lane,
+  life,
+  over,
+  rechain,
+  results,
+  rulesOf,
+  run,
+  submitted,
+} from './histories.ts'
 
 describe("the journal's checker", () => {
   const good = { records: life, payloads: inputs }
@@ -86,15 +50,40 @@ describe("the journal's checker", () => {
   })
 
   it('S5: a gap, a broken chain, bytes that are no records', () => {
-    const gap = journal({ records: [claimed(1)] }, { records: [{ kind: 'TimePassed', nowMs: 9 }] })
+    const two = () => journal({ records: [claimed(1)] }, { records: [{ kind: 'TimePassed', nowMs: 9 }] })
+    const gap = two()
     gap[1]!.firstIndex = 5
-    assert.deepEqual(rulesOf(gap), ['S5'])
-    const chain = journal({ records: [claimed(1)] }, { records: [{ kind: 'TimePassed', nowMs: 9 }] })
-    chain[1]!.previousHash = Buffer.alloc(32, 77)
+    assert.deepEqual(rulesOf(rechain(gap)), ['S5'])
+    const chain = two()
+    chain[1] = { ...rechain([chain[1]!])[0]! }
     assert.deepEqual(rulesOf(chain), ['S5'])
-    const bytes = journal({ records: [claimed(1)] })
+    const bytes = two()
     bytes[0]!.records = Buffer.from([250, 1, 2])
-    assert.deepEqual(rulesOf(bytes), ['S5'])
+    assert.deepEqual(rulesOf(rechain(bytes)), ['S5'])
+    const headless = two().slice(1)
+    assert.ok(rulesOf(headless).includes('S5'))
+  })
+
+  it('S5: a row whose hash is not that of its records, its head or its payloads', () => {
+    const changes: ((row: DurableRow) => void)[] = [
+      row => {
+        row.records = Uint8Array.from(row.records, (byte, at) => (at === row.records.length - 1 ? byte ^ 1 : byte))
+      },
+      row => {
+        row.epoch = 2
+      },
+      row => {
+        row.payloads = new Map([[1, chunk({ key: 'k', ms: 2 })]])
+      },
+      row => {
+        row.hash = Buffer.alloc(32, 7)
+      },
+    ]
+    for (const change of changes) {
+      const [row] = journal(good)
+      change(row!)
+      assert.ok(rulesOf([row!]).includes('S5'))
+    }
   })
 
   it('S4, S9 to S12, S14: what a task and a job cannot live through', () => {
