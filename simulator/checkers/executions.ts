@@ -36,14 +36,24 @@ export function checkPoison(history: History, facts: Facts): void {
   }
 }
 
-/** Where only leaders and clients die, each attempt runs once. */
+/** Epoch in which the journal first allowed a task to run: its input was durable, and what its stage waits for. */
+function allowedFrom(facts: Facts, stage: string, index: number): number {
+  const producers = facts.producers.get(stage) ?? []
+  return Math.max(facts.addedEpochs.get(`${stage}/${index}`) ?? 0, ...producers.map(one => facts.resultEpochs.get(one) ?? 0))
+}
+
+/**
+ * Where only leaders and clients die, each attempt runs once. Not counted is what ran for a leader whose death took with it what allowed it to
+ * run: a job that was not acknowledged and is submitted again, or results of an earlier stage that have to be delivered again first.
+ */
 export function checkOnce(history: History, facts: Facts, classes: readonly FaultKind[], drift: number): void {
   if (drift > 0 || facts.workersLost > 0 || !classes.every(kind => harmlessKinds.has(kind))) return
   history.probe('runs-once checked')
   const seen = new Map<string, number>()
   for (const { what, execution, atMs } of history.executions) {
-    const { job, stage, index, attempt, fate } = execution
+    const { job, stage, index, attempt, fate, epoch } = execution
     if (what !== 'started' || fate.poison || fate.exits || fate.hangs) continue
+    if (epoch < allowedFrom(facts, `${job}/${stage}`, index)) continue
     const name = `${job}/${stage}/${index}#${attempt}`
     const times = (seen.get(name) ?? 0) + 1
     seen.set(name, times)

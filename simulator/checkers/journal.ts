@@ -15,6 +15,11 @@ export interface Facts {
   finishedMs: Map<string, { atMs: number; state: string }>
   /** By the task's key. */
   resultMs: Map<string, number>
+  /** Epoch in which a task's input became durable, by `job/stage/index`. */
+  addedEpochs: Map<string, number>
+  /** Epoch of a stage's latest result, by `job/stage`; and the stages that a stage waits for. */
+  resultEpochs: Map<string, number>
+  producers: Map<string, string[]>
   lanes: Set<number>
   workersLost: number
   clusters: Set<string>
@@ -32,6 +37,9 @@ export class JournalChecker {
     cancelledMs: new Map(),
     finishedMs: new Map(),
     resultMs: new Map(),
+    addedEpochs: new Map(),
+    resultEpochs: new Map(),
+    producers: new Map(),
     lanes: new Set(),
     workersLost: 0,
     clusters: new Set(),
@@ -97,6 +105,11 @@ export class JournalChecker {
         return
       case 'JobSubmitted':
         facts.submittedMs.set(record.plan.job, row.atMs)
+        for (const [index, { edges }] of record.plan.stages.entries())
+          facts.producers.set(
+            `${record.plan.job}/${index}`,
+            edges.map(edge => `${record.plan.job}/${edge.producer}`),
+          )
         return
       case 'JobCancelled':
         facts.cancelledMs.set(record.job, row.atMs)
@@ -132,6 +145,7 @@ export class JournalChecker {
     const bytes = row.payloads.get(payload)
     if (!bytes) return this.#history.violate('S9', `payload ${payload} is named and not there`, row.atMs)
     const chunk = new Chunk(bytes)
+    for (let i = 0; i < count; i++) this.facts.addedEpochs.set(`${job}/${stage}/${first + i}`, row.epoch)
     for (let i = 0; i < count; i++) this.#keys.set(`${job}/${stage}/${first + i}`, (inline(chunk.item(i)) as Fate).key)
   }
 
@@ -141,6 +155,7 @@ export class JournalChecker {
     if (!bytes) return this.#history.violate('S9', `payload ${record.payload} is named and not there`, row.atMs)
     const chunk = new Chunk(bytes)
     for (const [position, { key: task }] of tasks.entries()) {
+      this.facts.resultEpochs.set(task.slice(0, task.lastIndexOf('/')), row.epoch)
       const key = this.#keys.get(task)!
       const value = inline(chunk.item(position))
       if (value !== resultOf(key)) this.#history.violate('S9', `task ${task} (${key}) has the result ${String(value)}`, row.atMs)

@@ -231,6 +231,19 @@ describe('S8, L7 and N1: executions', () => {
     checkOnce(history, facts, ['crash-candidate'], 0)
     assert.equal(history.violations[0]?.rule, 'N1')
   })
+
+  it('N1: what ran for a leader whose death took the job, or what its stage waits for, is not counted', () => {
+    const history = new History()
+    history.executions.push(event(1, 1), event(2, 2))
+    for (const lost of [
+      { addedEpochs: new Map([['j/0/0', 2]]) },
+      { producers: new Map([['j/0', ['j/1']]]), resultEpochs: new Map([['j/1', 2]]) },
+    ])
+      checkOnce(history, { ...facts, ...lost }, ['crash-candidate'], 0)
+    assert.equal(history.violations.length, 0)
+    checkOnce(history, { ...facts, addedEpochs: new Map([['j/0/0', 1]]) }, ['crash-candidate'], 0)
+    assert.equal(history.violations[0]?.rule, 'N1')
+  })
 })
 
 describe('S7: linearizability', () => {
