@@ -293,6 +293,28 @@ describe('work that a leader handed out before it died', () => {
   )
 
   it(
+    'is adopted lane after lane where one took the place of another whose outcomes are all there',
+    scenario(cluster => {
+      const worker = cluster.join('w1')
+      cluster.ask({ kind: 'submitJob', plan: plan('job'), inputs: [inputs(4)] })
+      const report = (lane: number, first: number, reported: number): LaneReport => {
+        const runs = [{ job: 'job', stage: 0, first, count: 1, attempt: 1 }]
+        return { lane, received: 1, reported, acknowledged: 0, runs }
+      }
+      const reports = [report(903, 2, 0), report(901, 0, 1), report(902, 1, 1), report(904, 3, 0)]
+      assert.deepEqual(kept(cluster, 'w1', worker.boot, reports), [
+        [901, 1],
+        [902, 1],
+        [903, 1],
+      ])
+      assert.deepEqual(
+        cluster.of('LaneVacated').map(one => one.lane),
+        [901, 902],
+      )
+    }),
+  )
+
+  it(
     'finds room where a lane ends with the same registration',
     scenario(cluster => {
       const { worker } = busy(cluster)

@@ -2,7 +2,7 @@
 //
 // What the journal says was assigned and the worker never received is ready again. What the worker received and the journal does not
 // know was handed out by a leader that died first: it is adopted where the tasks are still free and there is room, else dropped. There is
-// room also where the journal knows a lane whose tasks all have outcomes: the worker was handed new work in its place.
+// room also where a lane's tasks all have outcomes, whether the journal knows it or not: the worker was handed new work in its place.
 import type { JournalRecord, LaneReport, RecordOf, Resources, Run } from '../../protocol/index.ts'
 import type { Decision } from '../commands.ts'
 import type { Stage } from '../jobs/state.ts'
@@ -21,6 +21,11 @@ function isWhole(report: LaneReport): boolean {
   return countTasks(report.runs) === report.received - report.acknowledged && report.runs.every(run => run.count > 0)
 }
 
+/** True if tasks of the lane have no outcome yet: it stands in a slot. */
+function runsOn(report: LaneReport): boolean {
+  return report.reported < report.received
+}
+
 /** What one registration adopts: each task once, and no more lanes than there is room for. */
 class Adoption {
   readonly #state: State
@@ -37,6 +42,11 @@ class Adoption {
   /** A lane of the class ends, or is vacated, with this registration. */
   release(schedulingClass: SchedulingClass): void {
     change(this.#free, schedulingClass.plan.resources, 1)
+  }
+
+  /** The lane that these runs opened is vacated. */
+  releaseFor(run: Run): void {
+    this.release(this.#stageOf(run)!.class)
   }
 
   /** A new lane for these runs, or undefined if none of them can be had. */
@@ -113,15 +123,20 @@ export function reconcile(state: State, worker: Worker, reports: readonly LaneRe
     const tasks = reconcileLane(lane, report, adoption, records)
     if (tasks === undefined || !report) continue
     keep.push({ lane: lane.id, tasks })
-    if (unknown.length === 0 || lane.vacated || report.reported < report.received || report.received <= lane.done) continue
+    if (unknown.length === 0 || lane.vacated || runsOn(report) || report.received <= lane.done) continue
     records.push({ kind: 'LaneVacated', lane: lane.id })
     adoption.release(lane.class)
   }
+  // Those that need no room any more come first: the others may stand in their place.
+  unknown.sort((one, other) => Number(runsOn(one)) - Number(runsOn(other)))
   for (const report of unknown) {
     const record = adoption.lane(report.lane, report.runs)
     if (!record) continue
     records.push(record)
     keep.push({ lane: report.lane, tasks: countTasks(record.runs) })
+    if (runsOn(report) || report === unknown.at(-1)) continue
+    records.push({ kind: 'LaneVacated', lane: report.lane })
+    adoption.releaseFor(record.runs[0]!)
   }
   return { records, payloads: [], reply: { kind: 'registered', incarnation: worker.incarnation, keep } }
 }
