@@ -4,6 +4,8 @@ import { checkDurability, checkEnds } from './checkers/answers.ts'
 import { checkEpochs, checkOnce, checkPoison } from './checkers/executions.ts'
 import { checkJobs } from './checkers/jobs.ts'
 import { JournalChecker } from './checkers/journal.ts'
+import { calmMs, checkBounds, checkLiveness, voidReason } from './checkers/liveness.ts'
+import { resetPeaks, viewOf, type Write, writeAfterHeal } from './ending.ts'
 import { Faults } from './faults.ts'
 import type { Violation } from './history.ts'
 import { RandomStream } from './kernel/random.ts'
@@ -25,11 +27,6 @@ export interface RunResult {
 }
 
 const stepMs = 250
-/** After the last fault a leader is there, and stays, from here on. */
-const calmMs = 15_000
-/** Appends that a leader may have under way. */
-const appendsMax = 3
-
 /** Gives each client its workloads, which last over all its lives. */
 function employ(world: World): Workload[] {
   const all: Workload[] = []
@@ -55,8 +52,8 @@ function employ(world: World): Workload[] {
   return all
 }
 
-function checkAll(world: World, all: readonly Workload[], healedMs: number): void {
-  const { history, scenario, kernel } = world
+function checkAll(world: World, all: readonly Workload[], healedMs: number, write: Write): void {
+  const { history, scenario } = world
   const journal = new JournalChecker(history)
   journal.check()
   const { facts } = journal
@@ -66,18 +63,17 @@ function checkAll(world: World, all: readonly Workload[], healedMs: number): voi
   checkPoison(history, facts)
   checkOnce(history, facts, scenario.classes, scenario.drift)
   checkJobs(history)
-  const open = all.filter(one => !one.done).length
-  if (open > 0) history.violate('L4', `${open} workloads do not come to their end`, kernel.nowMs)
-  else if (journal.open.length > 0) history.violate('L4', `jobs without an end: ${journal.open.slice(0, 5).join(', ')}`, kernel.nowMs)
-  const changes = history.leaderships.filter(one => one.atMs > healedMs + calmMs)
-  if (changes.length > 0) history.violate('L2', `${changes.length} leaderships began long after the last fault`, changes[0]!.atMs)
-  if (world.store.queuedMax > appendsMax) history.violate('S22', `${world.store.queuedMax} appends were under way at once`, 0)
-  if (history.leaderships.length === 0) history.violate('L1', 'nobody ever led', kernel.nowMs)
+  const view = viewOf(world, journal, { healedMs, write, workloadsOpen: all.filter(one => !one.done).length })
+  checkLiveness(history, view)
+  checkBounds(history, view)
+  const nothing = voidReason(history)
+  if (nothing) history.probe(nothing)
 }
 
 /** Runs a scenario. The same one gives the same result, to the last event. */
 export async function run(scenario: Scenario): Promise<RunResult> {
   installTrap()
+  resetPeaks()
   const world = new World(scenario)
   const { kernel, history } = world
   const blame = (error: unknown): void => kernel.blame(error)
@@ -89,12 +85,13 @@ export async function run(scenario: Scenario): Promise<RunResult> {
     await kernel.run(scenario.safetyMs)
     const healedMs = kernel.nowMs
     faults.heal()
-    const settled = (): boolean => all.every(one => one.done) && kernel.nowMs >= healedMs + 3000
+    const write = writeAfterHeal(world)
+    const settled = (): boolean => all.every(one => one.done) && write.over && kernel.nowMs >= healedMs + 3000
     while (!kernel.stopped && !settled() && kernel.nowMs < healedMs + scenario.livenessMs) await kernel.run(kernel.nowMs + stepMs)
     // Jobs of clients that are gone end after their grace.
     if (!kernel.stopped) await kernel.run(kernel.nowMs + calmMs)
     world.finish()
-    checkAll(world, all, healedMs)
+    checkAll(world, all, healedMs, write)
   } finally {
     process.off('unhandledRejection', blame)
   }

@@ -85,6 +85,24 @@ export class World implements Surroundings {
     }
   }
 
+  /** One client more, of nobody's: it is there from now on. */
+  addClient(name: string): ClientNode {
+    const client = new ClientNode(this, name, 300 + this.clients.length)
+    client.threw = error => this.#threw(name, error)
+    this.clients.push(client)
+    return client
+  }
+
+  /** The state as a replay of all durable rows has it. */
+  get replayed(): State {
+    return this.#mirror.state
+  }
+
+  /** How far each living candidate has applied the journal. */
+  get applied(): { node: string; index: number | undefined }[] {
+    return this.candidates.filter(one => one.alive).map(({ name }) => ({ node: name, index: this.#mirror.appliedIndex(name) }))
+  }
+
   get nodes(): (CandidateNode | WorkerNode | ClientNode)[] {
     return [...this.candidates, ...this.workers, ...this.clients]
   }
@@ -151,6 +169,7 @@ export class World implements Surroundings {
     if (!name.startsWith('u') && /Error: |JOURNAL_CORRUPT|JOURNAL_VERSION/.test(why) && !/JOURNAL_WRITE_FAILED|FENCED/.test(why))
       this.history.violate('crash', `${name} ended: ${why}`, this.kernel.nowMs)
     node.kill()
+    this.#mirror.gone(name)
     this.#restart(name)
   }
 

@@ -51,7 +51,7 @@ export class Candidate {
   }
 
   #newStandby(): Standby {
-    const { id, store, token, kill, standsBy, priority, firstDelayMs, vitals } = this.#options
+    const { id, store, token, kill, standsBy, priority, firstDelayMs, vitals, check } = this.#options
     return new Standby(
       {
         id,
@@ -62,6 +62,7 @@ export class Candidate {
         firstDelayMs: firstDelayMs ?? 0,
         ...(kill && { kill }),
         ...(standsBy && { following: standsBy }),
+        ...(check && { check }),
       },
       this.#platform,
     )

@@ -64,7 +64,7 @@ export interface LeaderOptions {
   /** Start time of this process as its system tells it, so that a successor kills the right one. */
   processStart?: string
   vitals?: () => Vitals
-  /** Run after every record, in tests. */
+  /** Run after every record of a leader, and after each catching up of a standby, in tests. */
   check?: (state: State) => void
 }
 

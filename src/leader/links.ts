@@ -15,8 +15,8 @@ import type { Past } from './catchup.ts'
 
 /** Bytes that may wait for one peer. A client that does not read is disconnected with a reason; nothing waits for it without end. */
 export const clientBufferBytesMax = 64 << 20
-const workerBufferBytesMax = 256 << 20
-const candidateBufferBytesMax = 1 << 20
+export const workerBufferBytesMax = 256 << 20
+export const candidateBufferBytesMax = 1 << 20
 
 abstract class Link<M> {
   readonly connection: Connection

@@ -16,7 +16,7 @@ export interface Letter {
 export const mailboxLettersMax = 20_000
 export const mailboxBytesMax = 256 << 20
 /** Clients may ask for this many things more that cannot be refused; who asks for more then is disconnected. */
-const mailboxOverrunLettersMax = 4 * mailboxLettersMax
+export const mailboxOverrunLettersMax = 4 * mailboxLettersMax
 
 export class Mailbox {
   #letters: Letter[] = []

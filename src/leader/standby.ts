@@ -55,6 +55,8 @@ export interface StandbyOptions {
   firstDelayMs: number
   /** It follows a leader. */
   following?(leader: LeadershipView): void
+  /** Run whenever it has applied what is there, in tests. */
+  check?: (state: State) => void
 }
 
 /** How the watch over a leader ended. */
@@ -95,7 +97,10 @@ export class Standby {
    */
   async turn(): Promise<State | undefined> {
     const { store } = this.#options
-    this.#state ??= await recover(store)
+    if (!this.#state) {
+      this.#state = await recover(store)
+      this.#options.check?.(this.#state)
+    }
     for (;;) {
       if (this.#stopped) return undefined
       const view = await store.leadership.view()
@@ -275,7 +280,9 @@ export class Standby {
       const { firstIndex } = await store.journal.size()
       if (firstIndex <= state.index + 1) throw error
       this.#state = await recover(store)
+      this.#platform.log('info', 'fell-behind', { index: state.index, firstKept: firstIndex, now: this.#state.index })
     }
+    this.#options.check?.(this.#state!)
     const { blockDrops } = this.#state!
     if (blockDrops.length > blockDropsMax) blockDrops.splice(0, blockDrops.length - blockDropsMax)
   }

@@ -10,7 +10,7 @@ import { MirrorChecker } from '../../simulator/checkers/mirror.ts'
 import { type Call, type ExecutionEvent, History } from '../../simulator/history.ts'
 import { minimise } from '../../simulator/shrink.ts'
 import type { DurableRow } from '../../simulator/world/store.ts'
-import { apply, createState } from '../../src/core/index.ts'
+import { apply, createState, type State } from '../../src/core/index.ts'
 import type { JournalRecord } from '../../src/protocol/index.ts'
 import {
   added,
@@ -119,8 +119,8 @@ describe('S6: the mirror', () => {
     const mirror = new MirrorChecker(history)
     const state = createState()
     for (const record of [claimed(1), joined]) apply(state, record)
-    mirror.live('c1', state)
     mirror.durable(history.rows[0]!)
+    mirror.live('c1', state)
     mirror.finish()
     assert.equal(history.violations.length, 0)
     state.nowMs += 1
@@ -131,6 +131,82 @@ describe('S6: the mirror', () => {
     )
     mirror.durable({ ...history.rows[0]!, firstIndex: 9 })
     assert.equal(history.violations.length, 2)
+  })
+})
+
+describe('S6: standbys', () => {
+  const rows = journal({ records: [claimed(1), joined] }, { epoch: 2, records: [{ ...claimed(2), leader: 'c2' }] })
+  /** c2 has applied the first row when it says so; what was found, also when it claims. */
+  const found = (standby: (state: State) => void, claims = false): string[] => {
+    const history = new History()
+    history.rows = rows
+    const mirror = new MirrorChecker(history)
+    mirror.durable(rows[0]!)
+    const state = createState()
+    for (const record of [claimed(1), joined]) apply(state, record)
+    if (!claims) standby(state)
+    mirror.live('c2', state)
+    if (claims) standby(state)
+    if (claims) mirror.durable(rows[1]!)
+    return history.violations.map(one => one.rule)
+  }
+
+  it('passes one that holds what a replay holds', () => {
+    assert.deepEqual(
+      found(() => {}),
+      [],
+    )
+    assert.deepEqual(
+      found(() => {}, true),
+      [],
+    )
+  })
+
+  it('flags another state while it stands by', () => {
+    const changes: ((state: State) => void)[] = [
+      state => {
+        state.nowMs += 1
+      },
+      state => {
+        state.membership.workers.get('w')!.pid = 9
+      },
+      state => {
+        state.membership.workers.delete('w')
+      },
+    ]
+    for (const change of changes) assert.deepEqual(found(change), ['S6'])
+  })
+
+  it('flags another state right before a takeover, and a claim without the newest records', () => {
+    const changes: ((state: State) => void)[] = [
+      state => {
+        state.tasks.nextLane += 1
+      },
+      state => {
+        state.nextPayload += 1
+      },
+      state => {
+        state.index -= 1
+      },
+    ]
+    for (const change of changes) assert.deepEqual(found(change, true), ['S6'])
+  })
+
+  it('leaves alone one that is behind, and one that died while it claimed', () => {
+    assert.deepEqual(
+      found(state => {
+        state.index -= 1
+      }),
+      [],
+    )
+    const history = new History()
+    history.rows = rows
+    const mirror = new MirrorChecker(history)
+    mirror.durable(rows[0]!)
+    mirror.live('c2', createState())
+    mirror.gone('c2')
+    mirror.durable(rows[1]!)
+    assert.deepEqual(history.violations, [])
   })
 })
 
