@@ -149,7 +149,7 @@ test('a walk finds files, skips what is none, and does not follow links in circl
   assert.deepEqual(walk.skips, { binary: 0, unreadable: 0, huge: 1, vanished: 0, link: 2, special: 1 })
 })
 
-test('groups hold files in a row and are bounded', async () => {
+test('groups hold files in a row, grow, and are bounded', async () => {
   const root = join(folder, 'many')
   mkdirSync(root)
   for (let at = 0; at < 1201; at++) writeFileSync(join(root, `f${at}`), 'x')
@@ -157,11 +157,7 @@ test('groups hold files in a row and are bounded', async () => {
   const groups = await all(walk.groups())
   assert.deepEqual(
     groups.map(group => [group.first, group.files.length]),
-    [
-      [0, 500],
-      [500, 500],
-      [1000, 201],
-    ],
+    [...Array.from({ length: 9 }, (_, at) => [2 ** at - 1, 2 ** at]), [511, 500], [1011, 190]],
   )
 })
 

@@ -15,6 +15,9 @@ interface Summary {
   tasks: number
   terms: number
   epoch: number
+  takeover: { killed: string; pid: number; afterResults: number; leader: string; epoch: number; nextResultMs: number } | null
+  results: number
+  lost: { groups: number; files: number }
   top: { words: { term: string; total: number }[]; identifiers: { term: string; total: number }[] }
 }
 
@@ -35,11 +38,11 @@ describe('cox demo', () => {
   })
   after(cleanUp)
 
-  test('it indexes a folder on a cluster of its own and leaves nothing running', async () => {
+  test('it indexes a folder on a cluster of its own whose leader is killed in the middle, and leaves nothing running', async () => {
     const result = await cox(['demo', root, '--json'], demoOptions)
     assert.equal(result.code, 0, JSON.stringify(result))
     const summary = JSON.parse(result.stdout) as Summary
-    assert.deepEqual([summary.root, summary.files, summary.epoch], [root, 1101, 1])
+    assert.deepEqual([summary.root, summary.files, summary.epoch], [root, 1101, 2])
     assert.deepEqual(summary.skipped, { binary: 2, unreadable: 0, huge: 1, vanished: 0, link: 1, special: 0 })
     assert.deepEqual(
       summary.top.words.slice(0, 3).map(one => [one.term, one.total]),
@@ -57,8 +60,13 @@ describe('cox demo', () => {
         ['shipName2', 366],
       ],
     )
-    // Three groups of files, and one merge.
-    assert.equal(summary.tasks, 4)
+    // Eleven groups of files, eight of which become one, and the rest with that.
+    assert.deepEqual([summary.results, summary.tasks], [11, 13])
+    const { takeover } = summary
+    assert.ok(takeover && takeover.afterResults > 0 && takeover.afterResults < summary.results, result.stdout)
+    assert.deepEqual([takeover.killed, takeover.leader, takeover.epoch], ['candidate-1', 'candidate-2', 2])
+    assert.ok(takeover.pid > 0 && takeover.nextResultMs > 0)
+    assert.deepEqual(summary.lost, { groups: 0, files: 0 })
     assert.deepEqual(processesOf(folder), [])
     assert.deepEqual(
       readdirSync(folder).filter(name => name.startsWith('cox-')),
@@ -86,8 +94,28 @@ describe('cox demo', () => {
     assert.match(result.stdout, /WORD +TIMES +IDENTIFIER/)
     assert.match(result.stdout, /1 files, 21 B, 2 different words and identifiers; skipped 0/)
     assert.match(result.stdout, /1 tasks on 1 workers in .* leader epoch 1/)
+    assert.match(result.stdout, /the leader was not killed: so few files are one task, and one task has no middle/)
     assert.deepEqual(processesOf(folder), [])
     assert.match((await cox(['demo', 'query', 'rowing', '--home', join(folder, 'own home')], { home })).stdout, /^rowing {2}1 times/)
+  })
+
+  test('two files have a middle, and people see who was killed in it', async () => {
+    const two = join(folder, 'two')
+    mkdirSync(two)
+    for (const name of ['a.txt', 'b.txt']) writeFileSync(join(two, name), 'oar\n')
+    const result = await cox(['demo', two, '--workers', '1'], demoOptions)
+    assert.equal(result.code, 0, JSON.stringify(result))
+    assert.match(result.stderr, /In the middle of it, SIGKILL to the leader: candidate-1, pid \d+\./)
+    assert.match(
+      result.stdout,
+      /candidate-1 \(pid \d+\) led until it was killed with SIGKILL, after 1 of 2 results; candidate-2 leads, epoch 2; next result after/,
+    )
+    assert.match(result.stdout, /nothing lost: 2 results for 2 groups of files/)
+    assert.deepEqual(processesOf(folder), [])
+    const spared = await cox(['demo', two, '--workers', '1', '--no-kill', '--json'], demoOptions)
+    assert.equal(spared.code, 0, JSON.stringify(spared))
+    const { epoch, takeover, results } = JSON.parse(spared.stdout) as Summary
+    assert.deepEqual([epoch, takeover, results], [1, null, 2])
   })
 
   test('an empty folder is fine', async () => {

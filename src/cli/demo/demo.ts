@@ -16,9 +16,10 @@ import type { DemoOptions } from '../verbs/demo.ts'
 import { type Counts, CountsBuilder, type TermCount, topCounts } from './counts.ts'
 import { writeIndex } from './index-file.ts'
 import { MergeTree } from './merge-tree.ts'
+import { LeaderKill, type Takeover, takeoverText } from './takeover.ts'
 import { countTerms } from './tasks.ts'
 import { isIdentifier } from './tokens.ts'
-import { checkFolder, type SkipKind, type Skips, Walk } from './walk.ts'
+import { checkFolder, type FileGroup, type SkipKind, type Skips, Walk } from './walk.ts'
 
 const topTerms = 25
 const termColumnsMax = 32
@@ -36,6 +37,11 @@ interface Summary {
   megabytesPerSecond: number
   workers: number
   epoch: number
+  /** What the kill in the middle did; null where there was none. */
+  takeover: Takeover | null
+  /** Results of groups of files, and groups and files that were found and are in no result. */
+  results: number
+  lost: { groups: number; files: number }
   index: string
   top: { words: TermCount[]; identifiers: TermCount[] }
 }
@@ -46,22 +52,37 @@ function defaultFolder(): string {
   return existsSync(join(above, 'src', 'cli', 'demo')) && existsSync(join(above, 'package.json')) ? above : process.cwd()
 }
 
+/** What a run found. */
+interface Found extends Pick<Summary, 'files' | 'bytes' | 'tasks' | 'elapsedMs' | 'takeover' | 'results' | 'lost'> {
+  counts: Counts
+  walk: Walk
+}
+
 /** Counts the folder's terms on the cluster. */
 class DemoRun {
   readonly #cluster: Cluster
   readonly #signal: AbortSignal
   readonly #walk: Walk
+  readonly #kill: LeaderKill<FileGroup> | undefined
   readonly #progress = new Progress()
   readonly #startMs = performance.now()
   #files = 0
   #bytes = 0
   #tasks = 0
+  #groups = 0
+  #filesGiven = 0
   #status = ''
 
-  constructor(cluster: Cluster, signal: AbortSignal, root: string) {
+  /** `home`: the state folder of the cluster, if its leader is to be killed. */
+  constructor(cluster: Cluster, signal: AbortSignal, root: string, home: Home | undefined) {
     this.#cluster = cluster
     this.#signal = signal
     this.#walk = new Walk(root)
+    if (home)
+      this.#kill = new LeaderKill(cluster, home, signal, (leader, pid) => {
+        this.#progress.clear()
+        printNotice(`In the middle of it, SIGKILL to the leader: ${harmless(leader)}, pid ${pid}.`)
+      })
   }
 
   #show(): void {
@@ -79,7 +100,7 @@ class DemoRun {
   }
 
   /** Fans out, merges, and gives counts and what was done. */
-  async run(): Promise<{ counts: Counts; walk: Walk; files: number; bytes: number; tasks: number; elapsedMs: number }> {
+  async run(): Promise<Found> {
     // Progress is a nicety: where the status cannot be had, the line is shown without it.
     const ask = (): void => void this.#askStatus().catch(() => undefined)
     const timer = this.#progress.live ? setInterval(ask, statusEveryMs) : undefined
@@ -88,21 +109,38 @@ class DemoRun {
       const groups = this.#walk.groups()
       const first = await groups.next()
       // A folder without files needs no tasks.
-      const inputs = first.done ? [] : startingWith(first.value, groups)
+      const all = first.done ? undefined : this.#counted(startingWith(first.value, groups))
+      const inputs = (all && this.#kill?.inputs(all)) ?? all ?? []
+      let filesSeen = 0
       for await (const part of this.#cluster.map(countTerms, inputs, { ordered: false, signal: this.#signal })) {
         this.#tasks++
+        this.#kill?.result(part.endedAtMs)
+        filesSeen += part.files + Object.values(part.skips).reduce((sum, count) => sum + count, 0)
         this.#files += part.files
         this.#bytes += part.bytes
         for (const kind of Object.keys(part.skips) as SkipKind[]) this.#walk.skips[kind] += part.skips[kind]
         await tree.add(part.counts)
         this.#show()
       }
+      const takeover = (await this.#kill?.ended()) ?? null
       const counts = (await tree.finish()) ?? new CountsBuilder().finish()
       const elapsedMs = performance.now() - this.#startMs
-      return { counts, walk: this.#walk, files: this.#files, bytes: this.#bytes, tasks: this.#tasks + tree.merges, elapsedMs }
+      const results = this.#tasks
+      const lost = { groups: this.#groups - results, files: this.#filesGiven - filesSeen }
+      const tasks = results + tree.merges
+      return { counts, walk: this.#walk, files: this.#files, bytes: this.#bytes, tasks, elapsedMs, takeover, results, lost }
     } finally {
       clearInterval(timer)
       this.#progress.clear()
+    }
+  }
+
+  /** The groups, counted: each has to come back as a result, with all its files. */
+  async *#counted(groups: AsyncIterable<FileGroup>): AsyncGenerator<FileGroup> {
+    for await (const group of groups) {
+      this.#groups++
+      this.#filesGiven += group.files.length
+      yield group
     }
   }
 }
@@ -112,8 +150,8 @@ async function* startingWith<T>(first: T, rest: AsyncIterable<T>): AsyncGenerato
   yield* rest
 }
 
-async function summarise(cluster: Cluster, signal: AbortSignal, root: string, index: string): Promise<Summary> {
-  const { counts, walk, files, bytes, tasks, elapsedMs } = await new DemoRun(cluster, signal, root).run()
+async function summarise(demoRun: DemoRun, cluster: Cluster, root: string, index: string): Promise<Summary> {
+  const { counts, walk, files, bytes, tasks, elapsedMs, takeover, results, lost } = await demoRun.run()
   const terms = await writeIndex(index, { root, files: walk.files }, counts)
   const status = await cluster.status()
   return {
@@ -127,6 +165,9 @@ async function summarise(cluster: Cluster, signal: AbortSignal, root: string, in
     megabytesPerSecond: bytes / 1e6 / (elapsedMs / 1000),
     workers: status.workers.length,
     epoch: status.leader.epoch,
+    takeover,
+    results,
+    lost,
     index,
     top: {
       words: topCounts(counts, topTerms, term => !isIdentifier(term)),
@@ -152,7 +193,18 @@ function printTop(top: Summary['top']): void {
   for (const line of lines) printLine(line)
 }
 
-function printSummary(summary: Summary, home: string | undefined): void {
+/** What became of the leader and of the files, in a line. */
+function printTakeover({ takeover, results, files, lost }: Summary, kill: boolean): void {
+  if (takeover) printLine(`  ${takeoverText(takeover, results)}`)
+  else if (kill && files > 0) printLine('  the leader was not killed: so few files are one task, and one task has no middle')
+  if (lost.groups > 0 || lost.files > 0) {
+    const what = `${countText(lost.groups)} results and ${countText(lost.files)} files`
+    printLine(`  ${styled('red', `LOST: ${what}. This must not be; please report it.`)}`)
+  } else if (takeover)
+    printLine(`  nothing lost: ${countText(results)} results for ${countText(results)} groups of files, each file in one of them`)
+}
+
+function printSummary(summary: Summary, options: DemoOptions): void {
   if (summary.terms > 0) printTop(summary.top)
   const skipped = Object.entries(summary.skipped).filter(([, count]) => count > 0)
   const total = skipped.reduce((sum, [, count]) => sum + count, 0)
@@ -166,6 +218,8 @@ function printSummary(summary: Summary, home: string | undefined): void {
     `  ${countText(summary.tasks)} tasks on ${summary.workers} workers in ${durationText(summary.elapsedMs)}: ${summary.megabytesPerSecond.toFixed(1)} MB/s, ` +
       `${(summary.tasks / (summary.elapsedMs / 1000)).toFixed(1)} tasks/s; leader epoch ${summary.epoch}`,
   )
+  printTakeover(summary, options.kill)
+  const { home } = options
   printLine(
     `  index in ${harmless(summary.index)}; look a word up: cox demo query ${home === undefined ? '' : `--home ${harmless(home)} `}${summary.top.identifiers[0]?.term ?? 'WORD'}`,
   )
@@ -181,11 +235,15 @@ export async function demo(folder: string | undefined, options: DemoOptions): Pr
   try {
     own = await startOwnCluster({ home: options.home === undefined ? undefined : home.path, workers: options.workers }, signal)
     if (!options.json) printNotice(`A cluster for this demo is up at ${own.url}; counting the words of ${harmless(root)}.`)
-    await using cluster = await connect({ url: own.url, tokenFile: own.tokenFile, name: 'cox demo', signal })
-    const summary = await summarise(cluster, signal, root, home.demoIndex)
+    // A url would name one leader for good: in its state folder the next one is found, too.
+    Reflect.deleteProperty(process.env, 'COX_URL')
+    process.env.COX_HOME = own.home
+    await using cluster = await connect({ tokenFile: own.tokenFile, name: 'cox demo', signal, local: false })
+    const demoRun = new DemoRun(cluster, signal, root, options.kill ? new Home(own.home) : undefined)
+    const summary = await summarise(demoRun, cluster, root, home.demoIndex)
     if (options.json) printJson(summary)
-    else printSummary(summary, options.home)
-    return exitCodes.ok
+    else printSummary(summary, options)
+    return summary.lost.groups + summary.lost.files > 0 ? exitCodes.failed : exitCodes.ok
   } catch (error) {
     throw signal.aborted ? signal.reason : error
   } finally {

@@ -81,7 +81,7 @@ export async function queryIndex(path: string, word: string): Promise<QueryAnswe
     const [term, total, files, places] = JSON.parse(line) as [string, number, number, [number, number][]]
     const target = [...exact].some(start => line.startsWith(start)) ? found : similar
     target.push({ term, total, files, places })
-    if (similar.length > 10_000) similar.sort((a, b) => b.total - a.total).length = similarMax
+    if (similar.length > 10_000) similar.sort(byTotal).length = similarMax
   }
   if (!head) throw new CoxswainError('NOT_FOUND', `The index in ${path} is empty: make one with: cox demo FOLDER`, { id: path })
   const { root, writtenAtMs, files } = head
@@ -93,8 +93,13 @@ export async function queryIndex(path: string, word: string): Promise<QueryAnswe
       found.length > 0
         ? []
         : similar
-            .sort((a, b) => b.total - a.total)
+            .sort(byTotal)
             .slice(0, similarMax)
             .map(({ term }) => term),
   }
+}
+
+/** Equal ones by name: the order of the file is that in which results came. */
+function byTotal(one: TermCount, other: TermCount): number {
+  return other.total - one.total || (one.term < other.term ? -1 : 1)
 }

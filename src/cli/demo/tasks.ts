@@ -13,6 +13,8 @@ export interface GroupCounts {
   files: number
   bytes: number
   skips: Skips
+  /** When the task was done, by the clock of its machine. */
+  endedAtMs: number
 }
 
 /** Reads a group of files on this machine and counts their words and identifiers. */
@@ -36,7 +38,7 @@ export const countTerms = task({
       bytes += read.bytes
       eachTerm(read.text, term => builder.add(term, group.first + at))
     }
-    return { counts: builder.finish(), files, bytes, skips }
+    return { counts: builder.finish(), files, bytes, skips, endedAtMs: Date.now() }
   },
 })
 

@@ -8,6 +8,9 @@ import { CoxswainError } from '../../protocol/index.ts'
 export const fileBytesMax = 16 << 20
 const groupBytes = 2 << 20
 const groupFilesMax = 500
+/** The first group is small, and each next one twice as large: a small folder, too, is work for several workers. */
+const firstGroupBytes = 32 << 10
+const firstGroupFiles = 1
 const filesMax = 2_000_000
 const foldersSkipped = new Set(['.git', '.hg', '.svn'])
 /** So long the walk may hold the event loop before it lets others run. */
@@ -58,6 +61,7 @@ export class Walk {
   bytes = 0
   done = false
   #group: FileGroup
+  #groups = 0
 
   constructor(root: string) {
     this.root = root
@@ -79,6 +83,7 @@ export class Walk {
           if (!foldersSkipped.has(entry.name)) folders.push(path)
         } else if (this.#take(entry, path)) {
           yield this.#group
+          this.#groups++
           this.#group = this.#newGroup()
         }
         if (performance.now() - sinceMs > breathMs) {
@@ -115,6 +120,10 @@ export class Walk {
     this.bytes += stat.size
     this.#group.files.push(path)
     this.#group.bytes += stat.size
-    return this.#group.bytes >= groupBytes || this.#group.files.length >= groupFilesMax
+    const grown = 2 ** this.#groups
+    return (
+      this.#group.bytes >= Math.min(groupBytes, firstGroupBytes * grown) ||
+      this.#group.files.length >= Math.min(groupFilesMax, firstGroupFiles * grown)
+    )
   }
 }

@@ -4,8 +4,8 @@ import type { Cluster, StatusView } from '../../client/index.ts'
 import { CoxswainError } from '../../protocol/index.ts'
 import { readEndpoint } from '../state/endpoint.ts'
 import type { Home } from '../state/home.ts'
-import { lives, type ProcessIdentity, signalProcess } from '../state/processes.ts'
-import { liveSupervisor } from '../state/up-file.ts'
+import { leaderProcess } from '../state/leader-process.ts'
+import { lives, signalProcess } from '../state/processes.ts'
 import type { Load } from './load.ts'
 
 /** What can be done to a leader. */
@@ -44,20 +44,6 @@ export class Faults {
     this.#home = home
     this.#load = load
     this.#signal = signal
-  }
-
-  /** The leader's process, if it is one of this machine for certain. */
-  #process({ leader, cluster }: StatusView): ProcessIdentity {
-    const node = liveSupervisor(this.#home)?.nodes.find(one => one.name === leader.id && one.pid === leader.pid)
-    if (!node || readEndpoint(this.#home)?.cluster !== cluster)
-      throw new CoxswainError(
-        'UNAVAILABLE',
-        `${leader.id} with pid ${leader.pid} is no process of the cluster in ${this.#home.path}: it is left alone.`,
-        {
-          id: leader.id,
-        },
-      )
-    return node
   }
 
   /** Waits for a status that is as wanted. */
@@ -117,7 +103,7 @@ export class Faults {
 
   async #signalled(kind: 'kill' | 'freeze', before: StatusView): Promise<Fault> {
     const { leader } = before
-    const victim = this.#process(before)
+    const victim = leaderProcess(this.#home, before)
     const atMs = Date.now()
     const fromMs = performance.now()
     try {

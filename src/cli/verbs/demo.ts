@@ -8,6 +8,7 @@ export interface DemoOptions {
   home?: string
   workers?: number
   json?: boolean
+  kill: boolean
 }
 
 const workersMax = 256
@@ -19,11 +20,12 @@ export function declare(program: Command): void {
     .summary('index the words of a folder on a cluster of its own')
     .description(
       'Starts a cluster for itself, counts the words and identifiers of all text files below the folder (fan-out over groups of files, merged as a tree), ' +
-        'prints the top 25 and writes the index to a file that `cox demo query WORD` reads. Default: the checkout that it runs from, else the current folder.',
+        'prints the top 25 and writes the index to a file that `cox demo query WORD` reads. In the middle of it the leader is killed with SIGKILL, and a standby takes over. Default: the checkout that it runs from, else the current folder.',
     )
     .argument('[folder]', 'the folder')
     .option('--home <folder>', 'state folder for its cluster and the index (default: a temporary one; the index goes to the usual one)')
     .option('--workers <n>', 'worker processes (default: one per core)', integerArgument(1, workersMax))
+    .option('--no-kill', 'do not kill the leader in the middle')
     .addHelpText('after', '\nExamples:\n  cox demo\n  cox demo ~/src\n  cox demo query connect')
     .action(async (folder: string | undefined, options: DemoOptions) => {
       const { demo: run } = await import('../demo/demo.ts')
