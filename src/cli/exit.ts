@@ -46,6 +46,7 @@ const byCode: Record<ErrorCode, number> = {
   TASK_POISONED: failed,
   TASK_RESULT_INVALID: failed,
   WORKER_LOST: failed,
+  WORKER_DISK_FAILED: failed,
   BLOCK_LOST: failed,
   BLOCK_CORRUPT: failed,
   OVERLOADED: refused,

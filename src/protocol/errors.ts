@@ -31,6 +31,8 @@ export const errorAdvice = {
   TASK_POISONED: 'Its executors or workers died each time; it is quarantined. Correct the task and submit it anew.',
   TASK_RESULT_INVALID: 'The task returned something that cannot travel or that its output schema refuses.',
   WORKER_LOST: 'Nothing to do: the task runs again on another worker.',
+  WORKER_DISK_FAILED:
+    'Nothing to do for the task: it runs again, elsewhere if it can. Free space in the state folder of the worker that is named.',
   BLOCK_LOST: 'The worker that held the bytes is gone; run the job again.',
   BLOCK_CORRUPT: 'The bytes on disk do not match their hash and were not used; check that disk, then run the job again.',
   // --- the cluster says no, or not now

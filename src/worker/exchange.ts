@@ -187,16 +187,8 @@ export class Exchange {
   }
 
   async #provideProgram(program: ProgramId): Promise<void> {
-    try {
-      await this.#stores.programs.provide(program)
-    } catch (error) {
-      const known = error instanceof CoxswainError
-      const code = known ? error.code : 'PROGRAM_LOAD_FAILED'
-      const failure = { code, message: (error as Error).message.slice(0, 1000), stack: '', retryable: !known || code === 'PROGRAM_MISSING' }
-      this.#tell({ kind: 'programFailed', program, failure })
-      return
-    }
-    this.#tell({ kind: 'programReady', program })
+    const failure = await this.#stores.programs.obtain(program)
+    this.#tell(failure ? { kind: 'programFailed', program, failure } : { kind: 'programReady', program })
   }
 
   // --- to and from the leader

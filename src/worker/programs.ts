@@ -4,9 +4,13 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Platform } from '../platform/index.ts'
 import { CoxswainError, type ProgramId } from '../protocol/index.ts'
+import type { Failure } from './machine/index.ts'
 
 /** Programs kept on disk; the least recently used go first. */
 const programsMax = 64
+/** How often a disk that refuses is tried, and the pause after the first time; it grows by as much each time. */
+const diskTriesMax = 3
+const diskPauseMs = 250
 
 export class Programs {
   readonly #folder: string
@@ -33,7 +37,27 @@ export class Programs {
     return join(this.#folder, `${program}.mjs`)
   }
 
-  /** Has the program on disk. Rejects with PROGRAM_MISSING or PROGRAM_LOAD_FAILED. */
+  /**
+   * Has the program on disk, or says why its tasks fail here. Where the disk refuses it is tried a few times: given up at once, this worker would
+   * draw all tasks to itself, one after the other, and fail each.
+   */
+  async obtain(program: ProgramId): Promise<Failure | undefined> {
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.provide(program)
+        return undefined
+      } catch (error) {
+        const message = (error as Error).message.slice(0, 1000)
+        if (error instanceof CoxswainError) return { code: error.code, message, stack: '', retryable: error.code === 'PROGRAM_MISSING' }
+        this.#platform.log('warn', 'program-not-kept', { program, tries, message })
+        if (tries === diskTriesMax)
+          return { code: 'WORKER_DISK_FAILED', message: `The worker cannot keep the program: ${message}`, stack: '', retryable: true }
+        await new Promise<void>(resolve => this.#platform.clock.timer(diskPauseMs * tries, resolve))
+      }
+    }
+  }
+
+  /** Has the program on disk. Rejects with PROGRAM_MISSING or PROGRAM_LOAD_FAILED, and with what the disk says. */
   async provide(program: ProgramId): Promise<void> {
     const known = this.#checked.delete(program) || (await this.#onDisk(program))
     if (!known) {

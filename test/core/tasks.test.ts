@@ -26,6 +26,25 @@ describe('a task that fails', () => {
   )
 
   it(
+    'because its worker’s disk refuses runs elsewhere, and that counts neither against its retries nor as a death',
+    scenario(cluster => {
+      const bad = cluster.join('w1')
+      cluster.submit('job', 1)
+      cluster.end(bad, [failed('WORKER_DISK_FAILED')])
+      for (let again = 0; again < 5; again++) {
+        assert.equal(bad.tasks.length, 1)
+        cluster.end(bad, [failed('WORKER_DISK_FAILED')])
+      }
+      assert.equal(bad.tasks.length, 1)
+      const good = cluster.join('w2')
+      cluster.end(bad, [failed('WORKER_DISK_FAILED')])
+      assert.deepEqual([bad.tasks.length, good.tasks.length], [0, 1])
+      cluster.finishAll()
+      assert.equal(cluster.jobState('job'), 'succeeded')
+    }),
+  )
+
+  it(
     'is tried again after a pause that doubles up to its limit, half of it by chance',
     scenario(cluster => {
       const worker = cluster.join('w1')

@@ -1,9 +1,12 @@
 // Owns the tests of programs that cannot be loaded or do not hold what they should, and of schemas around tasks.
 // Must not test how programs are built.
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { Programs } from '../../src/worker/programs.ts'
+import { World } from '../fakes/world.ts'
 import { failureAt, plan, programOf, type Stand, stand, values } from './fakes.ts'
 
 describe('programs', () => {
@@ -131,5 +134,44 @@ describe('values and schemas', () => {
     assert.equal(failureAt(log, 1).code, 'TASK_RESULT_INVALID')
     assert.match(failureAt(log, 1).message, /result\.deep\[0\]/)
     assert.equal(failureAt(log, 1).retryable, false)
+  })
+})
+
+describe('a disk that refuses a program', () => {
+  const bytes = Buffer.from('a program')
+  const program = createHash('sha256').update(bytes).digest('hex')
+
+  /** Programs on a disk that refuses so many writes. */
+  async function obtained(refusals: number) {
+    const world = new World()
+    const kept = new Map<string, Buffer>()
+    let writes = 0
+    const files = {
+      ...world.platform.files,
+      size: async (path: string) => kept.get(path)?.length,
+      list: async () => [],
+      writeSynced: async (path: string, pieces: readonly Uint8Array[]) => {
+        if (writes++ < refusals) throw new Error('ENOSPC: no space left on device, write')
+        kept.set(path, Buffer.concat(pieces))
+      },
+    }
+    const programs = new Programs('/programs', { ...world.platform, files }, async () => bytes)
+    const failure = programs.obtain(program)
+    await world.advance(5000)
+    return { failure: await failure, kept, logged: world.logged }
+  }
+
+  test('is tried again a little later', async () => {
+    const { failure, kept, logged } = await obtained(2)
+    assert.equal(failure, undefined)
+    assert.deepEqual([...kept.values()], [bytes])
+    assert.deepEqual(logged, ['program-not-kept', 'program-not-kept'])
+  })
+
+  test('for longer fails the attempts, for others to run', async () => {
+    const { failure } = await obtained(3)
+    assert.equal(failure?.code, 'WORKER_DISK_FAILED')
+    assert.match(failure.message, /ENOSPC/)
+    assert.equal(failure.retryable, true)
   })
 })

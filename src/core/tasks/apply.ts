@@ -138,8 +138,8 @@ function troubleOf(stage: Stage, task: number): Trouble {
   return trouble
 }
 
-/** Attempts of a lost worker's tasks do not count against `retries`: this code is always tried again, up to quarantine. */
-export const freeCode = 'WORKER_LOST'
+/** What is no fault of the task does not count against `retries`: it is always tried again, where workers were lost up to quarantine. */
+export const freeCodes: ReadonlySet<string> = new Set(['WORKER_LOST', 'WORKER_DISK_FAILED'])
 
 /** Failures that came with the death of an executor or worker. */
 export const deathCodes: ReadonlySet<string> = new Set(['TASK_CRASHED', 'TASK_OUT_OF_MEMORY', 'WORKER_LOST', 'TASK_POISONED'])
@@ -151,7 +151,8 @@ export function applyTaskFailed(state: State, record: RecordOf<'TaskFailed'>): v
   const trouble = troubleOf(stage, done.first)
   const died = deathCodes.has(record.code)
   if (died) trouble.deaths++
-  if (record.code !== freeCode) trouble.counted++
+  const free = freeCodes.has(record.code)
+  if (!free) trouble.counted++
   trouble.attempts.push({ attempt: done.attempt, worker: lane.worker.id, code: record.code, message: record.message, atMs: state.nowMs })
   if (trouble.attempts.length > attemptsKeptMax) trouble.attempts.shift()
   if (record.retryAtMs === undefined) {
@@ -159,7 +160,7 @@ export function applyTaskFailed(state: State, record: RecordOf<'TaskFailed'>): v
     stage.failed++
     settleInputs(state, stage, done)
   } else {
-    const next = { index: done.first, attempt: done.attempt + 1, avoid: died ? lane.worker.id : '' }
+    const next = { index: done.first, attempt: done.attempt + 1, avoid: died || free ? lane.worker.id : '' }
     if (record.retryAtMs > state.nowMs) {
       stage.delayedCount++
       state.delayed.push(record.retryAtMs, { stage, ...next })

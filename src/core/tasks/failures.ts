@@ -2,7 +2,7 @@
 // Must not write state.
 import type { RecordOf } from '../../protocol/index.ts'
 import type { CoreLimits } from '../limits.ts'
-import { deathCodes, freeCode } from './apply.ts'
+import { deathCodes, freeCodes } from './apply.ts'
 import type { Lane, LaneRun } from './state.ts'
 
 export interface Failure {
@@ -32,7 +32,8 @@ export function failureOf(
   const trouble = stage.troubles.get(head.first)
   const deaths = (trouble?.deaths ?? 0) + (deathCodes.has(failure.code) ? 1 : 0)
   const counted = trouble?.counted ?? 0
-  const mayRetry = failure.code === freeCode || (failure.retryable && counted < stage.plan.retry.retriesMax)
+  const free = freeCodes.has(failure.code)
+  const mayRetry = free || (failure.retryable && counted < stage.plan.retry.retriesMax)
   if (deaths >= limits.deathsMax && mayRetry) {
     return {
       ...record,
@@ -44,6 +45,6 @@ export function failureOf(
   if (!mayRetry) return { ...record, retryAtMs: undefined }
   // A lost worker is no fault of the task: it goes on at once. Otherwise the pause doubles, half of it by chance (as AWS's "equal jitter").
   const { backoffBaseMs, backoffMsMax } = stage.plan.retry
-  const pauseMs = failure.code === freeCode ? 0 : Math.min(backoffMsMax, backoffBaseMs * 2 ** Math.min(counted, 30)) * (0.5 + jitter / 2)
+  const pauseMs = free ? 0 : Math.min(backoffMsMax, backoffBaseMs * 2 ** Math.min(counted, 30)) * (0.5 + jitter / 2)
   return { ...record, stack: '', retryAtMs: nowMs + Math.round(pauseMs) }
 }
