@@ -1,53 +1,105 @@
 // Owns `npm run chaos`: real processes, real signals and real files, and the promises that must hold all the same.
 // Must not count a run in which the fault did not happen.
-import { spawnSync } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { killAtEachPoint } from './journal-kills.ts'
+import { type Row, type RowOutcome, verdict } from './row.ts'
+import { rows } from './rows/index.ts'
 
 const help = `npm run chaos -- [options]
-  --only NAME[,NAME]  these rows only: journal-kills, journal-damage
-  --smoke             every 8th I/O point and a part of the bytes: only that everything works
+  --list              every row: its numbers in the fault matrix, the fault, what must hold
+  --row N             only the rows of this number of the matrix (may be given again)
+  --only NAME[,NAME]  only the rows of these names
+  --rounds N          how often each fault is made, where that can be said
+  --ci                the short set, in less than two minutes
+  --smoke             a part of the I/O points and bytes
 `
-/** Of all points this part may be missed, because threads do not meet in the same order every time. */
-const missedPartMax = 0.1
+const usageCode = 2
+const roundsMax = 10_000
 
-/** A leader killed at each I/O point of its journal; true if every promise held. */
-async function journalKills(smoke: boolean): Promise<boolean> {
-  const { points, killed, notReached, acknowledged, problems, notes } = await killAtEachPoint(smoke ? 8 : 1)
-  for (const line of [...notes, ...problems]) process.stdout.write(`${line}\n`)
-  const told = `${points} I/O points, ${killed} kills, ${notReached} not reached, ${acknowledged} acknowledgements checked`
-  process.stdout.write(`journal-kills: ${told}, ${problems.length} problems\n`)
-  return problems.length === 0 && killed > 0 && notReached <= points * missedPartMax
+interface Chosen {
+  row: Row
+  rounds: number
+  short: boolean
 }
 
-/** Each byte of a journal changed, each record's tail torn. */
-async function journalDamage(smoke: boolean): Promise<boolean> {
-  const test = fileURLToPath(new URL('../test/journal/damage.test.ts', import.meta.url))
-  const environment = smoke ? process.env : { ...process.env, COX_EVERY_BYTE: '1' }
-  return spawnSync(process.execPath, ['--test', '--test-reporter=spec', test], { stdio: 'inherit', env: environment }).status === 0
+function list(): string {
+  return rows
+    .map(
+      ({ name, numbers, fault, holds, ci }) => `${name} (${numbers.join(', ')}${ci ? ', ci' : ''})\n  fault: ${fault}\n  holds: ${holds}\n`,
+    )
+    .join('')
 }
 
-const rows: Readonly<Record<string, (smoke: boolean) => Promise<boolean>>> = {
-  'journal-kills': journalKills,
-  'journal-damage': journalDamage,
+interface Wanted {
+  row?: string[]
+  only?: string
+  rounds?: string
+  ci?: boolean
+  smoke?: boolean
 }
+
+/** The rows that are asked for, or what is wrong with the question. */
+function choose({ row: numbers, only, rounds: roundsText, ci = false, smoke = false }: Wanted): Chosen[] | string {
+  const rounds = roundsText === undefined ? undefined : Number(roundsText)
+  if (rounds !== undefined && !(Number.isInteger(rounds) && rounds >= 1 && rounds <= roundsMax))
+    return `--rounds takes a number from 1 to ${roundsMax}.`
+  const names = only?.split(',')
+  const unknown = names?.find(name => !rows.some(row => row.name === name))
+  if (unknown !== undefined) return `There is no row ${unknown}.`
+  const missing = numbers?.find(number => !rows.some(row => row.numbers.includes(Number(number))))
+  if (missing !== undefined) return `No row has the number ${missing}.`
+  return rows
+    .filter(row => !names || names.includes(row.name))
+    .filter(row => !numbers || numbers.some(number => row.numbers.includes(Number(number))))
+    .filter(row => !ci || row.ci !== undefined)
+    .map(row => ({ row, rounds: rounds ?? (ci ? row.ci! : row.rounds), short: ci || smoke }))
+}
+
+async function attempt({ row, rounds, short }: Chosen): Promise<RowOutcome> {
+  try {
+    return await row.run({ rounds, short })
+  } catch (error) {
+    return { fired: 0, problems: [error instanceof Error ? (error.stack ?? error.message) : String(error)], told: '' }
+  }
+}
+
+const marks = { held: '✔', broke: '✖', void: '✖ void:', skipped: '∅ SKIPPED:' } as const
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { only: { type: 'string' }, smoke: { type: 'boolean' }, help: { type: 'boolean' } } })
-  const names = values.only?.split(',') ?? Object.keys(rows)
-  const unknown = names.find(name => rows[name] === undefined)
-  if (values.help === true || unknown !== undefined) {
-    process.stdout.write(unknown === undefined ? help : `There is no row ${unknown}.\n${help}`)
-    return unknown === undefined ? 0 : 2
+  const { values } = parseArgs({
+    options: {
+      list: { type: 'boolean' },
+      row: { type: 'string', multiple: true },
+      only: { type: 'string' },
+      rounds: { type: 'string' },
+      ci: { type: 'boolean' },
+      smoke: { type: 'boolean' },
+      help: { type: 'boolean' },
+    },
+  })
+  if (values.help || values.list) {
+    process.stdout.write(values.list ? list() : help)
+    return 0
   }
-  let ok = true
-  for (const name of names) {
-    const held = await rows[name]!(values.smoke === true)
-    process.stdout.write(`${held ? '✔' : '✖'} ${name}\n`)
-    ok &&= held
+  const chosen = choose(values)
+  if (typeof chosen === 'string') {
+    process.stderr.write(`${chosen}\n${help}`)
+    return usageCode
   }
-  return ok ? 0 : 1
+  const table: string[] = []
+  let good = true
+  for (const one of chosen) {
+    const startedMs = performance.now()
+    const outcome = await attempt(one)
+    const found = verdict(outcome)
+    const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
+    good &&= found === 'held' || found === 'skipped'
+    for (const problem of outcome.problems) process.stdout.write(`  ${one.row.name}: ${problem}\n`)
+    const line = `${marks[found]} ${one.row.name.padEnd(22)} ${one.row.numbers.join(',').padEnd(18)} ${seconds.padStart(6)} s  ${outcome.skipped ?? outcome.told}`
+    process.stdout.write(`${line}\n`)
+    table.push(line)
+  }
+  process.stdout.write(`\n${table.join('\n')}\n${good ? 'Every promise held.' : 'Something broke, or a run was void.'}\n`)
+  return good ? 0 : 1
 }
 
 process.exitCode = await main()

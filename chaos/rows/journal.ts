@@ -1,0 +1,48 @@
+// Owns the rows that need no cluster: a journal's writer killed at each I/O point, and each byte of a journal changed.
+// Must not count what did not happen.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { killAtEachPoint } from '../journal-kills.ts'
+import type { Row, RowOutcome } from '../row.ts'
+
+/** Of all points this part may be missed, because threads do not meet in the same order every time. */
+const missedPartMax = 0.1
+const shortStep = 16
+
+/** A leader killed at each I/O point of its journal. */
+async function journalKills(short: boolean): Promise<RowOutcome> {
+  const { points, killed, notReached, acknowledged, problems, notes } = await killAtEachPoint(short ? shortStep : 1)
+  for (const line of notes) process.stdout.write(`${line}\n`)
+  if (notReached > points * missedPartMax) problems.push(`${notReached} of ${points} I/O points were not reached`)
+  const told = `${points} I/O points, ${killed} kills, ${notReached} not reached, ${acknowledged} acknowledgements checked`
+  return { fired: killed, problems, told }
+}
+
+/** Each byte of a journal changed, each record's tail torn. */
+export async function journalDamage(short: boolean): Promise<RowOutcome> {
+  const test = fileURLToPath(new URL('../../test/journal/damage.test.ts', import.meta.url))
+  const { NODE_TEST_CONTEXT: _context, ...inherited } = process.env
+  const environment = short ? inherited : { ...inherited, COX_EVERY_BYTE: '1' }
+  const child = spawn(process.execPath, ['--test', '--test-reporter=spec', test], { stdio: 'inherit', env: environment })
+  const [code] = (await once(child, 'exit')) as [number | null]
+  return {
+    fired: 1,
+    problems: code === 0 ? [] : ['test/journal/damage.test.ts failed'],
+    told: short ? 'a part of the bytes' : 'every byte',
+  }
+}
+
+/** Row 2. */
+export const journalRows: readonly Row[] = [
+  {
+    name: 'journal-kills',
+    numbers: [2],
+    fault:
+      'SIGKILL of a leader at each I/O point of its journal (strace; where that is missing, behind each acknowledgement, said in the output)',
+    holds: 'everything acknowledged is there, the next one leads',
+    ci: 1,
+    rounds: 1,
+    run: ({ short }) => journalKills(short),
+  },
+]

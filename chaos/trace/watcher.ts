@@ -1,0 +1,138 @@
+// Owns the onlooker: it follows the journal with the product's own reader while a cluster runs, and what leader and workers say on disk.
+// Must not write to the state folder.
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { DurableRow } from '../../simulator/world/store.ts'
+import { openSqliteReader, type StoreReader, verifyStore } from '../../src/journal/index.ts'
+import { decodeRecords, type PayloadId } from '../../src/protocol/index.ts'
+import type { Trace } from './events.ts'
+
+const lookEveryMs = 5
+const rowsAtOnce = 256
+
+/** What a journal holds at the end of a run. */
+export interface JournalAtEnd {
+  rows: DurableRow[]
+  /** What the product's own check of the whole store says. */
+  problems: string[]
+  /** The newest snapshot's index and state. */
+  snapshot: { index: number; state: Uint8Array } | undefined
+}
+
+function field(path: string, name: string): number | undefined {
+  try {
+    const value = (JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>)[name]
+    return typeof value === 'number' ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Follows one cluster. */
+export class Watcher {
+  readonly #home: string
+  readonly #trace: Trace
+  /** Payloads as they were while they were there: results that were fetched, and inputs that nobody needs, go. */
+  readonly #payloads = new Map<PayloadId, Uint8Array>()
+  readonly #epochs = new Map<string, number>()
+  #reader: StoreReader | undefined
+  #next = 1
+  #stopped = false
+  #looking: Promise<void> | undefined
+
+  constructor(home: string, trace: Trace) {
+    this.#home = home
+    this.#trace = trace
+  }
+
+  async start(): Promise<void> {
+    this.#reader = await openSqliteReader(join(this.#home, 'journal'))
+    this.#looking = this.#look(this.#reader)
+  }
+
+  /** The last index that is in the journal now; undefined if it cannot be read just then. */
+  async lastIndex(): Promise<number | undefined> {
+    try {
+      return (await this.#reader?.journal.size())?.lastIndex
+    } catch {
+      return undefined
+    }
+  }
+
+  async #look(reader: StoreReader): Promise<void> {
+    while (!this.#stopped) {
+      // A read that fails (busy, no descriptors) is made again: what is wrong for good shows at the end.
+      await this.#rows(reader).catch(() => undefined)
+      this.#files()
+      await new Promise<void>(resolve => setTimeout(resolve, lookEveryMs))
+    }
+  }
+
+  async #rows(reader: StoreReader): Promise<void> {
+    const rows = await reader.journal.read(this.#next, rowsAtOnce)
+    for (const row of rows) {
+      if (row.firstIndex < this.#next) continue
+      await this.#keepPayloads(reader, row)
+      this.#next = row.firstIndex + row.count
+      const hash = Buffer.from(row.hash).toString('hex')
+      this.#trace.write({ ev: 'j.append', epoch: row.epoch, seq: row.firstIndex, count: row.count, hash })
+    }
+  }
+
+  async #keepPayloads(reader: StoreReader, row: { records: Uint8Array; count: number }): Promise<void> {
+    for (const record of decodeRecords(row.records, row.count)) {
+      if (!('payload' in record)) continue
+      const bytes = await reader.journal.payload(record.payload)
+      if (bytes) this.#payloads.set(record.payload, bytes)
+    }
+  }
+
+  #files(): void {
+    const endpoint = join(this.#home, 'cluster.json')
+    const epoch = field(endpoint, 'epoch')
+    if (epoch !== undefined && this.#changed('leader', epoch))
+      this.#trace.write({ ev: 'lead.seen', epoch, pid: field(endpoint, 'pid') ?? 0 })
+    let workers: string[] = []
+    try {
+      workers = readdirSync(join(this.#home, 'workers'))
+    } catch {
+      // None has started yet.
+    }
+    for (const worker of workers) {
+      const seen = field(join(this.#home, 'workers', worker, 'epoch.json'), 'epoch')
+      if (seen !== undefined && this.#changed(worker, seen)) this.#trace.write({ ev: 'w.epoch', epoch: seen }, undefined, worker)
+    }
+  }
+
+  #changed(node: string, epoch: number): boolean {
+    if (this.#epochs.get(node) === epoch) return false
+    this.#epochs.set(node, epoch)
+    return true
+  }
+
+  /** Ends the watch, and reads the whole journal once more: call it when no process of the cluster is left. */
+  async finish(): Promise<JournalAtEnd> {
+    this.#stopped = true
+    await this.#looking
+    await this.#reader?.close()
+    const reader = await openSqliteReader(join(this.#home, 'journal'))
+    try {
+      await this.#rows(reader)
+      const rows: DurableRow[] = []
+      for (let next = 1; ; ) {
+        const read = await reader.journal.read(next, rowsAtOnce)
+        if (read.length === 0) break
+        for (const row of read) {
+          next = row.firstIndex + row.count
+          // The journal's own clock: a row is there as soon as its last index is.
+          rows.push({ ...row, hash: row.hash, atMs: next - 1, payloads: this.#payloads, drops: [] })
+        }
+      }
+      const { problems } = await verifyStore(reader)
+      const snapshot = await reader.snapshots.latest()
+      return { rows, problems, snapshot: snapshot && { index: snapshot.index, state: snapshot.state } }
+    } finally {
+      await reader.close()
+    }
+  }
+}
