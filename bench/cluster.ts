@@ -16,14 +16,14 @@ export class ClusterProcess {
     this.home = mkdtempSync(join(tmpdir(), 'coxswain-bench-'))
   }
 
-  /** Runs a verb of the CLI against this cluster. */
-  run(verb: string, ...args: string[]): Promise<string> {
-    return runProgram(process.execPath, [...this.#cox, verb, ...args], { ...process.env, COX_HOME: this.home, NO_COLOR: '1' })
+  /** Runs a verb of the CLI against this cluster, and gives what it printed. */
+  run(args: readonly string[], timeoutMs?: number): Promise<string> {
+    return runProgram(process.execPath, [...this.#cox, ...args], { ...process.env, COX_HOME: this.home, NO_COLOR: '1' }, timeoutMs)
   }
 
   /** Starts it; tasks can run when this resolves. */
   async up(options: readonly string[]): Promise<void> {
-    await this.run('up', '--detach', ...options)
+    await this.run(['up', '--detach', ...options])
   }
 
   /** An SDK connection to it. */
@@ -35,7 +35,7 @@ export class ClusterProcess {
 
   async down(): Promise<void> {
     try {
-      await this.run('down', '--force')
+      await this.run(['down', '--force'])
     } finally {
       rmSync(this.home, { recursive: true, force: true })
     }

@@ -45,14 +45,19 @@ async function measure(order: Order): Promise<Measured> {
       return { process: entry.process, client: entry.client }
     },
   }
-  try {
-    return { machine, figures: await bar.measure(bench) }
-  } finally {
+  const end = async (): Promise<void> => {
     for (const { client, process: cluster } of started) {
       await client?.close()
       await cluster.down()
     }
     rmSync(folder, { recursive: true, force: true })
+  }
+  // Whoever ends the bench must not have to look for its clusters.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void end().finally(() => process.exit(1)))
+  try {
+    return { machine, figures: await bar.measure(bench) }
+  } finally {
+    await end()
   }
 }
 

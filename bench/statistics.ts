@@ -17,6 +17,7 @@ export function median(values: readonly number[]): number {
 /** A figure for people: three or four digits that mean something, thousands grouped. */
 export function figureText(value: number): string {
   if (!Number.isFinite(value)) return '–'
+  if (value === 0) return '0'
   const size = Math.abs(value)
   const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3
   return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })

@@ -1,6 +1,7 @@
 // Owns the tasks that the bars run.
 // Must not do work of their own: what is measured is the way to them and back.
 import { task } from '../src/index.ts'
+import { slot, slotResource } from './played/slot.ts'
 
 /** Nothing, as little as can be asked for. */
 export const noop = task({
@@ -30,4 +31,13 @@ export const waiting = task({
   name: 'bench-waiting',
   gpus: 1,
   run: (input: string) => input.length,
+})
+
+/** Needs a slot of the played workers, which have many and run nothing: they say when it ends. */
+export const held = task({
+  name: 'bench-held',
+  cpus: slot.cpus,
+  memory: slot.memoryBytes,
+  resources: { [slotResource]: slot.amount },
+  run: (input: string) => input,
 })

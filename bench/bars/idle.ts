@@ -1,16 +1,13 @@
 // Owns the bar of what a cluster costs that has nothing to do.
 // Must not keep a connection of its own: that would be something to do.
 import { type Bar, type Figure, sized } from '../bar.ts'
+import { pause } from '../pause.ts'
 import { cpuSeconds, rssBytes } from '../process.ts'
 
 const settleMsFull = 5000
 const watchMsFull = 10_000
 const watchMsSmoke = 500
 const megabyte = 1e6
-
-function pause(delayMs: number): Promise<void> {
-  return new Promise(resolve => setTimeout(resolve, delayMs))
-}
 
 export const idle: Bar = {
   name: 'idle',

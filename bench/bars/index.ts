@@ -1,6 +1,7 @@
 // The list of all bars, in the order of the table in docs/performance.md.
 import type { Bar } from '../bar.ts'
 import { concurrentRuns } from './concurrent-runs.ts'
+import { failover, frozenLeader, handOver } from './failover.ts'
 import { idle } from './idle.ts'
 import { payloadTasks } from './payloads.ts'
 import { queue } from './queue.ts'
@@ -8,8 +9,24 @@ import { results } from './results.ts'
 import { roundTrip } from './round-trip.ts'
 import { standbys } from './standbys.ts'
 import { start } from './start.ts'
+import { takeover } from './takeover.ts'
 import { throughput } from './throughput.ts'
 import { workers } from './workers.ts'
 
 /** Every bar. A new one gets its file and its line here. */
-export const bars: readonly Bar[] = [throughput, standbys, concurrentRuns, payloadTasks, roundTrip, queue, workers, results, start, idle]
+export const bars: readonly Bar[] = [
+  throughput,
+  standbys,
+  concurrentRuns,
+  payloadTasks,
+  roundTrip,
+  queue,
+  workers,
+  results,
+  start,
+  idle,
+  failover,
+  frozenLeader,
+  handOver,
+  takeover,
+]

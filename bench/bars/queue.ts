@@ -2,6 +2,7 @@
 // Must not let a task run: they ask for what no worker has.
 import type { Cluster } from '../../src/index.ts'
 import { type Bar, type Figure, sized } from '../bar.ts'
+import { pause } from '../pause.ts'
 import { rssBytes } from '../process.ts'
 import { median } from '../statistics.ts'
 import { waiting } from '../tasks.ts'
@@ -41,13 +42,13 @@ async function fill(client: Cluster, count: number): Promise<Moment[]> {
   for (let tasks = 0; tasks < each * maps; ) {
     tasks = (await client.status()).tasks.waiting
     moments.push({ atMs: performance.now(), tasks })
-    const outcome = await Promise.race([ended, new Promise(resolve => setTimeout(resolve, lookEveryMs))])
+    const outcome = await Promise.race([ended, pause(lookEveryMs)])
     if (outcome !== undefined) throw new Error(`the queue did not fill: ${outcome}`)
   }
   stop.abort()
   await Promise.allSettled(pulls)
   // Cancelled tasks are gone from the queue before it is filled again.
-  while ((await client.status()).tasks.waiting > 0) await new Promise(resolve => setTimeout(resolve, lookEveryMs))
+  while ((await client.status()).tasks.waiting > 0) await pause(lookEveryMs)
   return moments
 }
 
