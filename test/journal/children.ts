@@ -1,10 +1,13 @@
-// Owns other processes on a journal's folder, as tests speak with them: a line there, a line back, and signals.
+// Owns other processes on a journal's folder, as tests speak with them: a line there, a line back, and signals; and that none outlives its test.
 // Must not wait for a time: only for what the other process says.
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { rmSync } from 'node:fs'
 import { createInterface } from 'node:readline'
+import { afterEach, beforeEach } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { temporaryFolder } from './sqlite-place.ts'
 
 /** Another process that runs a script of this folder. */
 export class Child {
@@ -65,5 +68,29 @@ export class Child {
   /** Waits until it has ended, by itself or by a signal. */
   async ended(): Promise<void> {
     if (this.process.exitCode === null && this.process.signalCode === null) await once(this.process, 'exit')
+  }
+}
+
+/** A folder for each test of a `describe`, and the processes on it: they are killed, and it is removed, when the test ends. */
+export class ChildrenOnFolder {
+  folder = ''
+  readonly #children: Child[] = []
+
+  /** To be made within the `describe`. */
+  constructor() {
+    beforeEach(() => {
+      this.folder = temporaryFolder()
+    })
+    afterEach(async () => {
+      for (const child of this.#children.splice(0)) await child.kill()
+      rmSync(this.folder, { recursive: true, force: true })
+    })
+  }
+
+  /** Another process on the folder. */
+  start(script: string, ...args: string[]): Child {
+    const child = new Child(script, this.folder, ...args)
+    this.#children.push(child)
+    return child
   }
 }

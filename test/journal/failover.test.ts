@@ -1,46 +1,31 @@
 // Shows what a claim does beside a leader that is dead, frozen, or about to claim too: with real processes and real signals.
 // Must not measure time: `npm run chaos` does.
 import assert from 'node:assert/strict'
-import { rmSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import { rejectsWith, TestLeader } from '../../src/journal/conformance/index.ts'
 import { openSqliteStore, verifyStore } from '../../src/journal/index.ts'
-import { Child } from './children.ts'
-import { temporaryFolder } from './sqlite-place.ts'
+import { type Child, ChildrenOnFolder } from './children.ts'
 
 const racesMax = 25
 
 describe('a claim', () => {
-  let folder: string
-  const children: Child[] = []
-  beforeEach(() => {
-    folder = temporaryFolder()
-  })
-  afterEach(async () => {
-    for (const child of children.splice(0)) await child.kill()
-    rmSync(folder, { recursive: true, force: true })
-  })
-
-  function child(script: string, ...args: string[]): Child {
-    const made = new Child(script, folder, ...args)
-    children.push(made)
-    return made
-  }
+  const children = new ChildrenOnFolder()
 
   async function candidate(name: string): Promise<Child> {
-    const made = child('./candidate.ts', name)
+    const made = children.start('./candidate.ts', name)
     assert.equal(await made.line(), 'open')
     return made
   }
 
   it('succeeds when the leader was killed in the middle of a transaction, of which nothing is left', async () => {
-    const store = await openSqliteStore({ folder })
-    const halfway = child('./half-a-transaction.ts', 'SIGKILL')
+    const store = await openSqliteStore({ folder: children.folder })
+    const halfway = children.start('./half-a-transaction.ts', 'SIGKILL')
     assert.deepEqual([await halfway.line(), await halfway.line()], ['claimed', '1'])
     await halfway.ended()
     assert.equal(halfway.process.signalCode, 'SIGKILL')
-    assert.ok(statSync(join(folder, 'journal.db-wal')).size > 5 << 20, 'part of it was in the log')
+    assert.ok(statSync(join(children.folder, 'journal.db-wal')).size > 5 << 20, 'part of it was in the log')
     const leader = await TestLeader.claim(store, 'two')
     assert.deepEqual([leader.epoch, leader.next], [2, 4])
     await leader.append()
@@ -49,10 +34,10 @@ describe('a claim', () => {
   })
 
   it('is refused beside a leader that is frozen in the middle of a transaction, and succeeds when that one is killed', async () => {
-    const store = await openSqliteStore({ folder })
-    const halfway = child('./half-a-transaction.ts', 'SIGSTOP')
+    const store = await openSqliteStore({ folder: children.folder })
+    const halfway = children.start('./half-a-transaction.ts', 'SIGSTOP')
     assert.deepEqual([await halfway.line(), await halfway.line()], ['claimed', '1'])
-    await rejectsWith(TestLeader.claim(store, 'two'), 'STATE_FOLDER_IN_USE', folder)
+    await rejectsWith(TestLeader.claim(store, 'two'), 'STATE_FOLDER_IN_USE', children.folder)
     const view = await store.leadership.view()
     assert.deepEqual([view.leader, view.pid], ['halfway', halfway.process.pid], 'the view says whom to kill')
     // One more that opens only now, beside the open transaction.
@@ -101,7 +86,7 @@ describe('a claim', () => {
       assert.match(await both[0]!.ask('look'), new RegExp(`^${race} `))
     }
     for (const one of both) assert.equal(await one.ask('close'), 'closed')
-    const store = await openSqliteStore({ folder })
+    const store = await openSqliteStore({ folder: children.folder })
     assert.equal((await store.journal.size()).lastIndex, racesMax * 2)
     assert.deepEqual((await verifyStore(store)).problems, [])
     await store.close()

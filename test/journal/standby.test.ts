@@ -6,11 +6,11 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import { rejectsWith, TestLeader } from '../../src/journal/conformance/index.ts'
 import { openSqliteReader, openSqliteStore, verifyStore } from '../../src/journal/index.ts'
-import { Child } from './children.ts'
-import { flipInTable, temporaryFolder, withDatabase } from './sqlite-place.ts'
+import { type Child, ChildrenOnFolder } from './children.ts'
+import { flipInTable, withDatabase } from './sqlite-place.ts'
 
 const logBytesMax = 48 << 20
 
@@ -28,26 +28,12 @@ function fingerprint(folder: string): string[] {
 }
 
 describe('a standby', () => {
-  let folder: string
-  const children: Child[] = []
-  beforeEach(() => {
-    folder = temporaryFolder()
-  })
-  afterEach(async () => {
-    for (const child of children.splice(0)) await child.kill()
-    rmSync(folder, { recursive: true, force: true })
-  })
-
-  function child(script: string, ...args: string[]): Child {
-    const made = new Child(script, folder, ...args)
-    children.push(made)
-    return made
-  }
+  const children = new ChildrenOnFolder()
 
   it('follows a leader under load with snapshots and compaction, also after it was frozen and overtaken', async () => {
-    const leader = child('./leading.ts')
+    const leader = children.start('./leading.ts')
     await leader.until('leading')
-    const standbys = [child('./following.ts'), child('./following.ts')]
+    const standbys = [children.start('./following.ts'), children.start('./following.ts')]
     const [quick, slow] = standbys as [Child, Child]
     for (const standby of standbys) await standby.until('following')
     const [frozenAt] = (await slow.ask('index')).split(' ').slice(1).map(Number)
@@ -63,10 +49,10 @@ describe('a standby', () => {
     for (const line of heard) assert.match(line, new RegExp(`^reached ${end} ${hash} `))
     const [quickReads, slowBegins] = [Number(heard[0]!.split(' ')[4]), Number(heard[1]!.split(' ')[3])]
     assert.ok(quickReads > 100 && slowBegins >= 2, `${quickReads} reads, ${slowBegins} begins`)
-    assert.ok(statSync(join(folder, 'journal.db-wal')).size < logBytesMax)
+    assert.ok(statSync(join(children.folder, 'journal.db-wal')).size < logBytesMax)
     await leader.kill()
     assert.equal(await slow.ask('close'), 'closed')
-    const late = await openSqliteStore({ folder })
+    const late = await openSqliteStore({ folder: children.folder })
     const next = await TestLeader.claim(late, 'late')
     assert.equal(next.next, Number(end) + 2)
     assert.deepEqual((await verifyStore(late)).problems, [])
@@ -75,12 +61,12 @@ describe('a standby', () => {
   })
 
   it('changes no byte of the folder, and removes nothing: opened, read from and closed beside a frozen leader', async () => {
-    const leader = child('./leading.ts')
+    const leader = children.start('./leading.ts')
     for (let i = 0; i < 2; i++) await leader.until('compacted')
     leader.stop()
-    const before = fingerprint(folder)
+    const before = fingerprint(children.folder)
     assert.ok(before.some(line => line.startsWith('payloads-')) && before.some(line => line.startsWith('snapshot-')))
-    const standby = child('./candidate.ts', 'standby')
+    const standby = children.start('./candidate.ts', 'standby')
     assert.equal(await standby.line(), 'open')
     assert.match(await standby.ask('look'), /^1 leading /)
     assert.match(await standby.ask('read'), /^[1-5]$/)
@@ -90,18 +76,18 @@ describe('a standby', () => {
     assert.equal(await standby.ask('resign'), 'resigned')
     assert.equal(await standby.ask('close'), 'closed')
     await standby.kill()
-    assert.deepEqual(fingerprint(folder), before)
+    assert.deepEqual(fingerprint(children.folder), before)
     leader.resume()
     await leader.until('compacted')
   })
 
   it('keeps no lock between reads, whatever they gave', async () => {
-    const one = await openSqliteStore({ folder })
+    const one = await openSqliteStore({ folder: children.folder })
     const leader = await TestLeader.claim(one)
     for (let i = 0; i < 5; i++) await leader.append({ count: 10, recordBytes: 1 << 20 })
     await leader.snapshot()
     await one.close()
-    const standby = await openSqliteStore({ folder })
+    const standby = await openSqliteStore({ folder: children.folder })
     const rows = await standby.journal.read(1, 100)
     assert.ok(rows.length < 6, 'the answer was cut at its limit')
     await standby.journal.read(1000, 10)
@@ -110,8 +96,8 @@ describe('a standby', () => {
     await standby.snapshots.latest()
     assert.deepEqual((await verifyStore(standby)).problems, [])
     // Changing a row needs the database to itself for a moment; emptying the log needs that nobody reads in it.
-    flipInTable(folder, 'journal', 'records', 'first_index', 12, 0)
-    const emptied = () => withDatabase(folder, database => ({ ...database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() }))
+    flipInTable(children.folder, 'journal', 'records', 'first_index', 12, 0)
+    const emptied = () => withDatabase(children.folder, database => ({ ...database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() }))
     assert.deepEqual(emptied(), { busy: 0, log: 0, checkpointed: 0 })
     await rejectsWith(standby.journal.read(1, 100), 'JOURNAL_CORRUPT', '12')
     assert.deepEqual(emptied(), { busy: 0, log: 0, checkpointed: 0 })
@@ -119,11 +105,11 @@ describe('a standby', () => {
   })
 
   it('finds a snapshot however often the leader replaces it', async () => {
-    const one = await openSqliteStore({ folder, rowBytesKept: 0 })
+    const one = await openSqliteStore({ folder: children.folder, rowBytesKept: 0 })
     const leader = await TestLeader.claim(one)
     await leader.append()
     await leader.snapshot(Buffer.alloc(3 << 20, 1))
-    const standby = await openSqliteReader(folder)
+    const standby = await openSqliteReader(children.folder)
     let saves = 0
     let done = false
     const saving = (async () => {
@@ -149,26 +135,28 @@ describe('a standby', () => {
   })
 
   it('reads the newer snapshot when the one it reads is let go of', async () => {
-    const one = await openSqliteStore({ folder })
+    const one = await openSqliteStore({ folder: children.folder })
     const leader = await TestLeader.claim(one)
     const older = await leader.snapshot()
     await leader.append()
     const newer = await leader.snapshot()
     await one.close()
-    const row = withDatabase(folder, database => {
+    const row = withDatabase(children.folder, database => {
       const found = database.prepare('SELECT * FROM snapshot WHERE last_index = ?').get(newer.index)!
       database.prepare('DELETE FROM snapshot WHERE last_index = ?').run(newer.index)
       return found
     })
-    const [file] = withDatabase(folder, database => database.prepare('SELECT file FROM snapshot').all()).map(({ file }) => String(file))
+    const [file] = withDatabase(children.folder, database => database.prepare('SELECT file FROM snapshot').all()).map(({ file }) =>
+      String(file),
+    )
     // Reading a pipe lasts until its writer closes it: so the read is under way while the leader's change is made.
-    rmSync(join(folder, file!))
-    execFileSync('mkfifo', [join(folder, file!)])
+    rmSync(join(children.folder, file!))
+    execFileSync('mkfifo', [join(children.folder, file!)])
     const lines: string[] = []
-    const standby = await openSqliteReader(folder, (_, event) => lines.push(event))
+    const standby = await openSqliteReader(children.folder, (_, event) => lines.push(event))
     const read = standby.snapshots.latest()
-    const pipe = await open(join(folder, file!), 'w')
-    withDatabase(folder, database => {
+    const pipe = await open(join(children.folder, file!), 'w')
+    withDatabase(children.folder, database => {
       database.prepare('DELETE FROM snapshot WHERE last_index = ?').run(older.index)
       database.prepare('INSERT INTO snapshot VALUES (?, ?, ?, ?, ?, ?, ?)').run(...Object.values(row))
     })

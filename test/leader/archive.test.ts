@@ -11,10 +11,7 @@ import { House } from './house.ts'
 
 describe('a snapshot', () => {
   it('taken under load lets old rows go, and what is recovered is what there was', async () => {
-    const house = await House.open({ disk: { rowBytesKept: 0 } })
-    const client = await house.client()
-    const worker = await house.worker()
-    await house.putProgram(client)
+    const { house, client, worker } = await House.staffed({ disk: { rowBytesKept: 0 } })
     await house.submit(client, 'first', 1)
     const archivist = new Archivist(house.store, house.state, house.world.platform)
     for (let round = 0; round < 12; round++) {
@@ -43,9 +40,7 @@ describe('a snapshot', () => {
   })
 
   it('is taken by the leader itself once enough was written, and not before', async () => {
-    const house = await House.open({ checking: false, limits: { finishedJobsMax: 10 } })
-    const client = await house.client()
-    await house.putProgram(client)
+    const { house, client } = await House.ready({ checking: false, limits: { finishedJobsMax: 10 } })
     await house.world.advance(5_000)
     assert.equal(house.disk.snapshots.length, 0)
     let number = 0
@@ -58,9 +53,7 @@ describe('a snapshot', () => {
   })
 
   it('that fails is tried again later', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    await house.putProgram(client)
+    const { house } = await House.ready()
     const archivist = new Archivist(house.store, house.state, house.world.platform)
     house.disk.failing = true
     await archivist.look(0)
@@ -68,9 +61,7 @@ describe('a snapshot', () => {
   })
 
   it('waits for its records to be durable, and gives up when they are not for long', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    await house.putProgram(client)
+    const { house, client } = await House.ready()
     house.disk.hold()
     await house.submit(client, 'job', 1)
     const archivist = new Archivist(house.store, { ...house.state, index: house.state.index }, house.world.platform)
@@ -87,9 +78,7 @@ describe('a snapshot', () => {
 
 describe('a journal', () => {
   it('of a newer release is not used', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    await house.putProgram(client)
+    const { house } = await House.ready()
     await house.kill()
     const opening = { epoch: 2, firstIndex: house.disk.lastIndex + 1, count: 1, records: Buffer.from([250]), payloads: [], drops: [] }
     const successor = house.disk.open()
@@ -98,9 +87,7 @@ describe('a journal', () => {
   })
 
   it('with a damaged row is not used, and the row is named', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    await house.putProgram(client)
+    const { house } = await House.ready()
     await house.kill()
     house.disk.corruptRow(2)
     await assert.rejects(house.start(), { code: 'JOURNAL_CORRUPT' })
@@ -113,9 +100,7 @@ describe('inputs that are no longer in memory', () => {
   const count = Math.ceil(cachedBytesMax / mebibyte) + 10
 
   async function fullHouse() {
-    const house = await House.open({ limits: { assignBytesMax: 4 * mebibyte } })
-    const client = await house.client()
-    await house.putProgram(client)
+    const { house, client } = await House.ready({ limits: { assignBytesMax: 4 * mebibyte } })
     await house.submit(client, 'job', 0, { inputs: [inputs(0, { open: true })] })
     for (let first = 0; first < count; first++) {
       const answer = await client.ask({ kind: 'addTasks', job: 'job', inputs: inputs(1, { first, itemBytes: mebibyte, open: true }) })

@@ -21,6 +21,11 @@ export interface HouseOptions {
   checking?: boolean
 }
 
+export interface StaffedOptions extends HouseOptions {
+  /** Of worker w1. */
+  cpus?: number
+}
+
 export class House {
   readonly world = new World()
   readonly disk
@@ -42,6 +47,31 @@ export class House {
     const house = new House(options)
     await house.start()
     return house
+  }
+
+  /** A house with a client, and the program known: jobs can be submitted. */
+  static async ready(options: HouseOptions = {}): Promise<{ house: House; client: ScriptedClient }> {
+    const house = await House.open(options)
+    const client = await house.client()
+    await house.putProgram(client)
+    return { house, client }
+  }
+
+  /** The same with worker w1: jobs can run. */
+  static async staffed(options: StaffedOptions = {}): Promise<{ house: House; client: ScriptedClient; worker: ScriptedWorker }> {
+    const house = await House.open(options)
+    const client = await house.client()
+    const worker = await house.worker('w1', options.cpus)
+    await house.putProgram(client)
+    return { house, client, worker }
+  }
+
+  /** The same after its first task, the job `first`: it is known how long tasks take, so that a lane is given many. */
+  static async warm(options: StaffedOptions = {}): Promise<{ house: House; client: ScriptedClient; worker: ScriptedWorker }> {
+    const staffed = await House.staffed(options)
+    await staffed.house.submit(staffed.client, 'first', 1)
+    await staffed.worker.finish()
+    return staffed
   }
 
   /** Another leader takes the disk. */

@@ -76,18 +76,13 @@ describe('bytes that are no message', () => {
   })
 
   it('in the inputs of a job are refused with it', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    await house.putProgram(client)
+    const { house, client } = await House.ready()
     const answer = await house.submit(client, 'job', 1, { inputs: [{ ...inputs(1), items: Buffer.from([9, 9]) }] })
     assert(answer?.kind === 'submitted' && answer.outcomes[0]!.error?.code === 'FRAME_MALFORMED')
   })
 
   it('in the outcomes of a worker end its connection, and its work goes to others', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    const worker = await house.worker()
-    await house.putProgram(client)
+    const { house, client, worker } = await House.staffed()
     await house.submit(client, 'job', 1)
     await worker.say({ kind: 'report', lane: worker.lane.id, from: 0, outcomes: [{ ...finished(worker.lane), count: 2 } as never] })
     assert.match(worker.closed!, /^FRAME_MALFORMED/)
@@ -98,10 +93,7 @@ describe('bytes that are no message', () => {
 
 describe('a client', () => {
   it('that does not read is disconnected, and its job goes on', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    const worker = await house.worker()
-    await house.putProgram(client)
+    const { house, client, worker } = await House.staffed()
     await house.submit(client, 'job', 3)
     const far = client.connection.peer
     client.connection.pause()
@@ -113,9 +105,7 @@ describe('a client', () => {
   })
 
   it('that comes back in time keeps its jobs, even if it left before they were taken', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    await house.putProgram(client)
+    const { house, client } = await House.ready()
     await house.submit(client, 'one', 1, { detached: false })
     void house.submit(client, 'two', 1, { detached: false })
     await client.hangUp()
@@ -142,9 +132,7 @@ describe('a client', () => {
   })
 
   it('is refused new work while the mailbox is full, but may always let go', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    await house.putProgram(client)
+    const { house, client } = await House.ready()
     house.disk.hold()
     await house.submit(client, 'one', 1, { open: true })
     await house.submit(client, 'two', 1)
@@ -165,9 +153,7 @@ describe('a client', () => {
   })
 
   it('that asks without end for what cannot be refused is disconnected', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    await house.putProgram(client)
+    const { house, client } = await House.ready()
     house.disk.hold()
     await house.submit(client, 'one', 1)
     await house.submit(client, 'two', 1)
@@ -231,10 +217,7 @@ describe('a worker', () => {
   })
 
   it('that connects again while its old connection hangs gets nothing on the old one, and keeps what it runs', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    const worker = await house.worker('w1', 2)
-    await house.putProgram(client)
+    const { house, client, worker } = await House.staffed({ cpus: 2 })
     await house.submit(client, 'job', 1)
     const { lane } = worker
     const old = worker.connection
@@ -290,10 +273,7 @@ describe('a worker', () => {
   })
 
   it('that was declared lost is dismissed and comes back as another incarnation', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    const worker = await house.worker()
-    await house.putProgram(client)
+    const { house, client, worker } = await House.staffed()
     await house.submit(client, 'job', 1)
     const { lane } = worker
     const late = finished(lane)
@@ -320,12 +300,7 @@ describe('a worker', () => {
   })
 
   it('that drains is told so, again when it comes back, and gives back what it has not begun', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    const worker = await house.worker()
-    await house.putProgram(client)
-    await house.submit(client, 'first', 1)
-    await worker.finish()
+    const { house, client, worker } = await House.warm()
     await house.submit(client, 'job', 4)
     assert.equal((await client.ask({ kind: 'drainWorker', worker: 'w1' }))?.kind, 'done')
     assert.equal(worker.the('drain').epoch, 1)
@@ -343,10 +318,7 @@ describe('a worker', () => {
   })
 
   it('is told again what was cancelled while it was away', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    const worker = await house.worker('w1', 2)
-    await house.putProgram(client)
+    const { house, client, worker } = await House.staffed({ cpus: 2 })
     await house.submit(client, 'one', 1)
     await house.submit(client, 'two', 1, { stages: [stage({ task: 'two' })] })
     await client.ask({ kind: 'cancelTasks', job: 'one', stage: 0, ranges: [{ first: 0, count: 1 }] })

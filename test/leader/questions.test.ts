@@ -9,10 +9,7 @@ import { House } from './house.ts'
 const line = (text: string, job = 'job'): LogLine => ({ job, stage: 0, index: 0, attempt: 1, stream: 'out', atMs: 1, text })
 
 async function houseWithJob() {
-  const house = await House.open()
-  const client = await house.client()
-  const worker = await house.worker()
-  await house.putProgram(client)
+  const { house, client, worker } = await House.staffed()
   await house.submit(client, 'job', 2)
   return { house, client, worker }
 }

@@ -7,12 +7,7 @@ import { House } from './house.ts'
 
 /** A job of eight tasks on one worker that has them all in one lane; two are done. */
 async function busyHouse() {
-  const house = await House.open()
-  const client = await house.client()
-  const worker = await house.worker()
-  await house.putProgram(client)
-  await house.submit(client, 'first', 1)
-  await worker.finish()
+  const { house, client, worker } = await House.warm()
   await house.submit(client, 'job', 8)
   const { lane } = worker
   await worker.finish(2)
@@ -124,9 +119,7 @@ describe('after the leader died', () => {
   })
 
   it('sessions that do not come back end, with the jobs that end with them', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    await house.putProgram(client)
+    const { house, client } = await House.ready()
     await house.submit(client, 'attached', 1, { detached: false })
     await house.submit(client, 'detached', 1)
     await house.restart()
@@ -139,10 +132,7 @@ describe('after the leader died', () => {
   })
 
   it('pauses before the next attempt go on', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    const worker = await house.worker()
-    await house.putProgram(client)
+    const { house, client, worker } = await House.staffed()
     const plan = house.plan('job')
     plan.stages[0]!.retry = { retriesMax: 1, backoffBaseMs: 4000, backoffMsMax: 4000 }
     await client.ask({ kind: 'submitJobs', jobs: [{ plan, inputs: [inputs(1)], watch: false }] })

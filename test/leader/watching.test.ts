@@ -12,10 +12,7 @@ function tasks(client: ScriptedClient): number[] {
 }
 
 async function houseWithJob(count: number) {
-  const house = await House.open()
-  const client = await house.client()
-  const worker = await house.worker()
-  await house.putProgram(client)
+  const { house, client, worker } = await House.staffed()
   await house.submit(client, 'job', count, { watch: false })
   const watcher = await house.client('session-2')
   return { house, client, worker, watcher }
@@ -158,12 +155,7 @@ describe('results', () => {
   })
 
   it('that are many, or failures that are long, come in several answers', async () => {
-    const house = await House.open({ limits: { laneAheadMs: 1e9, assignTasksMax: 20_000, laneTasksMax: 20_000 } })
-    const client = await house.client()
-    const worker = await house.worker()
-    await house.putProgram(client)
-    await house.submit(client, 'first', 1)
-    await worker.finish()
+    const { house, client, worker } = await House.warm({ limits: { laneAheadMs: 1e9, assignTasksMax: 20_000, laneTasksMax: 20_000 } })
     await house.submit(client, 'job', 400, { watch: false })
     const long = { ...failed('TASK_FAILED', false), stack: 's'.repeat(30_000) }
     while (worker.work.busy.length > 0) {

@@ -59,10 +59,7 @@ describe('a task', () => {
   })
 
   it('that fails for good is told with its attempts; a failure that is tried again is not told', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    const worker = await house.worker()
-    await house.putProgram(client)
+    const { house, client, worker } = await House.staffed()
     await house.submit(client, 'job', 1, { stages: [stage({ retries: 1, backoffMs: 1000 })] })
     await worker.end([failed()])
     assert.deepEqual(client.of('tasksFailed'), [])
@@ -80,10 +77,7 @@ describe('a task', () => {
   })
 
   it('of an array that grows is sent on as it comes, behind what its lane has', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    const worker = await house.worker()
-    await house.putProgram(client)
+    const { house, client, worker } = await House.staffed()
     await house.submit(client, 'job', 1, { open: true })
     await worker.finish()
     for (let first = 1; first < 61; first += 20) {
@@ -101,10 +95,7 @@ describe('a task', () => {
   })
 
   it('of a job that is cancelled is told to stop at once, and comes back as skipped', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    const worker = await house.worker('w1', 2)
-    await house.putProgram(client)
+    const { house, client, worker } = await House.staffed({ cpus: 2 })
     await house.submit(client, 'one', 1)
     await house.submit(client, 'job', 3)
     assert.equal((await client.ask({ kind: 'cancelTasks', job: 'one', stage: 0, ranges: [{ first: 0, count: 1 }] }))?.kind, 'done')
@@ -139,10 +130,7 @@ describe('a task', () => {
 
 describe('nobody is told before it is durable', () => {
   it('but work is handed out at once', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    const worker = await house.worker()
-    await house.putProgram(client)
+    const { house, client, worker } = await House.staffed()
     house.disk.hold()
     assert.equal(await house.submit(client, 'job', 1), undefined)
     assert.equal(worker.of('assign').length, 1)
@@ -160,9 +148,7 @@ describe('nobody is told before it is durable', () => {
   })
 
   it('two appends are under way at most; what comes meanwhile gathers in the next', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    await house.putProgram(client)
+    const { house, client } = await House.ready()
     house.disk.hold()
     for (const id of ['a', 'b', 'c', 'd', 'e']) await house.submit(client, id, 1)
     assert.equal(house.disk.waiting, 2)
@@ -177,9 +163,7 @@ describe('nobody is told before it is durable', () => {
   })
 
   it('an answer that needs no record waits for those before it', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    await house.putProgram(client)
+    const { house, client } = await House.ready()
     house.disk.hold()
     await house.submit(client, 'job', 1)
     assert.equal(await house.submit(client, 'job', 1), undefined)
@@ -198,10 +182,7 @@ describe('nobody is told before it is durable', () => {
   })
 
   it('nobody at all when the disk refuses: the leadership is over', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    const worker = await house.worker()
-    await house.putProgram(client)
+    const { house, client, worker } = await House.staffed()
     await house.submit(client, 'before', 1)
     client.forget()
     worker.forget()
@@ -222,9 +203,7 @@ describe('nobody is told before it is durable', () => {
   })
 
   it('nobody when another leader took the disk', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    await house.putProgram(client)
+    const { house, client } = await House.ready()
     const [old, address] = [house.leader, house.address]
     house.disk.hold()
     const starting = house.start('candidate-2')
@@ -243,10 +222,7 @@ describe('nobody is told before it is durable', () => {
 
 describe('a leader that stops', () => {
   it('leaves a snapshot, and the next one goes on from it', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    const worker = await house.worker()
-    await house.putProgram(client)
+    const { house, client, worker } = await House.staffed()
     await house.submit(client, 'job', 2)
     await worker.finish()
     const stopped = house.leader.stop('it was asked to')
@@ -271,12 +247,7 @@ describe('a leader that stops', () => {
 
 describe('a report', () => {
   it('with outcomes of several kinds is acknowledged as a whole', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    const worker = await house.worker()
-    await house.putProgram(client)
-    await house.submit(client, 'first', 1)
-    await worker.finish()
+    const { house, client, worker } = await House.warm()
     await house.submit(client, 'job', 6)
     const { lane } = worker
     assert.equal(lane.open.length, 6)
@@ -288,10 +259,7 @@ describe('a report', () => {
   })
 
   it('that was recorded already is acknowledged again', async () => {
-    const house = await House.open()
-    const client = await house.client()
-    const worker = await house.worker()
-    await house.putProgram(client)
+    const { house, client, worker } = await House.staffed()
     await house.submit(client, 'job', 1)
     const { lane } = worker
     const told = [finished(lane)]
