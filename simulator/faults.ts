@@ -1,6 +1,6 @@
 // Owns what goes wrong in a run, when the scenario says so, and how all of it is healed.
 // Must not draw chances of its own but to carry out a fault.
-import type { Fault } from './scenario.ts'
+import type { Fault, Outsider } from './scenario.ts'
 import type { World } from './world/world.ts'
 
 export class Faults {
@@ -119,7 +119,7 @@ export class Faults {
     Object.assign(this.#world.executorMood, { startFails: 0, dies: 0 })
   }
 
-  /** Everything is well again, and stays so. */
+  /** The core is well again, and stays so; whoever is outside of it stays as bad as it is then, for ever. */
   heal(): void {
     const world = this.#world
     this.#healed = true
@@ -134,6 +134,23 @@ export class Faults {
       node.disk.full = false
       world.kernel.resume(node.sim)
       if (!node.alive) world.kernel.at(undefined, 50, 'io', () => node.start())
+    }
+    for (const outsider of world.scenario.outsiders ?? []) this.#exclude(outsider)
+  }
+
+  #exclude({ node: name, how }: Outsider): void {
+    const world = this.#world
+    const node = world.find(name)
+    // A shrunk scenario may have fewer nodes.
+    if (!node) return
+    world.history.probe(`outside ${how}`)
+    if (how === 'dead') {
+      world.downUntilMs.set(name, Number.POSITIVE_INFINITY)
+      world.kernel.at(undefined, 60, 'io', () => world.kill(name, 'it stays dead'))
+    } else if (how === 'paused') world.kernel.at(undefined, 60, 'io', () => world.kernel.pause(node.sim))
+    else {
+      if (how !== 'cut-out') world.network.cut(`*>${name}`)
+      if (how !== 'cut-in') world.network.cut(`${name}>*`)
     }
   }
 }

@@ -5,6 +5,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { campaign } from './campaign.ts'
 import { mutants } from './mutants.ts'
+import { missingProbes, seedsForAllProbes } from './probes.ts'
 import { type RunResult, run } from './run.ts'
 import { drawScenario, type Scenario } from './scenario.ts'
 import { shrink } from './shrink.ts'
@@ -80,11 +81,19 @@ async function many(from: number, count: number): Promise<boolean> {
     },
   })
   for (const [name, times] of [...probes].sort()) write(`${String(times).padStart(9)} ${name}`)
+  const missing = count >= seedsForAllProbes ? missingProbes(probes) : []
+  if (missing.length > 0) write(`never came about in ${count} seeds: ${missing.join(', ')}`)
   const seconds = (performance.now() - startedMs) / 1000
   write(
-    `${totals.runs} seeds from ${from}: ${totals.failed} broke a rule; ${totals.events} events, ${(totals.virtualMs / 3_600_000).toFixed(1)} h virtual in ${seconds.toFixed(0)} s`,
+    `${totals.runs} seeds from ${from}: ${totals.failed} broke a rule; ${totals.events} events (${Math.round(totals.events / seconds)}/s), ${probes.get('takeover') ?? 0} leader changes, ${(totals.virtualMs / 3_600_000).toFixed(1)} h virtual in ${seconds.toFixed(0)} s`,
   )
-  return totals.failed === 0 && totals.runs === count
+  return totals.failed === 0 && totals.runs === count && missing.length === 0
+}
+
+/** So many planted bugs, others each day. */
+function someMutants(count: number): string[] {
+  const day = Math.floor(Date.now() / 86_400_000)
+  return Array.from({ length: count }, (_, index) => mutants[(day * count + index) % mutants.length]!.name)
 }
 
 /** Looks for each planted bug; says after how many seeds it was found. */
@@ -122,11 +131,13 @@ const { values, positionals } = parseArgs({
     story: { type: 'boolean', default: false },
     shrink: { type: 'boolean', default: false },
     mutants: { type: 'boolean', default: false },
+    some: { type: 'string' },
   },
 })
 const from = values.from === undefined ? Math.floor(Math.random() * 1e9) : Number(values.from)
 let well: boolean
-if (values.mutants) well = await plantedBugs(positionals, from, Number(values.seeds))
+if (values.mutants)
+  well = await plantedBugs(values.some === undefined ? positionals : someMutants(Number(values.some)), from, Number(values.seeds))
 else if (values.seed !== undefined && values.shrink) well = await shrunk(drawScenario(Number(values.seed)))
 else if (values.seed !== undefined) well = await single(drawScenario(Number(values.seed)), values.story)
 else well = (await stored()) && (await many(from, Number(values.seeds)))

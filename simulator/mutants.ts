@@ -194,11 +194,11 @@ export const mutants: readonly Mutant[] = [
     "if (outcome === 'fenced' && this.#ended)",
   ),
   one(
-    'result-of-anyone',
-    'results are taken from workers that a lane is not of, or not any more',
-    'src/core/tasks/decide.ts',
-    "if (worker?.incarnation !== command.incarnation) return 'dismissed'\n  return lane?.worker === worker ? lane : undefined",
-    'return worker && lane',
+    'attempt-of-the-dead-again',
+    'what a lost worker ran is tried again under the same attempt number and fencing token',
+    'src/core/tasks/apply.ts',
+    'attempt: last.attempt + (lost ? 1 : 0)',
+    'attempt: last.attempt',
   ),
   one(
     'zombie-orders',
@@ -209,10 +209,10 @@ export const mutants: readonly Mutant[] = [
   ),
   one(
     'claim-without-compare',
-    'a claim is taken whoever leads by then',
+    'a claim is taken whoever leads by then, and wherever the journal stands',
     'src/journal/memory-store.ts',
-    'if (disk.view.epoch !== seenEpoch || opening.firstIndex !==',
-    'if (opening.firstIndex !==',
+    'if (disk.view.epoch !== seenEpoch || opening.firstIndex !== disk.lastIndex + 1)',
+    'if (opening.firstIndex > disk.lastIndex + 1)',
   ),
   one(
     'claim-of-unseen-epoch',

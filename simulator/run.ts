@@ -7,9 +7,10 @@ import { JournalChecker } from './checkers/journal.ts'
 import { calmMs, checkBounds, checkLiveness, voidReason } from './checkers/liveness.ts'
 import { resetPeaks, viewOf, type Write, writeAfterHeal } from './ending.ts'
 import { Faults } from './faults.ts'
-import type { Violation } from './history.ts'
+import type { History, Violation } from './history.ts'
 import { RandomStream } from './kernel/random.ts'
 import { installTrap } from './kernel/trap.ts'
+import { probeHistory } from './probes.ts'
 import type { Scenario } from './scenario.ts'
 import { Tools, type Workload, workloads } from './workloads/index.ts'
 import type { LogLine } from './world/nodes.ts'
@@ -52,8 +53,16 @@ function employ(world: World): Workload[] {
   return all
 }
 
-function checkAll(world: World, all: readonly Workload[], healedMs: number, write: Write): void {
-  const { history, scenario } = world
+/** A run that is over, before it is judged. */
+export interface Played {
+  world: World
+  all: readonly Workload[]
+  healedMs: number
+  write: Write
+}
+
+/** What the history alone shows. */
+export function checkHistory(history: History, { classes, drift }: Pick<Scenario, 'classes' | 'drift'>): JournalChecker {
   const journal = new JournalChecker(history)
   journal.check()
   const { facts } = journal
@@ -61,21 +70,28 @@ function checkAll(world: World, all: readonly Workload[], healedMs: number, writ
   checkEnds(history, facts)
   checkEpochs(history, facts)
   checkPoison(history, facts)
-  checkOnce(history, facts, scenario.classes, scenario.drift)
+  checkOnce(history, facts, classes, drift)
   checkJobs(history)
+  return journal
+}
+
+function checkAll({ world, all, healedMs, write }: Played): void {
+  const { history, scenario } = world
+  const journal = checkHistory(history, scenario)
   const view = viewOf(world, journal, { healedMs, write, workloadsOpen: all.filter(one => !one.done).length })
   checkLiveness(history, view)
   checkBounds(history, view)
+  probeHistory(history, journal.facts)
   const nothing = voidReason(history)
   if (nothing) history.probe(nothing)
 }
 
-/** Runs a scenario. The same one gives the same result, to the last event. */
-export async function run(scenario: Scenario): Promise<RunResult> {
+/** Plays a scenario to its end. */
+export async function play(scenario: Scenario): Promise<Played> {
   installTrap()
   resetPeaks()
   const world = new World(scenario)
-  const { kernel, history } = world
+  const { kernel } = world
   const blame = (error: unknown): void => kernel.blame(error)
   process.on('unhandledRejection', blame)
   try {
@@ -91,11 +107,18 @@ export async function run(scenario: Scenario): Promise<RunResult> {
     // Jobs of clients that are gone end after their grace.
     if (!kernel.stopped) await kernel.run(kernel.nowMs + calmMs)
     world.finish()
-    checkAll(world, all, healedMs, write)
+    return { world, all, healedMs, write }
   } finally {
     process.off('unhandledRejection', blame)
   }
-  const { hash, events } = kernel
+}
+
+/** Runs a scenario. The same one gives the same result, to the last event. */
+export async function run(scenario: Scenario): Promise<RunResult> {
+  const played = await play(scenario)
+  checkAll(played)
+  const { kernel, history, lines } = played.world
+  const { hash, events, nowMs: virtualMs } = kernel
   const probes = Object.fromEntries(history.probes)
-  return { seed: scenario.seed, hash, events, virtualMs: kernel.nowMs, violations: history.violations, probes, story: world.lines }
+  return { seed: scenario.seed, hash, events, virtualMs, violations: history.violations, probes, story: lines }
 }

@@ -40,6 +40,12 @@ export type FaultKind = (typeof faultKinds)[number]
 /** Faults that cost no worker, connection or executor: what runs, runs on. In some runs there are no others. */
 export const harmlessKinds: ReadonlySet<FaultKind> = new Set(['crash-candidate', 'crash-client', 'clock-jump', 'slow-disk', 'hand-over'])
 
+/** A node that is not in the healthy core: from the end of the faults on it stays like this for ever. */
+export interface Outsider {
+  node: string
+  how: 'dead' | 'paused' | 'cut-in' | 'cut-out' | 'cut'
+}
+
 export interface Scenario {
   seed: number
   candidates: number
@@ -54,6 +60,8 @@ export interface Scenario {
   /** Fault classes that are on. */
   classes: FaultKind[]
   faults: Fault[]
+  /** Who does not recover when the others do. Clients always do, and at least one candidate and one worker. */
+  outsiders: Outsider[]
   safetyMs: number
   livenessMs: number
 }
@@ -88,7 +96,7 @@ function drawKnobs(random: RandomStream): Knobs {
 }
 
 /** How often a fault of each kind comes, and how long it lasts. */
-function drawFaults(random: RandomStream, scenario: Omit<Scenario, 'faults'>): Fault[] {
+function drawFaults(random: RandomStream, scenario: Omit<Scenario, 'faults' | 'outsiders'>): Fault[] {
   const names = {
     candidate: Array.from({ length: scenario.candidates }, (_, i) => `c${i + 1}`),
     worker: Array.from({ length: scenario.workers }, (_, i) => `w${i + 1}`),
@@ -117,10 +125,29 @@ function drawFaults(random: RandomStream, scenario: Omit<Scenario, 'faults'>): F
   return faults.sort((one, other) => one.atMs - other.atMs)
 }
 
+/** How many runs have only faults that cost no worker: there nothing may run twice. */
+const gentleShare = 0.25
+/** How many runs leave some nodes out of the healthy core. */
+const outsidersShare = 0.4
+
+/** Candidates of one machine are dead or stopped; workers may also be cut off, both ways or one way. */
+function drawOutsiders({ seed, candidates, workers }: Pick<Scenario, 'seed' | 'candidates' | 'workers'>): Outsider[] {
+  const random = new RandomStream(seed, 'outsiders')
+  if (!random.chance(outsidersShare)) return []
+  const outsiders: Outsider[] = []
+  for (let number = candidates; number > 1; number--) {
+    if (random.chance(0.5)) outsiders.push({ node: `c${number}`, how: random.pick(['dead', 'paused']) })
+  }
+  for (let number = workers; number > 1; number--) {
+    if (random.chance(0.5)) outsiders.push({ node: `w${number}`, how: random.pick(['dead', 'paused', 'cut-in', 'cut-out', 'cut']) })
+  }
+  return outsiders
+}
+
 /** The scenario of a seed. */
 export function drawScenario(seed: number): Scenario {
   const random = new RandomStream(seed, 'scenario')
-  const gentle = random.chance(0.12)
+  const gentle = random.chance(gentleShare)
   const classes = faultKinds.filter(kind => random.chance(0.35) && (!gentle || harmlessKinds.has(kind)))
   const workloads = workloadNames.filter(() => random.chance(0.45))
   const scenario = {
@@ -136,5 +163,5 @@ export function drawScenario(seed: number): Scenario {
     safetyMs: random.whole(4000, 12_000),
     livenessMs: 120_000,
   }
-  return { ...scenario, faults: drawFaults(random, scenario) }
+  return { ...scenario, faults: drawFaults(random, scenario), outsiders: drawOutsiders(scenario) }
 }

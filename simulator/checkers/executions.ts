@@ -50,11 +50,15 @@ export function checkOnce(history: History, facts: Facts, classes: readonly Faul
   if (drift > 0 || facts.workersLost > 0 || !classes.every(kind => harmlessKinds.has(kind))) return
   history.probe('runs-once checked')
   const seen = new Map<string, number>()
+  const lanes = new Map<string, number>()
   for (const { what, execution, atMs } of history.executions) {
-    const { job, stage, index, attempt, fate, epoch } = execution
+    const { job, stage, index, attempt, fate, epoch, lane } = execution
     if (what !== 'started' || fate.poison || fate.exits || fate.hangs) continue
     if (epoch < allowedFrom(facts, `${job}/${stage}`, index)) continue
     const name = `${job}/${stage}/${index}#${attempt}`
+    // In its own lane again: its executor died under a neighbour before it could tell.
+    if (lanes.get(name) === lane) continue
+    lanes.set(name, lane)
     const times = (seen.get(name) ?? 0) + 1
     seen.set(name, times)
     if (times === 2) history.violate('N1', `${name} (${fate.key}) runs a second time, and only leaders died`, atMs)

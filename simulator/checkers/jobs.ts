@@ -1,4 +1,4 @@
-// Owns S7: submits, cancels and questions about each job happened as if one by one.
+// Owns S7 (and M5, where the search finds no answer): submits, cancels and questions about each job happened as if one by one.
 // Must not use the journal's order: a lying journal is to be found too.
 import type { Call, History } from '../history.ts'
 import { linearizable, type Model, type Operation } from './linearizable.ts'
@@ -46,7 +46,8 @@ function operationOf(call: Call): Operation<JobInput> | undefined {
   return undefined
 }
 
-export function checkJobs(history: History): void {
+/** Looks for an order for each job. `stepsMax`: of one job's search. */
+export function checkJobs(history: History, stepsMax?: number): void {
   const byJob = new Map<string, Operation<JobInput>[]>()
   for (const call of history.calls) {
     const operation = call.job === '' ? undefined : operationOf(call)
@@ -59,13 +60,13 @@ export function checkJobs(history: History): void {
     const startedMs = Math.min(...operations.map(one => one.startedMs))
     for (const state of ['succeeded', 'failed', 'cancelled'])
       operations.push({ input: { kind: 'ends', state }, startedMs, endedMs: Number.POSITIVE_INFINITY, unsure: true })
-    const found = linearizable(operations, '', jobModel)
+    const found = linearizable(operations, '', jobModel, stepsMax)
     if (found === true) continue
     const calls = operations.map(
       ({ input, startedMs: from, endedMs: to }) => `${JSON.stringify(input)} ${from.toFixed(1)}–${to.toFixed(1)}`,
     )
     history.violate(
-      'S7',
+      found === undefined ? 'M5' : 'S7',
       `${found === undefined ? 'no answer within the limit for' : 'no order explains'} job ${job}: ${calls.join('; ')}`,
       startedMs,
     )

@@ -56,6 +56,14 @@ export class JournalChecker {
   }
 
   check(): void {
+    const kinds = new Map<string, number>()
+    this.#rows(kinds)
+    for (const [kind, count] of kinds) this.#history.probe(`record ${kind}`, count)
+    if (this.facts.clusters.size > 1) this.#history.violate('S19', `${this.facts.clusters.size} clusters in one journal`, 0)
+  }
+
+  /** Each row, until one cannot be believed. */
+  #rows(kinds: Map<string, number>): void {
     for (const row of this.#history.rows) {
       this.#chain(row)
       let records: JournalRecord[]
@@ -69,6 +77,7 @@ export class JournalChecker {
         this.#history.violate('S1', `epoch ${row.epoch} begins with ${records[0]?.kind}`, row.atMs)
       this.#last = row
       for (const record of records) {
+        kinds.set(record.kind, (kinds.get(record.kind) ?? 0) + 1)
         try {
           this.#look(record, row)
           this.#ledger.next(record)
@@ -80,7 +89,6 @@ export class JournalChecker {
       }
       this.#dropped(row)
     }
-    if (this.facts.clusters.size > 1) this.#history.violate('S19', `${this.facts.clusters.size} clusters in one journal`, 0)
   }
 
   #chain(row: DurableRow): void {

@@ -1,5 +1,6 @@
 // Owns the workloads of submitted jobs: that outlive their client, that are cancelled, that are submitted again.
 // Must not lose count of what was asked: each job has its name before it is asked for.
+import { CoxswainError } from '../../src/protocol/index.ts'
 import type { Fate } from '../world/fates.ts'
 import { simTask } from '../world/program.ts'
 import type { Tools, Workload, WorkloadMaker } from './workload.ts'
@@ -51,9 +52,21 @@ export const submits: WorkloadMaker = (name, random) =>
     if (tools.random.chance(0.3)) await tools.call('status', id, '', async () => (await tools.cluster.job(id).status()).state)
   })
 
-/** Cancels what it submitted: before, while or after it runs. */
+/** A call that its caller gives up after a while. */
+async function abandon(tools: Tools, key: string): Promise<void> {
+  const fate = tools.fate({ key, ms: Math.ceil(tools.random.exponential(80)), deaf: tools.random.chance(0.2) })
+  const controller = new AbortController()
+  const { signal } = controller
+  const called = tools.call('run', '', key, () => tools.cluster.run(plain, fate, { signal }))
+  await tools.pause(tools.random.exponential(60))
+  controller.abort(new CoxswainError('TASK_CANCELLED', 'Its caller has gone.'))
+  await called
+}
+
+/** Cancels what it submitted: before, while or after it runs; gives up some calls. */
 export const cancels: WorkloadMaker = (name, random) =>
   new Jobs(name, random.whole(5, 20), async (tools, id) => {
+    if (tools.random.chance(0.25)) return abandon(tools, id)
     await ask(tools, id, { key: id, ms: Math.ceil(tools.random.exponential(150)), deaf: tools.random.chance(0.3) })
     await tools.pause(tools.random.exponential(80))
     tools.mayBeCancelled(id)

@@ -138,8 +138,8 @@ export class SimExecutor {
       return
     }
     const number = next.batch.from + next.position
-    // What was between is no concern of this process: it was given back, or passed over.
-    if (number !== lane.next + this.#waiting(lane)) {
+    // One report is of one batch; and what was between is no concern of this process: it was given back, or passed over.
+    if (next.position === 0 || number !== lane.next + this.#waiting(lane)) {
       this.#flush(lane)
       lane.next = number
     }

@@ -46,19 +46,24 @@ export class SharedStore {
   readonly disk: MemoryDisk
   /** One process at a time may lead, and keeps others from it as long as it lives. */
   readonly locking: boolean
+  /** How late a deposed leader hears of it, on average. */
+  readonly newsMs: number
   readonly mood: DiskMood = { syncMs: 0.4, failed: 0, indeterminate: 0, full: false }
   /** Every row that ever became durable: the truth. */
   readonly rows: DurableRow[] = []
   /** Told of each row right after it became durable. */
   durable: ((row: DurableRow) => void) | undefined
+  /** Told when a snapshot is read. */
+  snapshotUsed: (() => void) | undefined
   /** Appends under way of one handle, at most. */
   queuedMax = 0
   holder: StoreHandle | undefined
   /** The device does one write after the other. */
   freeAtMs = 0
 
-  constructor(kernel: Kernel, options: { locking: boolean; rowBytesKept?: number }) {
+  constructor(kernel: Kernel, options: { locking: boolean; rowBytesKept?: number; newsMs?: number }) {
     this.kernel = kernel
+    this.newsMs = options.newsMs ?? 0
     this.locking = options.locking
     this.disk = createMemoryStore({ rowBytesKept: options.rowBytesKept ?? 64 << 10 })
   }
@@ -126,7 +131,12 @@ export class StoreHandle implements Store, Inspectable {
         const copy = { ...snapshot, hash: Uint8Array.from(snapshot.hash), state: Uint8Array.from(snapshot.state) }
         return this.#write(undefined, () => inner.snapshots.save(copy))
       },
-      latest: () => this.#soon(() => inner.snapshots.latest()),
+      latest: () =>
+        this.#soon(async () => {
+          const found = await inner.snapshots.latest()
+          if (found) shared.snapshotUsed?.()
+          return found
+        }),
     }
     this.leadership = {
       ...inner.leadership,
@@ -141,7 +151,12 @@ export class StoreHandle implements Store, Inspectable {
           return outcome
         })
       },
-      onLost: callback => inner.leadership.onLost(failure => shared.kernel.at(boot, 0, 'io', () => callback(failure))),
+      onLost: callback =>
+        inner.leadership.onLost(failure => {
+          // Where claims depose, the news of it is late: such a leader may learn it from its next append first, or from its peers.
+          const lateMs = shared.newsMs > 0 ? shared.kernel.stream('news').exponential(shared.newsMs) : 0
+          shared.kernel.at(boot, lateMs, 'io', () => callback(failure))
+        }),
     }
     const resign = (inner.leadership as { resign?: () => Promise<void> }).resign
     if (resign) {

@@ -7,7 +7,8 @@ import { decodeMessage, leaderToWorker } from '../../src/protocol/index.ts'
 import { MirrorChecker } from '../checkers/mirror.ts'
 import { History } from '../history.ts'
 import { Kernel } from '../kernel/kernel.ts'
-import type { Scenario } from '../scenario.ts'
+import { probeOf } from '../probes.ts'
+import type { FaultKind, Scenario } from '../scenario.ts'
 import type { ExecutorMood } from './executor.ts'
 import { Network } from './network.ts'
 import { CandidateNode, ClientNode, type LogLine, type Surroundings, WorkerNode } from './nodes.ts'
@@ -16,6 +17,19 @@ import { SharedStore } from './store.ts'
 /** Number of `assign` in its union, which is its first byte. */
 const assignTag = 2
 const logLinesMax = 4000
+/** Where claims depose, a deposed leader hears of it so late, on average. */
+const newsMs = 1000
+/** Faults after which a leader may not be heard. */
+const silencing: ReadonlySet<FaultKind> = new Set([
+  'pause',
+  'cut-in',
+  'cut-out',
+  'clog',
+  'slow-network',
+  'stale-endpoint',
+  'crash-candidate',
+  'power-loss',
+])
 /** For each so many jobs one more record goes by between two looks at all invariants. */
 const jobsPerCheckSkipped = 4
 
@@ -63,7 +77,11 @@ export class World implements Surroundings {
     const { seed, knobs } = scenario
     this.kernel = new Kernel(seed)
     this.network = new Network(this.kernel)
-    this.store = new SharedStore(this.kernel, { locking: scenario.locking, rowBytesKept: knobs.rowBytesKept })
+    this.store = new SharedStore(this.kernel, {
+      locking: scenario.locking,
+      rowBytesKept: knobs.rowBytesKept,
+      newsMs: scenario.locking ? 0 : newsMs,
+    })
     this.history.rows = this.store.rows
     const { laneTasksMax, laneAheadMs, assignTasksMax, openTasksMax, resultGraceMs, finishedJobsMax } = knobs
     this.limits = { laneTasksMax, laneAheadMs, assignTasksMax, openTasksMax, resultGraceMs, finishedJobsMax }
@@ -74,6 +92,7 @@ export class World implements Surroundings {
     this.clients = make(scenario.clients, index => new ClientNode(this, `u${index + 1}`, 200 + index))
     this.#mirror = new MirrorChecker(this.history)
     this.store.durable = row => this.#mirror.durable(row)
+    this.store.snapshotUsed = () => this.history.probe('snapshot used')
     this.network.tap = (from, to, frame, accepted) => {
       if (!accepted && frame[0] === assignTag && to.node.name.startsWith('w')) this.#order(from.node.name, to.node.name, frame)
     }
@@ -98,9 +117,11 @@ export class World implements Surroundings {
     return this.#mirror.state
   }
 
-  /** How far each living candidate has applied the journal. */
+  /** How far each candidate that runs has applied the journal. */
   get applied(): { node: string; index: number | undefined }[] {
-    return this.candidates.filter(one => one.alive).map(({ name }) => ({ node: name, index: this.#mirror.appliedIndex(name) }))
+    return this.candidates
+      .filter(one => one.alive && !one.sim.paused)
+      .map(({ name }) => ({ node: name, index: this.#mirror.appliedIndex(name) }))
   }
 
   get nodes(): (CandidateNode | WorkerNode | ClientNode)[] {
@@ -132,6 +153,8 @@ export class World implements Surroundings {
   }
 
   log(line: LogLine): void {
+    const probe = probeOf(line.event, line.fields)
+    if (probe) this.history.probe(probe)
     if (this.lines.length < logLinesMax) this.lines.push(line)
   }
 
@@ -186,6 +209,9 @@ export class World implements Surroundings {
     const node = this.candidates.find(one => one.alive && one.pid === pid)
     if (!node) return
     this.history.probe('killed to fence')
+    // Drifting clocks, slow or cut ways and stops make a sound leader look dead; without any of them nobody may be killed.
+    const excuse = this.scenario.drift > 0 || this.scenario.classes.some(kind => silencing.has(kind)) || node.sim.paused
+    if (!excuse) this.history.violate('L2', `${node.name} was killed as silent, and nothing kept it from being heard`, this.kernel.nowMs)
     this.kill(node.name, 'killed by a standby')
   }
 

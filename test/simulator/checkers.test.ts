@@ -301,7 +301,7 @@ describe('S8, L7 and N1: executions', () => {
 
   it('N1: an attempt runs twice where only leaders die, and not where workers may', () => {
     const history = new History()
-    history.executions.push(event(1), event(2))
+    history.executions.push(event(1), event(2, 1, { lane: lane + 1 }))
     checkOnce(history, facts, ['crash-worker'], 0)
     assert.equal(history.violations.length, 0)
     checkOnce(history, facts, ['crash-candidate'], 0)
@@ -340,6 +340,36 @@ describe('S7: linearizability', () => {
     assert.equal(judged(at(0, 10, submit), at(20, 30, { kind: 'cancel' }), at(40, 50, status('running'))), false)
     assert.equal(judged(at(0, 10, submit), at(20, 30, status('succeeded')), at(40, 50, status('running'))), false)
     assert.equal(judged(at(0, 10, submit), at(20, 30, { kind: 'submit', content: 'b' })), false)
+  })
+
+  it('flags an end that is taken back, a cancel of what never was, an answer before its question', () => {
+    assert.equal(judged(at(0, 10, submit), at(20, 30, status('cancelled'))), false, 'nobody cancelled it')
+    assert.equal(judged(at(0, 10, { kind: 'cancel' })), false)
+    assert.equal(judged(at(0, 10, { kind: 'reused', content: 'b' })), false)
+    assert.equal(judged(at(0, 10, submit), at(20, 30, { kind: 'reused', content: 'a' })), false)
+    assert.equal(judged(at(0, 10, status('running')), at(20, 30, submit)), false)
+    assert.equal(judged(at(0, 10, submit), at(20, 30, status('succeeded')), at(40, 50, { kind: 'missing' })), false)
+    // Two that overlap may each be seen by others in one order only.
+    const either = [at(0, 100, submit), at(0, 100, { kind: 'submit', content: 'b' })]
+    assert.equal(judged(...either), false)
+    assert.equal(judged(at(0, 100, submit), at(0, 100, { kind: 'reused', content: 'b' }), at(50, 60, { kind: 'missing' })), true)
+  })
+
+  it('M5: no answer within the limit of steps is a failure', () => {
+    const operations = [at(0, 10, submit), at(0, 10, status('running')), at(0, 10, { kind: 'missing' })]
+    assert.equal(linearizable([...operations, ends], '', jobModel, 2), undefined)
+    assert.equal(linearizable([...operations, ends], '', jobModel, 100), true)
+    const history = new History()
+    const calls = Array.from({ length: 40 }, (_, index): Call => {
+      const operation = index % 3 === 0 ? 'status' : 'cancel'
+      return { node: 'u', operation, job: 'j', key: 'a', startedMs: 0, endedMs: 50, value: index % 2 ? 'succeeded' : 'cancelled' }
+    })
+    history.calls.push({ ...calls[0]!, operation: 'submit', value: true }, ...calls)
+    checkJobs(history, 5)
+    assert.deepEqual(
+      history.violations.map(one => one.rule),
+      ['M5'],
+    )
   })
 
   it('is asked of each job by itself', () => {
