@@ -1,5 +1,6 @@
 // Owns one run of `cox drill`: load, faults, checks, and the report.
 // Must not call a drill passed that did not check everything it acknowledged.
+import { setMaxListeners } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Cluster, connect, type StatusView } from '../../client/index.ts'
@@ -10,67 +11,25 @@ import { printJson, printLine, printNotice } from '../output/print.ts'
 import { tableLines } from '../output/table.ts'
 import { countText, durationText, harmless, styled } from '../output/text.ts'
 import { Home } from '../state/home.ts'
+import { leaderProcess } from '../state/leader-process.ts'
 import { liveSupervisor } from '../state/up-file.ts'
 import type { DrillOptions } from '../verbs/drill.ts'
 import { caughtUp, type Fault, type FaultKind, Faults } from './faults.ts'
+import { judge, knownAfterMs, type Row, type Verdict } from './judge.ts'
 import { Load, type LoadCounts } from './load.ts'
 
-/** An attempt that began this long before a fault is known to the journal: it must not run again because of it. */
-const knownAfterMs = 250
 /** So long standbys that are starting are waited for. */
 const standbysMsMax = 15_000
 const lookEveryMs = 50
-
-interface Row {
-  kind: FaultKind
-  times: number
-  p50Ms: number
-  p99Ms: number
-  maxMs: number
-}
+/** So long it is waited until the witness runs; where it does not, the cluster is busy with other work. */
+const witnessMsMax = 15_000
 
 /** What a drill found, as --json prints it. */
-interface Report extends LoadCounts {
-  kept: boolean
+interface Report extends LoadCounts, Verdict {
   standbys: number
   epochs: { first: number; last: number }
-  rows: Row[]
   faults: Fault[]
-  /** Attempts that ran again, and those of them that a journaled attempt's survival should have spared. */
-  rerun: number
-  survivorsRerun: number
   troubles: string[]
-}
-
-function rowsOf(faults: readonly Fault[]): Row[] {
-  return (['kill', 'freeze', 'promote'] as const).flatMap(kind => {
-    const gaps = faults
-      .filter(fault => fault.kind === kind)
-      .map(fault => fault.gapMs)
-      .sort((a, b) => a - b)
-    const at = (share: number): number => gaps[Math.min(gaps.length - 1, Math.floor(gaps.length * share))]!
-    return gaps.length === 0 ? [] : [{ kind, times: gaps.length, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: gaps.at(-1)! }]
-  })
-}
-
-/**
- * Counts in the lines of the calls how many ran again, and how many of those must not: what began from a moment before a fault until the next
- * leader wrote may be unknown to the journal, everything else is not.
- */
-export function rerunsOf(trace: string, faults: readonly Pick<Fault, 'atMs' | 'gapMs'>[]): { rerun: number; survivorsRerun: number } {
-  const starts = new Map<string, number[]>()
-  for (const line of trace.split('\n').filter(Boolean)) {
-    const [key = '', , at] = line.split(' ')
-    starts.set(key, [...(starts.get(key) ?? []), Number(at)])
-  }
-  let rerun = 0
-  let survivorsRerun = 0
-  for (const [first = 0, ...again] of starts.values()) {
-    const unknown = faults.some(({ atMs, gapMs }) => first >= atMs - knownAfterMs && first <= atMs + gapMs + knownAfterMs)
-    rerun += again.length
-    if (!unknown) survivorsRerun += again.length
-  }
-  return { rerun, survivorsRerun }
 }
 
 /** The faults in turn, so that each kind meets a cluster that has been through the others. */
@@ -108,6 +67,24 @@ async function statusWith(cluster: Cluster, standbys: number, signal: AbortSigna
   }
 }
 
+/** Waits until the witness has run for so long that the journal knows of it: then no fault excuses that it runs again. */
+async function witnessRuns(trace: string, signal: AbortSignal): Promise<void> {
+  const untilMs = performance.now() + witnessMsMax
+  for (;;) {
+    signal.throwIfAborted()
+    const line = readFileSync(trace, 'utf8')
+      .split('\n')
+      .find(one => one.startsWith('witness-'))
+    if (line && Date.now() - Number(line.split(' ')[2]) > knownAfterMs) return
+    if (performance.now() > untilMs)
+      throw new CoxswainError(
+        'UNAVAILABLE',
+        `No call of the drill ran for ${witnessMsMax / 1000} s: the cluster is too busy to be drilled.`,
+      )
+    await new Promise<void>(resolve => setTimeout(resolve, lookEveryMs))
+  }
+}
+
 /** Drills one cluster. */
 async function perform(cluster: Cluster, probe: Cluster, options: DrillOptions, signal: AbortSignal): Promise<Report> {
   const kinds = [...inTurn(options)]
@@ -117,16 +94,22 @@ async function perform(cluster: Cluster, probe: Cluster, options: DrillOptions, 
   const before = await statusWith(cluster, expected, signal)
   const standbys = caughtUp(before)
   refuseWithout(standbys, kinds, options)
+  // Also where nobody is signalled: its calls leave lines in files of this machine.
+  leaderProcess(home, before)
+  if (!before.workers.some(worker => worker.state === 'ready'))
+    throw new CoxswainError('UNAVAILABLE', 'No worker is there that could run the calls of a drill.')
   const folder = mkdtempSync(join(home.path, 'drill-'))
   const files = { trace: join(folder, 'trace'), gate: join(folder, 'gate'), id: `drill-${Date.now()}` }
   writeFileSync(files.trace, '', { mode: 0o600 })
-  const load = new Load(cluster, probe, files)
+  const load = new Load(cluster, probe, files, signal)
   const actions = new Faults(cluster, home, load, signal)
   const faults: Fault[] = []
   try {
     // With one executor for everything, a witness would be all that runs.
-    load.start(before.workers.reduce((sum, worker) => sum + worker.capacity.cpuMillis, 0) >= 2000)
+    const witness = before.workers.reduce((sum, worker) => sum + worker.capacity.cpuMillis, 0) >= 2000
+    load.start(witness)
     await load.heard()
+    if (witness) await witnessRuns(files.trace, signal)
     for (const kind of kinds) {
       const fault = await actions.inflict(kind)
       faults.push(fault)
@@ -137,12 +120,11 @@ async function perform(cluster: Cluster, probe: Cluster, options: DrillOptions, 
     writeFileSync(files.gate, '')
     await load.stop()
     const after = await cluster.status()
-    const reruns = rerunsOf(readFileSync(files.trace, 'utf8'), faults)
     const { counts, troubles } = load
-    const kept = counts.failed + counts.wrong + counts.lost + reruns.survivorsRerun === 0
     const epochs = { first: before.leader.epoch, last: after.leader.epoch }
-    return { kept, standbys, epochs, rows: rowsOf(faults), faults, ...counts, ...reruns, troubles }
+    return { ...judge(counts, readFileSync(files.trace, 'utf8'), faults), standbys, epochs, faults, ...counts, troubles }
   } finally {
+    await load.abandon()
     rmSync(folder, { recursive: true, force: true })
   }
 }
@@ -179,6 +161,8 @@ export function drill(options: DrillOptions): Promise<number> {
   return withCluster(
     options,
     async (cluster, signal) => {
+      // Each wait of the drill listens to it.
+      setMaxListeners(0, signal)
       await using probe = await connect({
         name: 'cox drill',
         signal,

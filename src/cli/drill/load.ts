@@ -1,11 +1,21 @@
 // Owns the load of a drill: a probe that submits one job after the other, callers, one map, and a witness that runs across all faults.
 // Must not do harm: it only calls and checks what comes back.
 import type { Cluster, JobHandle } from '../../client/index.ts'
+import { CoxswainError } from '../../protocol/index.ts'
+import { limited } from './limited.ts'
 import { drillCall, drillWitness, type Effect } from './tasks.ts'
 
 const callers = 4
-/** Between two calls of one caller, and between two submits while nothing is broken: finished jobs of the user are not pushed out. */
-const pauseMs = 10
+/** Between two calls of one caller, and between two submits while nothing is broken: few jobs are made, since they push out the user's finished ones. */
+const callPauseMs = 25
+const submitPauseMs = 50
+/** Inputs of a map are all one job. */
+const mapPauseMs = 10
+/** So long the probe may be without an answer, and an acknowledged job or the end of all calls may take. */
+const hearMsMax = 60_000
+const resultMsMax = 30_000
+/** So long it is waited for calls that were given up. */
+const abandonMsMax = 5_000
 /** What is told of failures; all are counted. */
 const troublesMax = 10
 
@@ -28,6 +38,9 @@ export class Load {
   readonly #trace: string
   readonly #gate: string
   readonly #id: string
+  readonly #signal: AbortSignal
+  /** Ends what is under way. */
+  readonly #abandoned = new AbortController()
   readonly #parts: Promise<unknown>[] = []
   /** Moments at which submits were acknowledged, with the moments at which they began. */
   readonly acknowledgements: { beganMs: number; atMs: number }[] = []
@@ -37,12 +50,13 @@ export class Load {
   #next = 0
   #awake: () => void = () => {}
 
-  constructor(cluster: Cluster, probe: Cluster, files: { trace: string; gate: string; id: string }) {
+  constructor(cluster: Cluster, probe: Cluster, files: { trace: string; gate: string; id: string }, signal: AbortSignal) {
     this.#cluster = cluster
     this.#probe = probe
     this.#trace = files.trace
     this.#gate = files.gate
     this.#id = files.id
+    this.#signal = signal
   }
 
   #effect(kind: string): Effect {
@@ -54,7 +68,8 @@ export class Load {
   start(witness: boolean): void {
     if (witness) {
       const effect = this.#effect('witness')
-      this.#parts.push(this.#checked(effect.value * 2, this.#cluster.run(drillWitness, { ...effect, gate: this.#gate }), 'the witness'))
+      const ran = this.#cluster.run(drillWitness, { ...effect, gate: this.#gate }, { signal: this.#abandoned.signal })
+      this.#parts.push(this.#checked(effect.value * 2, ran, 'the witness'))
     }
     for (let at = 0; at < callers; at++) this.#parts.push(this.#call())
     this.#parts.push(this.#map(), this.#submit())
@@ -80,8 +95,8 @@ export class Load {
   async #call(): Promise<void> {
     while (!this.#stopped) {
       const effect = this.#effect('call')
-      await this.#checked(effect.value * 2, this.#cluster.run(drillCall, effect), effect.key)
-      await pause(pauseMs)
+      await this.#checked(effect.value * 2, this.#cluster.run(drillCall, effect, { signal: this.#abandoned.signal }), effect.key)
+      await pause(callPauseMs)
     }
   }
 
@@ -92,13 +107,13 @@ export class Load {
         const effect = this.#effect('map')
         expected.push(effect.value * 2)
         yield effect
-        await pause(pauseMs)
+        await pause(mapPauseMs)
       }
     }
     this.counts.calls++
     try {
       let at = 0
-      for await (const value of this.#cluster.map(drillCall, effects.call(this))) {
+      for await (const value of this.#cluster.map(drillCall, effects.call(this), { signal: this.#abandoned.signal })) {
         if (value !== expected[at++]) {
           this.counts.wrong++
           this.#trouble(`result ${at - 1} of the map is ${value} instead of ${expected[at - 1]}`)
@@ -117,7 +132,8 @@ export class Load {
       const beganMs = performance.now()
       this.counts.calls++
       try {
-        const job = await this.#probe.submit(drillCall, effect, { id: `${this.#id}-${effect.value}` })
+        const id = `${this.#id}-${effect.value}`
+        const job = await this.#probe.submit(drillCall, effect, { id, signal: this.#abandoned.signal })
         this.acknowledgements.push({ beganMs, atMs: performance.now() })
         this.counts.acknowledged++
         this.#unchecked.push({ job, value: effect.value * 2 })
@@ -127,7 +143,7 @@ export class Load {
       }
       this.#awake()
       // A lone pause is cut short by nobody: while a fault is measured there is none.
-      if (!this.#urgent) await pause(pauseMs)
+      if (!this.#urgent) await pause(submitPauseMs)
     }
   }
 
@@ -136,11 +152,12 @@ export class Load {
     this.#urgent = urgent
   }
 
-  /** Resolves at the next acknowledgement, or failure, of the probe. */
-  async heard(): Promise<void> {
-    await new Promise<void>(resolve => {
+  /** Resolves at the next acknowledgement, or failure, of the probe; rejects with UNAVAILABLE where there is neither for long. */
+  heard(): Promise<void> {
+    const next = new Promise<void>(resolve => {
       this.#awake = resolve
     })
+    return limited(next, hearMsMax, this.#signal, 'no write was acknowledged and none failed')
   }
 
   /** Checks every job that was acknowledged and was not checked yet: it is known, and has its result. */
@@ -150,10 +167,11 @@ export class Load {
     await Promise.all(
       jobs.map(async ({ job, value }) => {
         try {
-          if ((await job.result()) === value) return
+          if ((await this.#resultOf(job)) === value) return
           this.counts.wrong++
           this.#trouble(`job ${job.id} has a wrong result`)
         } catch (error) {
+          if (this.#signal.aborted || error instanceof Unfinished) throw error
           this.counts.lost++
           this.#trouble(`job ${job.id}, which was acknowledged: ${(error as Error).message}`)
         }
@@ -161,11 +179,39 @@ export class Load {
     )
   }
 
+  /** A job's result; a job that is known and has none for long is not lost, and nothing can be said about it. */
+  async #resultOf(job: JobHandle<number>): Promise<number> {
+    try {
+      return await limited(job.result(), resultMsMax, this.#signal, 'it had no result')
+    } catch (error) {
+      if (this.#signal.aborted || !(error instanceof CoxswainError) || error.code !== 'UNAVAILABLE') throw error
+      const { state } = await limited(job.status(), resultMsMax, this.#signal, 'nobody said what became of it')
+      if (state !== 'running') throw error
+      throw new Unfinished(job.id)
+    }
+  }
+
   /** No more calls; resolves when all are answered. The witness ends when the gate is open. */
   async stop(): Promise<void> {
     this.#stopped = true
-    await Promise.all(this.#parts)
+    await limited(Promise.all(this.#parts), hearMsMax, this.#signal, 'not all calls of the drill came to an end')
     await this.check()
+  }
+
+  /** Gives up what is under way, also in the cluster; nothing after a `stop` that went well. */
+  async abandon(): Promise<void> {
+    this.#stopped = true
+    this.#abandoned.abort(new CoxswainError('INTERRUPTED', 'The drill has ended.'))
+    await Promise.race([Promise.all(this.#parts), pause(abandonMsMax)])
+  }
+}
+
+/** The cluster is too busy to be drilled. */
+class Unfinished extends CoxswainError {
+  constructor(job: string) {
+    super('UNAVAILABLE', `Job ${job} of the drill is known, but had no result for ${resultMsMax / 1000} s: the cluster is too busy.`, {
+      id: job,
+    })
   }
 }
 
