@@ -52,7 +52,7 @@ export class Load {
     this.#client = client
     this.#trace = trace
     this.#watcher = watcher
-    this.#files = { tasks: join(folder, 'tasks.jsonl'), gate: join(folder, 'gate') }
+    this.#files = { tasks: join(folder, 'tasks.jsonl'), gate: join(folder, `${name}-gate`) }
   }
 
   get files(): LoadFiles {

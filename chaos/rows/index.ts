@@ -3,9 +3,10 @@
 import type { Row } from '../row.ts'
 import { journalRows } from './journal.ts'
 import { leaderRows } from './leader.ts'
+import { networkRows } from './network.ts'
 import { shiftRows } from './shift.ts'
 import { storageRows } from './storage.ts'
 import { testedRows } from './tested.ts'
 
 /** Every row. */
-export const rows: readonly Row[] = [...leaderRows, ...journalRows, ...storageRows, ...shiftRows, ...testedRows]
+export const rows: readonly Row[] = [...leaderRows, ...journalRows, ...storageRows, ...shiftRows, ...networkRows, ...testedRows]
