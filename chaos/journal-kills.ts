@@ -58,7 +58,7 @@ function pointsOf(trace: string): { call: string; number: number }[] {
 }
 
 /** Looks at what a killed leader left, then leads on from there. */
-async function look(folder: string, lines: readonly string[]): Promise<string[]> {
+export async function look(folder: string, lines: readonly string[]): Promise<string[]> {
   const problems: string[] = []
   const store = await openSqliteStore({ folder })
   try {

@@ -4,7 +4,9 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { killAtEachPoint } from '../journal-kills.ts'
+import { losePowerApart } from '../power/loss.ts'
 import type { Row, RowOutcome } from '../row.ts'
+import { straceMissing, straceWorks } from '../strace.ts'
 
 /** Of all points this part may be missed, because threads do not meet in the same order every time. */
 const missedPartMax = 0.1
@@ -33,7 +35,18 @@ export async function journalDamage(short: boolean): Promise<RowOutcome> {
   }
 }
 
-/** Row 2. */
+const seedMax = 2 ** 31
+
+/** Disks as a power loss may leave them, each led on from. */
+async function powerLoss(losses: number): Promise<RowOutcome> {
+  if (!straceWorks()) return { fired: 0, problems: [], told: '', skipped: straceMissing }
+  const seed = Math.floor(Math.random() * seedMax)
+  const { acts, syncs, images, lossy, acknowledged, problems } = await losePowerApart(losses, seed)
+  const told = `${images} disks (${lossy} had lost something), ${acts} acts with ${syncs} syncs, ${acknowledged} acknowledgements checked, seed ${seed}`
+  return { fired: lossy, problems, told }
+}
+
+/** Rows 2 and 56. */
 export const journalRows: readonly Row[] = [
   {
     name: 'journal-kills',
@@ -44,5 +57,15 @@ export const journalRows: readonly Row[] = [
     ci: 1,
     rounds: 1,
     run: ({ short }) => journalKills(short),
+  },
+  {
+    name: 'power-loss',
+    numbers: [56],
+    fault:
+      "a leader's writes and syncs are traced (strace), and disks rebuilt as a power loss at each act may leave them: of what was not synced any 512-byte sectors and any names",
+    holds: 'everything acknowledged by then is there, the journal is sound, the next one leads',
+    ci: 150,
+    rounds: 1200,
+    run: ({ rounds }) => powerLoss(rounds),
   },
 ]
