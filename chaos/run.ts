@@ -3,6 +3,7 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { transform } from 'esbuild'
 import type { StatusView } from '../src/index.ts'
 import { alive, FaultCluster, until } from '../test/faults/harness.ts'
 import { Load } from './load/load.ts'
@@ -125,16 +126,26 @@ function kept(run: ChaosRun, name: string): string {
   return folder
 }
 
+/**
+ * The bundler's service is a process of ours that lives on. Started here it does not have a cluster's folder in its environment: the end of a cluster
+ * kills every process that has.
+ */
+async function bundlerApart(): Promise<void> {
+  delete process.env['COX_HOME']
+  await transform('')
+}
+
 /** Runs a cluster under load, makes faults, and checks everything. */
 export async function underFaults(name: string, options: RunOptions, faults: (run: ChaosRun) => Promise<void>): Promise<RowOutcome> {
   const { candidates = 3, args = [], witnesses = 1, at, ...demands } = options
   const up = ['--candidates', String(candidates), '--workers', '2', '--cpus', '2', '--executors', '2', ...args]
+  await bundlerApart()
   await using cluster = await FaultCluster.start(`chaos-${name}`, up, at)
   const run = new ChaosRun(cluster)
   await run.watcher.start()
   run.load.start({ witnesses })
-  await run.load.more(3)
   try {
+    await run.load.more(3)
     await faults(run)
     await run.load.more(3)
   } catch (error) {

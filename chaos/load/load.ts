@@ -11,6 +11,8 @@ import { type ChaosFate, chaosTask } from './tasks.ts'
 const callers = 3
 /** Between two calls of one caller: a takeover has something to do, and two small cores can follow. */
 const pauseMs = 15
+/** However slow the machine is: what was not acknowledged by then will not be. */
+const moreMsMax = 60_000
 /** One in so many submits is asked for twice, is cancelled, fails, or is asked about. */
 const again = 7
 const cancelled = 11
@@ -124,7 +126,10 @@ export class Load {
       this.#trace.write({ ev: 'expect', job: id, keys: [key], ends: fails ? 'failed' : 'succeeded', mayBeCancelled: cancels })
       const submit = (): Promise<unknown> => this.#traced('submit', id, key, () => this.#client.submit(chaosTask, fate, { id }))
       // A submit that is not answered is asked for again under its id, as any client may.
-      if ((await submit()) === undefined && (await submit()) === undefined) continue
+      if ((await submit()) === undefined && (await submit()) === undefined) {
+        await pause()
+        continue
+      }
       this.acknowledged++
       if (i % again === 0) await submit()
       if (cancels) await this.#traced('cancel', id, key, () => this.#client.job(id).cancel())
@@ -159,10 +164,14 @@ export class Load {
     })
   }
 
-  /** Resolves when so many submits more are acknowledged. */
+  /** Resolves when so many submits more are acknowledged; throws if that takes too long. */
   async more(count: number): Promise<void> {
     const due = this.acknowledged + count
-    while (this.acknowledged < due && !this.#stopped) await pause()
+    const untilMs = monotonicMs() + moreMsMax
+    while (this.acknowledged < due && !this.#stopped) {
+      if (monotonicMs() > untilMs) throw new Error(`waited in vain for ${count} submits more to be acknowledged`)
+      await pause()
+    }
   }
 
   /** No more calls. Opens the gate, and resolves when all calls are answered and each acknowledged job gave its result. */

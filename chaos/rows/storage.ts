@@ -107,7 +107,7 @@ export const storageRows: readonly Row[] = [
     name: 'sync-fails',
     numbers: [21],
     fault: "EIO from each sync of the leader's journal from one on (strace)",
-    holds: 'as above; no sync is tried twice',
+    holds: 'as above',
     ci: 1,
     rounds: 3,
     run: ({ rounds }) => traced('sync-fails', run => failingSync(run, 'EIO', 'fsync', rounds)),

@@ -24,7 +24,7 @@ async function tested(file: string, pattern?: string): Promise<RowOutcome> {
   return { fired: passed, problems, told }
 }
 
-/** Rows 19, 24, 33 to 38, 43 and 57 as far as tests make them. */
+/** Rows 19, 23, 24, 33 to 38, 43, 44 and 57 as far as tests make them. */
 export const testedRows: readonly Row[] = [
   {
     name: 'disk-full',
@@ -66,6 +66,14 @@ export const testedRows: readonly Row[] = [
     holds: 'the detached job goes on, the attached one ends; what a lost worker ran changes nothing',
     rounds: 1,
     run: () => tested('faults/silence.test.ts'),
+  },
+  {
+    name: 'client-does-not-read',
+    numbers: [44],
+    fault: 'a client asks for more than its connection may hold, and reads none of it (test/leader/peers.test.ts, in one process)',
+    holds: 'that connection ends with a reason, its job goes on',
+    rounds: 1,
+    run: () => tested('leader/peers.test.ts', 'that does not read is disconnected'),
   },
   {
     name: 'network-file-system',
