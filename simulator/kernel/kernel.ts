@@ -3,13 +3,15 @@
 import { crc32 } from 'node:zlib'
 import { EventQueue, type KernelEvent } from './queue.ts'
 import { hashText, RandomStream } from './random.ts'
-import { setInside } from './trap.ts'
+import { setInside, takeOffence } from './trap.ts'
 
 /** One life of a process. Everything that happens to it dies with it. */
 export class Boot {
   readonly node: SimNode
   readonly number: number
   alive = true
+  /** Called once, right before the next event of this life runs. */
+  beforeNext: (() => void) | undefined
   constructor(node: SimNode, number: number) {
     this.node = node
     this.number = number
@@ -161,7 +163,7 @@ export class Kernel {
           return reject(error)
         }
         setImmediate(() => {
-          setInside(false)
+          this.#leave()
           if (this.#failure) return reject(this.#failure.error)
           slice(drain)
         })
@@ -174,9 +176,11 @@ export class Kernel {
   blame(error: unknown): void {
     const { current } = this
     setInside(false)
+    // What was refused comes first: the error may be what somebody made of it.
+    const cause = takeOffence() ?? error
     try {
-      if (!current) throw error
-      current.crashed(error)
+      if (!current) throw cause
+      current.crashed(cause)
     } catch (fatal) {
       this.#failure ??= { error: fatal }
       this.stopped = true
@@ -206,17 +210,28 @@ export class Kernel {
     this.events++
     this.current = event.boot?.node
     this.hash = crc32(`${event.atMs.toFixed(3)} ${this.current?.name ?? ''} ${event.kind}`, this.hash)
-    setInside(event.boot !== undefined)
+    setInside(true)
     try {
+      const { boot } = event
+      const before = boot?.beforeNext
+      if (boot) boot.beforeNext = undefined
+      before?.()
       event.run!()
       drain?.()
     } catch (error) {
       this.blame(error)
     } finally {
       if (drain) {
-        setInside(false)
+        this.#leave()
         this.current = undefined
       }
     }
+  }
+
+  /** No simulated code runs any more. What it was refused counts, also where it has caught the error. */
+  #leave(): void {
+    setInside(false)
+    const offence = takeOffence()
+    if (offence) this.blame(offence)
   }
 }

@@ -1,14 +1,13 @@
 // Owns the client's way to blocks: large inputs go to a worker before they are named, large results come from their holder.
 // Must not give anyone bytes whose hash was not checked.
 import { createHash } from 'node:crypto'
-import { Agent } from 'node:http'
+import type { Agent } from 'node:http'
 import type { Platform } from '../../platform/index.ts'
 import { type BlockReference, CoxswainError, limits, type WorkerAddress } from '../../protocol/index.ts'
 import { pause } from '../pause.ts'
 import type { Session } from '../session.ts'
-import { download, isHere, NotReadableError, TransferError, transferFailed, upload } from './transfer.ts'
+import { download, isHere, keptSockets, NotReadableError, TransferError, transferFailed, upload } from './transfer.ts'
 
-const socketsMax = 16
 /** Tries of one transfer, with a pause between them that doubles: half a minute altogether, for a holder that is starting again. */
 const attemptsMax = 24
 const pauseMsMin = 20
@@ -21,7 +20,8 @@ export class Blocks {
   readonly #session: Session
   readonly #platform: Platform
   readonly #token: () => Promise<string>
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: socketsMax })
+  /** Made with the first transfer: most clients have none. */
+  #kept: Agent | undefined
   #addresses = new Map<string, string>()
   /** Addresses of workers on this machine whose files this process cannot read: another user's, or a container's. */
   readonly #apart = new Set<string>()
@@ -34,7 +34,12 @@ export class Blocks {
   }
 
   close(): void {
-    this.#agent.destroy()
+    this.#kept?.destroy()
+  }
+
+  #agent(): Agent {
+    this.#kept ??= keptSockets()
+    return this.#kept
   }
 
   /** The bytes of a block, checked. Throws BLOCK_LOST or BLOCK_CORRUPT. */
@@ -54,7 +59,7 @@ export class Blocks {
         continue
       }
       try {
-        const exchange = { agent: this.#agent, url: `${address}/blocks/${reference.block}`, token: await this.#token(), signal }
+        const exchange = { agent: this.#agent(), url: `${address}/blocks/${reference.block}`, token: await this.#token(), signal }
         const inPlace = isHere(address) && !this.#apart.has(address)
         await download(exchange, target, offset, inPlace, piece => {
           digest.update(piece)
@@ -94,7 +99,7 @@ export class Blocks {
       const found = await this.#any(attempt > 0)
       if (!found) continue
       try {
-        await upload({ agent: this.#agent, url: `${found.address}/blocks/${block}`, token: await this.#token(), signal }, segments, bytes)
+        await upload({ agent: this.#agent(), url: `${found.address}/blocks/${block}`, token: await this.#token(), signal }, segments, bytes)
         return { block, bytes, holder: found.holder }
       } catch (error) {
         if (!(error instanceof TransferError)) throw error

@@ -1,9 +1,10 @@
 // Owns one HTTP exchange with a worker's block server: bytes up, bytes down, with a limit on silence.
 // Must not choose workers or try again: blocks.ts does.
 import { open } from 'node:fs/promises'
-import { type Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
+import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { blockPathType, CoxswainError } from '../../protocol/index.ts'
 
+const socketsMax = 16
 /** Silence for longer than this ends an exchange. */
 const silenceMsMax = 30_000
 /** Of the text of a refusal. */
@@ -29,6 +30,11 @@ export interface Exchange {
   url: string
   token: string
   signal: AbortSignal | undefined
+}
+
+/** Sockets that are kept for the next exchange. Whoever has them destroys them. */
+export function keptSockets(): Agent {
+  return new Agent({ keepAlive: true, maxSockets: socketsMax })
 }
 
 const loopback = /^https?:\/\/(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:|\/|$)/
