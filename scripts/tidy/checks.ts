@@ -1,5 +1,6 @@
 // Owns the list of all tidy checks. A new check gets its line here and a bad sample in test/project/tidy.test.ts.
 // Must not hold a check itself.
+import { nothingAmbient } from './ambient.ts'
 import { deadExports, deadFiles, documentedFaces, duplicateNames } from './exports.ts'
 import { closedRooms, dependencies, importLaw, pureMachines } from './law.ts'
 import { errorsPageCurrent, links, promises, referencePageCurrent, releaseNumbers } from './papers.ts'
@@ -12,6 +13,7 @@ export const checks: Readonly<Record<string, Check>> = {
   importLaw,
   closedRooms,
   pureMachines,
+  nothingAmbient,
   dependencies,
   deadExports,
   deadFiles,

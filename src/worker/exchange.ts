@@ -82,7 +82,7 @@ export class Exchange {
       blocks: this.#stores.blocks.folder,
       temporary: this.#stores.temporary,
       compiled: this.#stores.compiled,
-      modules: this.#options.modules ?? process.cwd(),
+      modules: this.#options.modules,
       programPath: (program: ProgramId) => this.#stores.programs.path(program),
     }
     return this.#surroundings.executors(options, this.#platform, {

@@ -72,6 +72,44 @@ const samples: Record<keyof typeof checks, Sample> = {
     says: [/Date/, /async/, /await/, /Math\.random/, /setTimeout/, /Promise/],
     good: { 'src/core/a.ts': 'const x = { process: 1, Date: 2 }; x.process; Math.max(1, 2)', 'src/leader/b.ts': 'Date.now()' },
   },
+  nothingAmbient: {
+    bad: {
+      'simulator/run.ts': "import { a } from '../src/leader/a.ts'\nprocess.on('x', f)\nperformance.now()",
+      'src/leader/a.ts':
+        "import '../client/b.ts'\nDate.now()\nnew Date()\nDate()\nsetTimeout(f, 1)\nglobalThis.setInterval(f)\nx.toLocaleString()",
+      'src/client/b.ts': "export { x } from './c.ts'\nexport * from '../worker/stores.ts'\nMath.random()\ncrypto.randomUUID()",
+      'src/client/c.ts':
+        "import { createHash, randomUUID } from 'node:crypto'\nimport { connect } from 'node:net'\nimport { WebSocket } from 'ws'",
+      'src/worker/stores.ts': 'AbortSignal.timeout(1)',
+    },
+    says: [
+      /^performance/,
+      /^Date\.now/,
+      /^new Date\(\)/,
+      /^Date\(\)/,
+      /^setTimeout/,
+      /^setInterval/,
+      /^toLocaleString/,
+      /^Math\.random/,
+      /^crypto/,
+      /^node:crypto/,
+      /^node:net/,
+      /^ws/,
+      /^AbortSignal\.timeout/,
+      /^uses no node:fs\/promises/,
+    ],
+    good: {
+      'simulator/run.ts': "import { a } from '../src/leader/a.ts'\nprocess.on('x', f)",
+      'simulator/main.ts': 'Date.now()',
+      'src/leader/a.ts':
+        "import type { B } from '../client/b.ts'\nimport { c } from '../client/endpoint.ts'\nimport '../client/e.ts'\nconst x = { process: 1 }; x.process; new Date(5)",
+      'src/leader/c.ts': 'setTimeout(f, 1)',
+      'src/client/b.ts': 'Date.now()',
+      'src/client/endpoint.ts': "import { d } from './d.ts'\nimport { readFile } from 'node:fs/promises'",
+      'src/client/d.ts': 'Math.random()',
+      'src/client/e.ts': "import { createHash } from 'node:crypto'\nconst f = (fetch: F) => fetch(1)\nqueueMicrotask(f)",
+    },
+  },
   dependencies: {
     bad: {
       'package.json': manifest({ ws: '1' }, { zod: '1' }),

@@ -32,8 +32,8 @@ export interface PoolOptions {
   blocks: string
   temporary: string
   compiled: string
-  /** Where packages that programs do not contain are resolved. */
-  modules: string
+  /** Where packages that programs do not contain are resolved; the working directory by default. */
+  modules: string | undefined
   programPath(program: string): string
 }
 
@@ -65,7 +65,7 @@ export class ExecutorPool {
 
   start(instruction: Extract<Instruction, { kind: 'start' }>): void {
     const { executor, program, heapMiB, shared } = instruction
-    const { worker, blocks, modules } = this.#options
+    const { worker, blocks, modules = process.cwd() } = this.#options
     const temporary = join(this.#options.temporary, String(executor))
     const host = new ExecutorHost(
       { heapMiB, temporary, compiled: this.#options.compiled },
