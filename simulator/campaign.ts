@@ -3,12 +3,20 @@
 import { fork } from 'node:child_process'
 import type { RunResult } from './run.ts'
 
+/** What a process of a campaign is sent. */
+export interface SeedMessage {
+  seed: number
+  zombies: boolean
+}
+
 /** What a campaign is asked for. */
 export interface CampaignOptions {
   from: number
   count: number
   processes: number
   mutant?: string
+  /** Runs with many zombies are drawn from the seeds. */
+  zombies?: boolean
   /** End at the first seed that broke a rule. */
   untilFound: boolean
   /** A seed that takes longer than this counts as one that broke a rule: it does not come to its end. */
@@ -47,7 +55,7 @@ export async function campaign(options: CampaignOptions): Promise<void> {
         }
         seed = next++
         limit = setTimeout(() => child.kill('SIGKILL'), options.seedMsMax)
-        child.send({ seed })
+        child.send({ seed, zombies: options.zombies === true } satisfies SeedMessage)
       }
       child.stderr?.setEncoding('utf8').on('data', (text: string) => {
         words = (words + text).slice(-2000)

@@ -9,6 +9,8 @@ import { missingProbes, seedsForAllProbes } from './probes.ts'
 import { type RunResult, run } from './run.ts'
 import { drawScenario, type Scenario } from './scenario.ts'
 import { shrink } from './shrink.ts'
+import { runTwice } from './twice.ts'
+import { drawZombies, zombieProbes } from './zombies.ts'
 
 const processes = 2
 const seedMsMax = 120_000
@@ -27,12 +29,14 @@ function report(result: RunResult): void {
   if (result.violations.length === 0) return
   write(`seed ${result.seed} broke ${result.violations.length} rules (commit ${commit()}, node ${process.version}):`)
   for (const { rule, text, atMs } of result.violations.slice(0, 5)) write(`  ${rule} at ${atMs.toFixed(1)} ms: ${text}`)
-  write(`  again: npm run sim -- --seed ${result.seed} --story, and with --shrink for a small schedule`)
+  write(
+    `  again: npm run sim -- --seed ${result.seed}${values.zombies ? ' --zombies' : ''} --story, and with --shrink for a small schedule`,
+  )
 }
 
 /** One scenario here in this process, with its story if that is wanted. */
 async function single(scenario: Scenario, story: boolean): Promise<boolean> {
-  const result = await run(scenario)
+  const result = await runTwice(scenario)
   if (story) {
     for (const { atMs, node, level, event, fields } of result.story)
       write(`${atMs.toFixed(1).padStart(10)} ${node.padEnd(3)} ${level.padEnd(5)} ${event} ${JSON.stringify(fields)}`)
@@ -65,12 +69,18 @@ async function stored(): Promise<boolean> {
   return well
 }
 
+/** How many leaders went on after another one had claimed, and how far they came. */
+function zombiesOf(probes: ReadonlyMap<string, number>): string {
+  const [resumed = 0, wentOn = 0, wrote = 0] = Object.values(zombieProbes).map(name => probes.get(name) ?? 0)
+  return `zombies ${resumed + wentOn} (${resumed} after a pause, ${wrote} asked to write)`
+}
+
 async function many(from: number, count: number): Promise<boolean> {
   const startedMs = performance.now()
   const probes = new Map<string, number>()
   const totals = { runs: 0, failed: 0, events: 0, virtualMs: 0 }
   await campaign({
-    ...{ from, count, processes, seedMsMax, untilFound: false },
+    ...{ from, count, processes, seedMsMax, untilFound: false, zombies: values.zombies },
     each(result) {
       totals.runs++
       totals.events += result.events
@@ -81,11 +91,11 @@ async function many(from: number, count: number): Promise<boolean> {
     },
   })
   for (const [name, times] of [...probes].sort()) write(`${String(times).padStart(9)} ${name}`)
-  const missing = count >= seedsForAllProbes ? missingProbes(probes) : []
+  const missing = count >= seedsForAllProbes && !values.zombies ? missingProbes(probes) : []
   if (missing.length > 0) write(`never came about in ${count} seeds: ${missing.join(', ')}`)
   const seconds = (performance.now() - startedMs) / 1000
   write(
-    `${totals.runs} seeds from ${from}: ${totals.failed} broke a rule; ${totals.events} events (${Math.round(totals.events / seconds)}/s), ${probes.get('takeover') ?? 0} leader changes, ${(totals.virtualMs / 3_600_000).toFixed(1)} h virtual in ${seconds.toFixed(0)} s`,
+    `${totals.runs} seeds from ${from}: ${totals.failed} broke a rule; ${totals.events} events (${Math.round(totals.events / seconds)}/s), ${probes.get('takeover') ?? 0} leader changes, ${(totals.virtualMs / 3_600_000).toFixed(1)} h virtual in ${seconds.toFixed(0)} s; ${zombiesOf(probes)}`,
   )
   return totals.failed === 0 && totals.runs === count && missing.length === 0
 }
@@ -104,7 +114,7 @@ async function plantedBugs(names: readonly string[], from: number, count: number
     let found: RunResult | undefined
     let rotten = ''
     await campaign({
-      ...{ from, count, processes, seedMsMax, untilFound: true, mutant: name },
+      ...{ from, count, processes, seedMsMax, untilFound: true, mutant: name, zombies: values.zombies },
       each(result) {
         if (result.seed < 0) rotten = result.violations[0]!.text
         else runs++
@@ -132,13 +142,15 @@ const { values, positionals } = parseArgs({
     shrink: { type: 'boolean', default: false },
     mutants: { type: 'boolean', default: false },
     some: { type: 'string' },
+    zombies: { type: 'boolean', default: false },
   },
 })
+const draw = values.zombies ? drawZombies : drawScenario
 const from = values.from === undefined ? Math.floor(Math.random() * 1e9) : Number(values.from)
 let well: boolean
 if (values.mutants)
   well = await plantedBugs(values.some === undefined ? positionals : someMutants(Number(values.some)), from, Number(values.seeds))
-else if (values.seed !== undefined && values.shrink) well = await shrunk(drawScenario(Number(values.seed)))
-else if (values.seed !== undefined) well = await single(drawScenario(Number(values.seed)), values.story)
+else if (values.seed !== undefined && values.shrink) well = await shrunk(draw(Number(values.seed)))
+else if (values.seed !== undefined) well = await single(draw(Number(values.seed)), values.story)
 else well = (await stored()) && (await many(from, Number(values.seeds)))
 process.exit(well ? 0 : 1)

@@ -4,6 +4,8 @@ import type { Facts } from './checkers/journal.ts'
 import { kindsKnown } from './checkers/reader.ts'
 import type { History } from './history.ts'
 import { faultKinds } from './scenario.ts'
+import type { World } from './world/world.ts'
+import { zombieProbes } from './zombies.ts'
 
 /** What lines that nodes log show: by event, and by what their text says where the event alone does not tell. */
 const shown: Readonly<Record<string, readonly (readonly [RegExp, string])[]>> = {
@@ -42,17 +44,26 @@ export const expectedProbes: readonly string[] = [
   ...faultKinds.map(kind => `fault ${kind}`),
   ...kindsKnown.filter(kind => !unreachableKinds.has(kind)).map(kind => `record ${kind}`),
   'adopted',
+  'append lost with its process',
+  'append durable after the death of its process',
   'cancelled while it ran',
   'claim refused',
+  'death while it wrote its file',
+  'death while it wrote its journal',
+  'death while it wrote its snapshot',
   'duplicate submit suppressed',
   'fenced leader',
+  'file torn by a death',
+  'file written by a death',
   'hand-over',
   'journal failed',
   'killed to fence',
   'poison quarantined',
   'refused JOB_ID_REUSED',
   'runs-once checked',
+  'snapshot fallback',
   'snapshot taken',
+  'snapshot torn by a death',
   'snapshot used',
   'stalled leader stepped down',
   'standby resynced from a snapshot',
@@ -60,6 +71,7 @@ export const expectedProbes: readonly string[] = [
   'states compared',
   'states compared before a takeover',
   'takeover',
+  ...Object.values(zombieProbes),
 ]
 
 /** What a campaign did not bring about. */
@@ -83,5 +95,18 @@ export function probeHistory(history: History, facts: Facts): void {
     const name = `${execution.worker} ${execution.boot} ${execution.lane} ${execution.index}`
     if (what === 'started' && atMs < cancelledMs) running.add(name)
     else if (what === 'ended' && running.delete(name) && atMs > cancelledMs) history.probe('cancelled while it ran')
+  }
+}
+
+/** Counts what the deaths of processes did to their disks. */
+export function probeStorage({ store, nodes, history }: Pick<World, 'store' | 'nodes' | 'history'>): void {
+  const { lost, late, torn, fallbacks } = store.losses
+  history.probe('append lost with its process', lost)
+  history.probe('append durable after the death of its process', late)
+  history.probe('snapshot torn by a death', torn)
+  history.probe('snapshot fallback', fallbacks)
+  for (const { disk } of nodes) {
+    history.probe('file torn by a death', disk.torn)
+    history.probe('file written by a death', disk.late)
   }
 }

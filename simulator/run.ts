@@ -5,16 +5,18 @@ import { checkEpochs, checkOnce, checkPoison } from './checkers/executions.ts'
 import { checkJobs } from './checkers/jobs.ts'
 import { JournalChecker } from './checkers/journal.ts'
 import { calmMs, checkBounds, checkLiveness, voidReason } from './checkers/liveness.ts'
+import { armDeaths } from './deaths.ts'
 import { resetPeaks, viewOf, type Write, writeAfterHeal } from './ending.ts'
 import { Faults } from './faults.ts'
 import type { History, Violation } from './history.ts'
 import { RandomStream } from './kernel/random.ts'
 import { installTrap } from './kernel/trap.ts'
-import { probeHistory } from './probes.ts'
+import { probeHistory, probeStorage } from './probes.ts'
 import type { Scenario } from './scenario.ts'
 import { Tools, type Workload, workloads } from './workloads/index.ts'
 import type { LogLine } from './world/nodes.ts'
 import { World } from './world/world.ts'
+import { countZombies } from './zombies.ts'
 
 /** What came of a run. */
 export interface RunResult {
@@ -82,6 +84,7 @@ function checkAll({ world, all, healedMs, write }: Played): void {
   checkLiveness(history, view)
   checkBounds(history, view)
   probeHistory(history, journal.facts)
+  probeStorage(world)
   const nothing = voidReason(history)
   if (nothing) history.probe(nothing)
 }
@@ -92,6 +95,8 @@ export async function play(scenario: Scenario): Promise<Played> {
   resetPeaks()
   const world = new World(scenario)
   const { kernel } = world
+  countZombies(world.store, world.history)
+  armDeaths(world)
   const blame = (error: unknown): void => kernel.blame(error)
   process.on('unhandledRejection', blame)
   try {

@@ -14,6 +14,7 @@ import {
 } from '../../src/journal/index.ts'
 import { CoxswainError, type PayloadId } from '../../src/protocol/index.ts'
 import type { Boot, Kernel } from '../kernel/kernel.ts'
+import { Losses, type Waiting } from './losses.ts'
 
 /** How the disk behaves; faults change it. */
 export interface DiskMood {
@@ -55,9 +56,17 @@ export class SharedStore {
   durable: ((row: DurableRow) => void) | undefined
   /** Told when a snapshot is read. */
   snapshotUsed: (() => void) | undefined
+  /** Told of a living process whose leadership another one's claim has ended, and of each process that asks for an append. */
+  deposed: ((boot: Boot) => void) | undefined
+  asked: ((boot: Boot) => void) | undefined
+  /** Told of each write that is under way, and for how long. */
+  writing: ((boot: Boot, snapshot: boolean, leftMs: number) => void) | undefined
+  readonly losses = new Losses()
   /** Appends under way of one handle, at most. */
   queuedMax = 0
   holder: StoreHandle | undefined
+  /** Who claimed last. */
+  leading: StoreHandle | undefined
   /** The device does one write after the other. */
   freeAtMs = 0
 
@@ -110,7 +119,7 @@ export class StoreHandle implements Store, Inspectable {
   readonly #shared: SharedStore
   readonly #boot: Boot
   readonly #inner: MemoryStore
-  readonly #queue: { append: Append | undefined; effect: () => Promise<unknown>; done: boolean }[] = []
+  readonly #queue: Waiting[] = []
   #failure: CoxswainError | undefined
   #closed = false
 
@@ -129,12 +138,18 @@ export class StoreHandle implements Store, Inspectable {
     this.snapshots = {
       save: snapshot => {
         const copy = { ...snapshot, hash: Uint8Array.from(snapshot.hash), state: Uint8Array.from(snapshot.state) }
-        return this.#write(undefined, () => inner.snapshots.save(copy))
+        const save = (): Promise<'durable' | 'fenced'> => inner.snapshots.save(copy)
+        return this.#write(undefined, save, async () => {
+          if ((await save()) !== 'durable') return
+          shared.disk.corruptSnapshot(copy.index)
+          shared.losses.torn++
+        })
       },
       latest: () =>
         this.#soon(async () => {
           const found = await inner.snapshots.latest()
           if (found) shared.snapshotUsed?.()
+          if (found && found.index < shared.disk.snapshots.at(-1)!.snapshot.index) shared.losses.fallbacks++
           return found
         }),
     }
@@ -147,7 +162,7 @@ export class StoreHandle implements Store, Inspectable {
           this.#takeLock()
           const outcome = await inner.leadership.claim({ ...claim, opening })
           if (outcome === 'lost' && shared.holder === this && !this.#leads) shared.holder = undefined
-          if (outcome === 'claimed') this.#leads = true
+          if (outcome === 'claimed') this.#lead()
           return outcome
         })
       },
@@ -189,6 +204,13 @@ export class StoreHandle implements Store, Inspectable {
     this.#shared.holder = this
   }
 
+  #lead(): void {
+    const { leading } = this.#shared
+    this.#leads = true
+    this.#shared.leading = this
+    if (leading && leading !== this && leading.#leads) this.#shared.deposed?.(leading.#boot)
+  }
+
   #unlock(): void {
     this.#leads = false
     if (this.#shared.holder === this) this.#shared.holder = undefined
@@ -202,6 +224,7 @@ export class StoreHandle implements Store, Inspectable {
   }
 
   #append(append: Append): Promise<'durable' | 'fenced'> {
+    this.#shared.asked?.(this.#boot)
     const copy = copyOf(append)
     const under = this.#queue.filter(one => one.append).length + 1
     this.#shared.queuedMax = Math.max(this.#shared.queuedMax, under)
@@ -209,7 +232,7 @@ export class StoreHandle implements Store, Inspectable {
   }
 
   /** Writes take effect one after the other, each after the device's time for it; its answer comes a moment later. */
-  #write<T>(append: Append | undefined, operate: () => Promise<T>): Promise<T> {
+  #write<T>(append: Append | undefined, operate: () => Promise<T>, tear?: () => Promise<void>): Promise<T> {
     if (this.#closed) return Promise.reject(new CoxswainError('JOURNAL_WRITE_FAILED', 'The store is closed.'))
     const shared = this.#shared
     const stream = this.#kernel.stream('store')
@@ -218,9 +241,10 @@ export class StoreHandle implements Store, Inspectable {
       if (append) shared.look(append)
       return outcome
     }
-    const item = { append, effect: effect as () => Promise<unknown>, done: false }
+    const item = { append, effect: effect as () => Promise<unknown>, tear }
     this.#queue.push(item)
     shared.freeAtMs = Math.max(shared.freeAtMs, this.#kernel.nowMs) + 0.05 + stream.exponential(shared.mood.syncMs)
+    shared.writing?.(this.#boot, tear !== undefined, shared.freeAtMs - this.#kernel.nowMs)
     return new Promise<T>((resolve, reject) => {
       this.#kernel.at(this.#boot, shared.freeAtMs - this.#kernel.nowMs, 'io', () => {
         this.#queue.splice(this.#queue.indexOf(item), 1)
@@ -254,14 +278,10 @@ export class StoreHandle implements Store, Inspectable {
     }
   }
 
-  /** Its process died. What was handed to the system may still become durable, the first ones first. */
+  /** Its process died. */
   crash(): void {
-    const stream = this.#kernel.stream('crash')
     const waiting = this.#queue.splice(0)
-    const reached = waiting.findIndex(() => stream.chance(0.5))
-    for (const item of this.#failure ? [] : waiting.slice(0, reached < 0 ? waiting.length : reached)) {
-      if (item.append) item.effect().catch(() => undefined)
-    }
+    if (!this.#failure) this.#shared.losses.settle(waiting, this.#kernel.stream('crash'))
     this.#closed = true
     this.#unlock()
     queueMicrotask(() => this.#inner.kill())

@@ -15,7 +15,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import readline from 'node:readline'
 import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
-import { setTimeout as later } from 'node:timers/promises'
+import timers from 'node:timers/promises'
 import tls from 'node:tls'
 import { Worker } from 'node:worker_threads'
 import zlib from 'node:zlib'
@@ -45,9 +45,9 @@ const calls: Readonly<Record<string, () => unknown>> = {
   setTimeout: () => clearTimeout(setTimeout(nothing)),
   setInterval: () => clearInterval(setInterval(nothing)),
   setImmediate: () => clearImmediate(setImmediate(nothing)),
-  'timers/promises.setTimeout': () => later(1),
+  'timers/promises.setTimeout': () => timers.setTimeout(1),
   'AbortSignal.timeout': () => AbortSignal.timeout(1),
-  'Atomics.wait': () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0),
+  'Atomics.waitAsync': () => Atomics.waitAsync(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0),
   WeakRef: () => new WeakRef({}),
   FinalizationRegistry: () => new FinalizationRegistry(nothing),
   MessageChannel: () => new MessageChannel().port1.close(),
