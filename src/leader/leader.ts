@@ -68,6 +68,8 @@ export interface LeaderOptions {
   check?: (state: State) => void
 }
 
+const deposed = (): CoxswainError => new CoxswainError('FENCED', 'The store says that another candidate leads.')
+
 /** One leadership: `start` it once; it is over when `ended` resolves. */
 export class Leader {
   readonly #options: LeaderOptions
@@ -157,7 +159,7 @@ export class Leader {
     const drops = new BlockDrops(state, links, clock)
     this.#drops = drops
     const logs = new LogReadings(links)
-    const failed = (error: unknown): void => this.#lose(new CoxswainError('JOURNAL_CORRUPT', `Inputs cannot be read: ${String(error)}`))
+    const failed = (error: unknown): void => void this.#unreadable(error, state.epoch)
     const outbox = new Outbox({ state, links, payloads, drops, logs, failed })
     // Cluster time goes on from the journal by this process's monotonic clock: a wall clock set back or forward moves nothing.
     const nowMs = (): number => baseMs + clock.monotonicMs() - startedMs
@@ -181,9 +183,8 @@ export class Leader {
     this.#context = { id, address, startedMs, state, observed, limits, store, platform, ...rooms, nowMs, vitals, promote }
     this.#sessions = new Sessions(this.#context, epoch => this.#lose(new CoxswainError('FENCED', `A peer has seen epoch ${epoch}.`)))
     this.#archivist = new Archivist(store, state, platform)
-    const over = new CoxswainError('FENCED', 'The store says that another candidate leads.')
     // An append that was refused knows more, and is heard first.
-    store.leadership.onLost(failure => clock.soon(() => this.#lose(failure ?? over)))
+    store.leadership.onLost(failure => clock.soon(() => this.#lose(failure ?? deposed())))
     this.#expectReturn()
     this.#tick(clock.monotonicMs())
     loop.schedule()
@@ -229,6 +230,13 @@ export class Leader {
     if (this.#stopped) return
     this.#platform.log('error', 'leadership-lost', { code: error.code, message: error.message })
     void this.#shutDown(`${error.code}: ${error.message}`)
+  }
+
+  /** Inputs cannot be read. Where another one leads it may have released them: then that is the news, and no damage. */
+  async #unreadable(error: unknown, epoch: number): Promise<void> {
+    const view = await this.#options.store.leadership.view().catch(() => undefined)
+    if (view && view.epoch > epoch) return this.#lose(deposed())
+    this.#lose(new CoxswainError('JOURNAL_CORRUPT', `Inputs cannot be read: ${String(error)}`))
   }
 
   #promote(candidate: string, begun: () => void): CoxswainError | undefined {

@@ -145,6 +145,25 @@ describe('inputs that are no longer in memory', () => {
     assert.equal(house.ended, undefined)
   })
 
+  it('and are gone because a successor has released them are no damage: the news of it is late', async () => {
+    const { house, client } = await House.ready()
+    await house.submit(client, 'job', 1)
+    for (const [deposed, reason] of [
+      [1, /^FENCED/],
+      [0, /^JOURNAL_CORRUPT: Inputs cannot be read/],
+    ] as const) {
+      await house.kill()
+      await house.start()
+      const { journal, leadership } = house.store
+      const view = await leadership.view()
+      leadership.view = async () => ({ ...view, epoch: view.epoch + deposed })
+      journal.payload = async () => undefined
+      await house.worker()
+      await house.world.calm()
+      assert.match(house.ended!, reason)
+    }
+  })
+
   it('and are damaged end the leadership', async () => {
     const { house } = await fullHouse()
     const [oldest] = [...house.disk.payloads.keys()].filter(payload => house.disk.payloads.get(payload)!.bytes.length > mebibyte)
