@@ -18,7 +18,6 @@ const again = 7
 const cancelled = 11
 const failing = 13
 const asked = 5
-const retries = 2
 
 interface Submitted {
   id: string
@@ -122,7 +121,7 @@ export class Load {
       const key = `${id}-task`
       const fails = i % failing === failing - 1
       const cancels = i % cancelled === cancelled - 1
-      const fate = { ...this.#fate(key), ...(fails && { fails: retries + 1 }), ...(cancels && { ms: 50 }) }
+      const fate = { ...this.#fate(key), ...(fails && { fails: Number.MAX_SAFE_INTEGER }), ...(cancels && { ms: 50 }) }
       this.#trace.write({ ev: 'expect', job: id, keys: [key], ends: fails ? 'failed' : 'succeeded', mayBeCancelled: cancels })
       const submit = (): Promise<unknown> => this.#traced('submit', id, key, () => this.#client.submit(chaosTask, fate, { id }))
       // A submit that is not answered is asked for again under its id, as any client may.

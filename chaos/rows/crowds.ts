@@ -9,7 +9,6 @@ import { until } from '../../test/faults/harness.ts'
 import type { Row } from '../row.ts'
 import { type ChaosRun, underFaults } from '../run.ts'
 
-const againMax = 40
 const crowdProcesses = 2
 const crowdEach = 5000
 const crowdMin = 8000
@@ -118,7 +117,7 @@ export const crowdRows: readonly Row[] = [
     fault: `${crowdProcesses} processes open ${crowdEach} connections each, and say nothing`,
     holds: `calls go on, no worker is lost, the leader leads on and grows by less than ${rssBytesMax >> 20} MiB`,
     rounds: 1,
-    run: () => underFaults('connection-storm', { againMax, candidates: 2 }, storm),
+    run: () => underFaults('connection-storm', { againMax: 0, candidates: 2 }, storm),
   },
   {
     name: 'no-descriptors',
@@ -126,6 +125,6 @@ export const crowdRows: readonly Row[] = [
     fault: `the leader may open ${spareDescriptors} descriptors more (prlimit), and ten times as many connections come`,
     holds: 'who is connected is served, the leader leads on; with descriptors again, new clients come in',
     rounds: 1,
-    run: () => underFaults('no-descriptors', { againMax, candidates: 2 }, exhausted),
+    run: () => underFaults('no-descriptors', { againMax: 0, candidates: 2 }, exhausted),
   },
 ]

@@ -8,7 +8,6 @@ import { HandNode } from '../hand-node.ts'
 import type { Row, RowOutcome } from '../row.ts'
 import { type ChaosRun, underFaults } from '../run.ts'
 
-const againMax = 40
 const executorsPerWorker = 2
 
 async function askedToEnd(run: ChaosRun, rounds: number): Promise<void> {
@@ -125,7 +124,7 @@ export const shiftRows: readonly Row[] = [
     ci: 2,
     rounds: 5,
     run: ({ rounds }) =>
-      underFaults('asked-to-end', { againMax, witnesses: 0 }, async run => {
+      underFaults('asked-to-end', { againMax: 0, witnesses: 0 }, async run => {
         await askedToEnd(run, rounds)
         await drained(run)
       }),
@@ -137,7 +136,7 @@ export const shiftRows: readonly Row[] = [
     holds: 'the first is refused, the second stands by; the leader leads on',
     ci: 1,
     rounds: 3,
-    run: ({ rounds }) => underFaults('two-on-one-folder', { againMax, candidates: 2 }, run => twoOnOneFolder(run, rounds)),
+    run: ({ rounds }) => underFaults('two-on-one-folder', { againMax: 0, candidates: 2 }, run => twoOnOneFolder(run, rounds)),
   },
   {
     name: 'two-copies',

@@ -87,14 +87,32 @@ function noZombies(events: readonly TraceEvent[], history: History): void {
       announced = Math.max(announced, event.epoch)
     } else if (event.ev === 'w.epoch') seen.set(event.node, event.epoch)
     else if (event.ev === 't.start') {
-      const before = tokens.get(event.task) ?? 0
-      if (event.token < before) history.violate('S8', `${event.task} starts with token ${event.token} behind ${before}`, event.t)
-      tokens.set(event.task, Math.max(before, event.token))
+      // One worker after the other: what one that was given up is late to start has no right any more, and its token says so.
+      const place = `${event.node} ${event.task}`
+      const before = tokens.get(place) ?? 0
+      if (event.token < before)
+        history.violate('S8', `${event.task} starts with token ${event.token} behind ${before} on ${event.node}`, event.t)
+      tokens.set(place, Math.max(before, event.token))
     }
   }
   history.epochs.push(
     ...events.flatMap(event => (event.ev === 'w.epoch' ? [{ atMs: event.t, worker: event.node, cluster: '', epoch: event.epoch }] : [])),
   )
+}
+
+/** A fencing token is its leader's epoch times this, and a number (docs/protocol.md). */
+const tokensPerEpoch = 2 ** 20
+
+/**
+ * Without the starts of tasks of which the journal knew nothing yet: what is handed out in the moment in which the leader is told of it,
+ * and dies with that leader, is submitted anew by its client.
+ */
+function startsOfTheDurable(events: readonly TraceEvent[], rows: JournalAtEnd['rows']): TraceEvent[] {
+  const addedIn = new Map<string, number>()
+  for (const row of rows)
+    for (const record of decodeRecords(row.records, row.count))
+      if (record.kind === 'TasksAdded') for (let i = 0; i < record.count; i++) addedIn.set(`${record.job}/${record.first + i}`, row.epoch)
+  return events.filter(event => event.ev !== 't.start' || Math.floor(event.token / tokensPerEpoch) >= (addedIn.get(event.task) ?? 0))
 }
 
 /** What callers were given is what the oracle says (S9). */
@@ -171,7 +189,7 @@ export function checkTrace(events: readonly TraceEvent[], journal: JournalAtEnd,
   lives(events, history)
   const open = demands.ends === false ? [] : checker.open
   if (open.length > 0) history.violate('L4', `${open.length} jobs have not ended: ${open.slice(0, 5).join(', ')}`, 0)
-  const again = startedAgain(events)
+  const again = startedAgain(startsOfTheDurable(events, rows))
   if (demands.againMax !== undefined && again.length > demands.againMax)
     history.violate('N1', `${again.length} attempts started twice, and no worker died: ${again.slice(0, 5).join(', ')}`, 0)
   return {

@@ -102,6 +102,7 @@ describe('the checker of traces', () => {
     const kept = (epoch: number): Line => ({ ev: 'w.epoch', epoch, node: 'w' })
     assert.deepEqual(rules([kept(2), kept(1)], two), ['S8'])
     assert.deepEqual(rules([started(1, 9), started(2, 8)], two), ['S8'])
+    assert.deepEqual(rules([started(2, 9), { ...started(1, 8), node: 'w, given up' }], two), [], 'late on a worker that was given up')
   })
 
   it('S9: a value that the task cannot give', () => {
@@ -127,9 +128,13 @@ describe('the checker of traces', () => {
   })
 
   it('N1: an attempt that starts twice where no worker died', () => {
-    assert.deepEqual(rules([started(1, 1), started(1, 1)], atEnd(rows), { againMax: 0 }), ['N1'])
-    assert.deepEqual(rules([started(1, 1), started(1, 1)], atEnd(rows), { againMax: 1 }), [])
-    assert.deepEqual(rules([started(1, 1), started(1, 1)], atEnd(rows)), [])
+    const token = 2 ** 20 + 1
+    const twice = [started(1, token), started(1, token)]
+    assert.deepEqual(rules(twice, atEnd(rows), { againMax: 0 }), ['N1'])
+    assert.deepEqual(rules(twice, atEnd(rows), { againMax: 1 }), [])
+    assert.deepEqual(rules(twice, atEnd(rows)), [])
+    const beforeItWasKept = [started(1, 1), started(1, token)]
+    assert.deepEqual(rules(beforeItWasKept, atEnd(rows), { againMax: 0 }), [], 'handed out before the task was in the journal')
   })
 
   it('L4: a job without an end; L1: no write behind the last fault', () => {
