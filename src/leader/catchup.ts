@@ -4,6 +4,7 @@ import { failureOfTask, type Stage } from '../core/index.ts'
 import { CoxswainError, type LeaderToClient, type PayloadId, type TaskFailure } from '../protocol/index.ts'
 import type { LeaderContext } from './context.ts'
 import type { ClientLink } from './links.ts'
+import { resultsHold } from './payloads.ts'
 
 /** Bytes that may wait for the client before the next piece is read. */
 const aheadBytesMax = 4 << 20
@@ -59,7 +60,7 @@ export async function catchUp(context: LeaderContext, link: ClientLink, past: Pa
       await roomIn(context, link)
       if (!wanted()) return
       try {
-        const items = await context.payloads.read(payload)
+        const items = await context.payloads.read(payload, () => resultsHold(context.state, { job, stage, first, payload }))
         if (wanted()) link.send({ kind: 'results', job, stage, first, items })
       } catch (error) {
         // Released meanwhile by this very client: it has it.

@@ -130,14 +130,17 @@ export class Outbox implements RecordListener {
     // Some inputs are no longer in memory: what follows for this worker waits behind reading them.
     link.sendLater(async () => {
       const runs: { run: Run; inputs: Uint8Array[] }[] = []
+      const waitsForIt = (): boolean => this.#state.tasks.lanes.get(record.lane)?.worker.incarnation === record.incarnation
       for (const { run, pieces } of pending.runs) {
         const inputs: Uint8Array[] = []
         for (const piece of pieces) {
-          const bytes = await this.#payloads.readPiece(piece)
-          // The worker was lost and the tasks ended elsewhere while this was read: nobody waits for it.
-          if (!bytes && this.#state.tasks.lanes.get(record.lane)?.worker.incarnation !== record.incarnation) return undefined
-          if (!bytes) throw new CoxswainError('RESULT_GONE', `Payload ${piece.payload} is gone, and lane ${record.lane} needs it.`)
-          inputs.push(bytes)
+          try {
+            inputs.push(await this.#payloads.readPiece(piece, waitsForIt))
+          } catch (error) {
+            // The worker was lost and the tasks ended elsewhere while this was read: nobody waits for it.
+            if (error instanceof CoxswainError && error.code === 'RESULT_GONE') return undefined
+            throw error
+          }
         }
         runs.push({ run, inputs })
       }

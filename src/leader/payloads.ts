@@ -1,7 +1,7 @@
 // Owns the bytes of inputs on their way to workers: a bounded cache before the journal's store, and cutting out a run's part.
 // Must not look into an item.
 
-import type { Stage } from '../core/index.ts'
+import type { Stage, State } from '../core/index.ts'
 import type { Journal } from '../journal/index.ts'
 import { Chunk, CoxswainError, type PayloadId } from '../protocol/index.ts'
 
@@ -24,6 +24,16 @@ export function piecesOf(stage: Stage, first: number, count: number): Piece[] {
     pieces.push({ payload: segment.payload, from: from - segment.first, count: Math.min(end, segment.first + segment.count) - from })
   }
   return pieces
+}
+
+/** True while a job's results name this payload for the tasks from `first` on. */
+export function resultsHold(state: State, at: { job: string; stage: number; first: number; payload: PayloadId }): boolean {
+  const segments = state.jobs.byId.get(at.job)?.stages[at.stage]?.results.overlapping(at.first, 1) ?? []
+  return [...segments].some(segment => segment.payload === at.payload)
+}
+
+function missing(payload: PayloadId): CoxswainError {
+  return new CoxswainError('JOURNAL_CORRUPT', `Payload ${payload} is missing: no record released it.`, { id: String(payload) })
 }
 
 export class Payloads {
@@ -69,11 +79,14 @@ export class Payloads {
     this.#chunks.delete(payload)
   }
 
-  /** The bytes, read from the store where needed. Throws RESULT_GONE if no record needs them any more. */
-  async read(payload: PayloadId): Promise<Uint8Array> {
+  /**
+   * The bytes, read from the store where needed. `needed` says whether the state still names them. Throws RESULT_GONE where it does not,
+   * JOURNAL_CORRUPT where it does and the store has nothing under their number.
+   */
+  async read(payload: PayloadId, needed: () => boolean): Promise<Uint8Array> {
     const bytes = this.#bytes.get(payload) ?? (await this.#journal.payload(payload))
-    if (!bytes) throw new CoxswainError('RESULT_GONE', `Payload ${payload} is gone.`, { id: String(payload) })
-    return bytes
+    if (bytes) return bytes
+    throw needed() ? missing(payload) : new CoxswainError('RESULT_GONE', `Payload ${payload} is gone.`, { id: String(payload) })
   }
 
   /** The chunk of a piece if its payload is in memory. */
@@ -91,11 +104,8 @@ export class Payloads {
     return cut
   }
 
-  /** The chunk of a piece, read from the store where needed; undefined if no record needs it any more. */
-  async readPiece(piece: Piece): Promise<Uint8Array | undefined> {
-    const cached = this.cachedPiece(piece)
-    if (cached) return cached
-    const bytes = await this.#journal.payload(piece.payload)
-    return bytes && new Chunk(bytes).slice(piece.from, piece.count)
+  /** The chunk of a piece, read from the store where needed. Throws as `read` does. */
+  async readPiece(piece: Piece, needed: () => boolean): Promise<Uint8Array> {
+    return this.cachedPiece(piece) ?? new Chunk(await this.read(piece.payload, needed)).slice(piece.from, piece.count)
   }
 }

@@ -27,6 +27,7 @@ import {
   type WorkerAddress,
 } from '../protocol/index.ts'
 import type { LeaderContext } from './context.ts'
+import { resultsHold } from './payloads.ts'
 
 /** Rows read from the journal at once while a story is told. */
 const storyRowsPerRead = 256
@@ -180,7 +181,9 @@ export async function readResults(context: LeaderContext, id: string, number: nu
     }
     const from = Math.max(first, segment.first)
     const to = Math.min(stop, segment.first + segment.count)
-    const items = new Chunk(await context.payloads.read(segment.payload)).slice(from - segment.first, to - from)
+    const { payload } = segment
+    const needed = (): boolean => resultsHold(context.state, { job: id, stage: number, first: segment.first, payload })
+    const items = new Chunk(await context.payloads.read(payload, needed)).slice(from - segment.first, to - from)
     bytes += items.length
     answer.parts.push({ first: from, items })
   }

@@ -184,7 +184,7 @@ export class WorkerSession {
   async #sendProgram(request: number, program: string): Promise<void> {
     const known = this.#context.state.programs.byId.get(program)
     try {
-      const bytes = known && (await this.#context.payloads.read(known.payload))
+      const bytes = known && (await this.#context.payloads.read(known.payload, () => this.#context.state.programs.byId.has(program)))
       this.#link.send({ kind: 'program', request, bytes })
     } catch (error) {
       this.#context.platform.log('error', 'program-unreadable', { program, error: String(error) })

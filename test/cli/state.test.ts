@@ -174,15 +174,21 @@ test('a node that dies starts again, each time later, and at once after it was h
   assert.deepEqual(policy.died(60_000, 25_000), { restartInMs: 100 })
 })
 
-test('a node that dies five times within a minute without settling is left down', () => {
+test('a node that dies five times within a minute is left down, also where it was ready in between', () => {
   const policy = new RestartPolicy()
   for (const [at, restartInMs] of [100, 200, 400, 800].entries()) assert.deepEqual(policy.died(at * 1000, undefined), { restartInMs })
   assert.deepEqual(policy.died(5_000, 4_900), { leaveDown: true, deaths: 5, withinMs: 60_000 })
+  const ready = new RestartPolicy()
+  for (let at = 0; at < 4; at++) assert.ok('restartInMs' in ready.died(at * 10_000 + 9_000, at * 10_000))
+  assert.ok('leaveDown' in ready.died(49_000, 40_000))
+  // Four in any minute are not five.
+  const seldom = new RestartPolicy()
+  for (let at = 0; at < 50; at++) assert.ok('restartInMs' in seldom.died(at * 15_000 + 14_000, at * 15_000))
 })
 
 test('a node that is killed again and again while it works well is never left down', () => {
   const policy = new RestartPolicy()
-  for (let at = 0; at < 50; at++) assert.ok('restartInMs' in policy.died(at * 5_000 + 4_000, at * 5_000))
+  for (let at = 0; at < 50; at++) assert.ok('restartInMs' in policy.died(at * 5_000 + 4_000, at * 5_000, false, true))
 })
 
 test('a node that is killed as soon as it is ready, again and again, is never left down, and comes back at once after it settled', () => {
@@ -204,7 +210,7 @@ test('what died of a full disk is started again for as long as it takes', () => 
 test('the pause before a restart has a limit', () => {
   const policy = new RestartPolicy()
   let last = {}
-  for (let at = 0; at < 10; at++) last = policy.died(at * 3_000 + 2_500, at * 3_000)
+  for (let at = 0; at < 10; at++) last = policy.died(at * 20_000 + 2_500, at * 20_000)
   assert.deepEqual(last, { restartInMs: 5_000 })
 })
 

@@ -536,9 +536,11 @@ describe('limits', () => {
       cluster => {
         cluster.join('w1')
         const submit = (id: string, count: number) => ({ kind: 'submitJob' as const, plan: plan(id), inputs: [inputs(count)] })
-        assert.equal(cluster.refused(submit('many', 11)), 'OVERLOADED')
+        assert.equal(cluster.refused(submit('many', 11)), 'INVALID_ARGUMENT')
         cluster.submit('job', 6, { open: true })
         assert.equal(cluster.refused(submit('other', 5)), 'OVERLOADED')
+        // Waiting would never help.
+        assert.equal(cluster.refused(submit('too large for ever', 11)), 'INVALID_ARGUMENT')
         assert.equal(cluster.refused({ kind: 'addTasks', job: 'job', inputs: inputs(5, { first: 6 }) }), 'OVERLOADED')
         // What is there already is acknowledged, however full the cluster is.
         cluster.ask({ kind: 'addTasks', job: 'job', inputs: inputs(4, { first: 6 }) })
@@ -560,7 +562,9 @@ describe('limits', () => {
           plan: plan(id),
           inputs: [inputs(1, { itemBytes })],
         })
-        const reply = cluster.ask(submit('large', 1000))
+        assert.equal(cluster.refused(submit('too large for ever', 1000)), 'INVALID_ARGUMENT')
+        cluster.ask(submit('first', 300))
+        const reply = cluster.ask(submit('large', 300))
         assert(reply.kind === 'refused' && /bytes of inputs/.test(reply.error.message) && reply.error.retryAfterMs === 100)
         cluster.submit('one')
         cluster.submit('two')

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { rejectsWith, TestLeader } from '../../src/journal/conformance/index.ts'
 import { openSqliteReader, openSqliteStore } from '../../src/journal/index.ts'
+import { FolderLock } from '../../src/journal/sqlite/database.ts'
 import { mountTypeOf, networkFileSystem } from '../../src/journal/sqlite/folder.ts'
 import { CoxswainError } from '../../src/protocol/index.ts'
 import { temporaryFolder, withDatabase } from './sqlite-place.ts'
@@ -92,6 +93,35 @@ describe('a folder for the journal', () => {
     withDatabase(base, database => database.exec('UPDATE leader SET record_version = 1; PRAGMA user_version = 99'))
     await rejectsWith(openSqliteStore({ folder: base }), 'JOURNAL_VERSION', base)
     await rejectsWith(openSqliteReader(base), 'JOURNAL_VERSION', base)
+  })
+
+  it('of format 1 gets its checksum when it is opened for writing, unless an older release leads there', async () => {
+    const store = await openSqliteStore({ folder: base })
+    await TestLeader.claim(store)
+    await store.close()
+    const asItWas = 'ALTER TABLE leader DROP COLUMN checksum; PRAGMA user_version = 1'
+    withDatabase(base, database => database.exec(asItWas))
+    await rejectsWith(openSqliteReader(base), 'JOURNAL_VERSION', base)
+    const older = new FolderLock(base)
+    assert.ok(older.take())
+    await rejectsWith(openSqliteStore({ folder: base }), 'STATE_FOLDER_IN_USE', base)
+    older.close()
+    const next = await openSqliteStore({ folder: base })
+    assert.equal((await next.leadership.view()).epoch, 1)
+    await TestLeader.claim(next)
+    await next.close()
+    await (await openSqliteReader(base)).close()
+  })
+
+  it("is refused where the leader's row is not what a claim wrote", async () => {
+    const store = await openSqliteStore({ folder: base })
+    await TestLeader.claim(store)
+    await store.close()
+    withDatabase(base, database => database.exec('UPDATE leader SET pid = pid + 1'))
+    const next = await openSqliteStore({ folder: base })
+    await rejectsWith(next.leadership.view(), 'JOURNAL_CORRUPT', 'leader')
+    await rejectsWith(TestLeader.claim(next), 'JOURNAL_CORRUPT', 'leader')
+    await next.close()
   })
 
   it('is used again where a first start was killed before there were tables', async () => {

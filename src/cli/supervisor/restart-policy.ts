@@ -5,7 +5,7 @@ const firstDelayMs = 100
 const delayMsMax = 5_000
 /** A node that was ready this long starts with the first delay again. */
 const healthyMs = 30_000
-/** A node that was ready this long and died was not dying of itself: its death does not count towards giving up. */
+/** A node that was ready this long and was killed comes back with the first delay. */
 const settledMs = 2_000
 const deathsWindowMs = 60_000
 const deathsMax = 5
@@ -27,7 +27,7 @@ export class RestartPolicy {
     const sound = outside || (killed && readyAtMs !== undefined)
     if (readyForMs >= healthyMs || (killed && readyForMs >= settledMs)) this.#delayMs = firstDelayMs
     this.#deathsMs = this.#deathsMs.filter(at => nowMs - at < deathsWindowMs)
-    if (readyForMs < settledMs && !sound) this.#deathsMs.push(nowMs)
+    if (!sound) this.#deathsMs.push(nowMs)
     if (this.#deathsMs.length >= deathsMax && !sound) return { leaveDown: true, deaths: this.#deathsMs.length, withinMs: deathsWindowMs }
     const restartInMs = this.#delayMs
     this.#delayMs = Math.min(delayMsMax, this.#delayMs * 2)

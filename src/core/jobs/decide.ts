@@ -22,6 +22,21 @@ function overload(state: State, tasks: number, bytes: number, jobs: number, limi
   return undefined
 }
 
+/** Why this can never be taken at once, or undefined: waiting would not help. */
+function tooLarge(job: string, tasks: number, bytes: number, limits: CoreLimits): CoxswainError | undefined {
+  const above = (number: number, what: string, limit: number): CoxswainError =>
+    new CoxswainError(
+      'INVALID_ARGUMENT',
+      `Job ${job}: ${number} ${what} in one request are above the limit of ${limit}. Send them in parts.`,
+      {
+        id: job,
+      },
+    )
+  if (tasks > limits.openTasksMax) return above(tasks, 'tasks', limits.openTasksMax)
+  if (bytes > limits.inputBytesMax) return above(bytes, 'bytes of inputs', limits.inputBytesMax)
+  return undefined
+}
+
 /** What is wrong with a plan, or undefined. The SDK never sends such a one; other clients may. */
 function flaw(plan: JobPlan): CoxswainError | undefined {
   const invalid = (message: string): CoxswainError => new CoxswainError('INVALID_ARGUMENT', `Job ${plan.job}: ${message}`, { id: plan.job })
@@ -87,6 +102,8 @@ export function decideSubmitJob(state: State, command: CommandOf<'submitJob'>, l
     return refuse(new CoxswainError('PROGRAM_MISSING', `The program ${unknown.program} is not known here.`, { id: unknown.program }))
   const tasks = command.inputs.reduce((sum, inputs) => sum + checkedCount(inputs.items), 0)
   const bytes = command.inputs.reduce((sum, inputs) => sum + inputs.items.length, 0)
+  const never = tooLarge(plan.job, tasks, bytes, limits)
+  if (never) return refuse(never)
   const over = overload(state, tasks, bytes, 1, limits)
   if (over) return refuse(over)
   const decision: Decision = { records: [{ kind: 'JobSubmitted', plan }], payloads: [], reply: { kind: 'submitted', existing: false } }

@@ -3,14 +3,15 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { crc32 } from 'node:zlib'
 import { CoxswainError, recordVersion } from '../../protocol/index.ts'
 import type { LeadershipView } from '../journal.ts'
 import { corruptRow, type KeptRow } from '../row.ts'
 import { fault, isBusy } from './faults.ts'
 import { databasePath, lockPath } from './files.ts'
 
-/** Version of the tables below. A folder of a newer one is refused. */
-const journalFormat = 1
+/** Version of the tables below. A folder of a newer one is refused; one of format 1, whose leader's row had no checksum, is changed when it is opened for writing. */
+const journalFormat = 2
 /** "COXJ": marks the file as ours. */
 const applicationId = 0x434f584a
 /** SQLite before this one can corrupt a database when its write-ahead log is reset. */
@@ -20,15 +21,29 @@ const busyTimeoutMs = 5000
 const creationMs = 5000
 const creationLookMs = 5
 
-const schema = `
+/** Who leads a journal that nobody has claimed. */
+const nobody: LeadershipView = { epoch: 0, leader: '', pid: 0, processStart: '', address: '' }
+
+/** The checksum of what a claim writes into the leader's row. All else in that row is compared with the journal's rows and totals. */
+export function leaderChecksum(view: LeadershipView, records: number): number {
+  const { epoch, leader, pid, processStart, address } = view
+  return crc32(JSON.stringify([epoch, leader, pid, processStart, address, records]))
+}
+
+const leaderTable = `
   CREATE TABLE leader (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     epoch INTEGER NOT NULL, last_index INTEGER NOT NULL,
     name TEXT NOT NULL, pid INTEGER NOT NULL, process_start TEXT NOT NULL, address TEXT NOT NULL,
     record_version INTEGER NOT NULL,
-    row_count INTEGER NOT NULL, row_bytes INTEGER NOT NULL, payload_count INTEGER NOT NULL, payload_bytes INTEGER NOT NULL
+    row_count INTEGER NOT NULL, row_bytes INTEGER NOT NULL, payload_count INTEGER NOT NULL, payload_bytes INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
   ) STRICT;
-  INSERT INTO leader VALUES (1, 0, 0, '', 0, '', '', ${recordVersion}, 0, 0, 0, 0);
+`
+
+const schema = `
+  ${leaderTable}
+  INSERT INTO leader VALUES (1, 0, 0, '', 0, '', '', ${recordVersion}, 0, 0, 0, 0, ${leaderChecksum(nobody, recordVersion)});
   CREATE TABLE journal (
     first_index INTEGER PRIMARY KEY, count INTEGER NOT NULL, epoch INTEGER NOT NULL,
     previous_hash BLOB NOT NULL, hash BLOB NOT NULL, manifest BLOB NOT NULL, records BLOB NOT NULL
@@ -70,7 +85,7 @@ function checkLibrary(database: DatabaseSync): void {
   assert.ok(difference >= 0, `SQLite ${version} is older than ${sqliteVersionMin.join('.')}, which the journal needs`)
 }
 
-function checkFormat(database: DatabaseSync, folder: string): 'empty' | 'ours' {
+function checkFormat(database: DatabaseSync, folder: string): 'empty' | 'older' | 'ours' {
   const format = Number(pragma(database, 'user_version'))
   const application = Number(pragma(database, 'application_id'))
   // A first start that was killed halfway leaves a file without tables.
@@ -94,7 +109,57 @@ function checkFormat(database: DatabaseSync, folder: string): 'empty' | 'ours' {
       },
     )
   }
+  if (format < journalFormat) return 'older'
+  if (tablesOf(database) !== tablesMade())
+    throw new CoxswainError('JOURNAL_CORRUPT', `The tables of the journal in ${folder} are not those of format ${format}.`, { id: folder })
   return 'ours'
+}
+
+/** All tables and indexes of a database with their texts. */
+function tablesOf(database: DatabaseSync): string {
+  return JSON.stringify(database.prepare('SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name').all())
+}
+
+let made: string | undefined
+
+/** The tables and indexes of this format. */
+function tablesMade(): string {
+  if (made === undefined) {
+    const database = new DatabaseSync(':memory:')
+    database.exec(schema)
+    made = tablesOf(database)
+    database.close()
+  }
+  return made
+}
+
+/** Gives the leader's row of format 1 its checksum. Under the lock: an older release that leads would not keep it. */
+function upgrade(database: DatabaseSync, folder: string): void {
+  const lock = new FolderLock(folder)
+  try {
+    if (!lock.take()) {
+      throw new CoxswainError('STATE_FOLDER_IN_USE', `An older release leads in ${folder}. Stop all its nodes, then start this one.`, {
+        id: folder,
+      })
+    }
+    database.exec('BEGIN IMMEDIATE')
+    try {
+      if (checkFormat(database, folder) === 'older') {
+        // The statement names its columns as the interface does.
+        const kept = database.prepare(`SELECT ${leaderColumns} FROM leader`).get() as unknown as LeaderRow & { records: number }
+        const checksum = leaderChecksum(kept, kept.records)
+        // Made anew and not altered: the texts of the tables are compared with those above.
+        database.exec(`CREATE TEMP TABLE kept AS SELECT *, ${checksum} FROM leader; DROP TABLE leader; ${leaderTable}
+          INSERT INTO leader SELECT * FROM kept; DROP TABLE kept; PRAGMA user_version = ${journalFormat}`)
+      }
+      database.exec('COMMIT')
+    } catch (error) {
+      if (database.isTransaction) database.exec('ROLLBACK')
+      throw error
+    }
+  } finally {
+    lock.close()
+  }
 }
 
 /** Creates the tables. Under the lock, so that two first starts do not meet. */
@@ -105,12 +170,12 @@ function create(database: DatabaseSync, folder: string): void {
   try {
     // A held lock means that another process makes, or has made, the tables; it may lead already and keep the lock.
     while (!lock.take()) {
-      if (checkFormat(database, folder) === 'ours') return
+      if (checkFormat(database, folder) !== 'empty') return
       if (performance.now() > endMs)
         throw new CoxswainError('STATE_FOLDER_IN_USE', `Another process holds the lock of ${folder}.`, { id: folder })
       Atomics.wait(sleeper, 0, 0, creationLookMs)
     }
-    if (checkFormat(database, folder) === 'ours') return
+    if (checkFormat(database, folder) !== 'empty') return
     database.exec('PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL')
     database.exec(`BEGIN IMMEDIATE; ${schema} COMMIT`)
     // The tables themselves are not left to the write-ahead log, which ends without a word where it is damaged.
@@ -125,7 +190,9 @@ export function openForWriting(folder: string): DatabaseSync {
   const database = open(folder, false)
   try {
     checkLibrary(database)
-    if (checkFormat(database, folder) === 'empty') create(database, folder)
+    const format = checkFormat(database, folder)
+    if (format === 'empty') create(database, folder)
+    if (format === 'older') upgrade(database, folder)
     setAndCheck(database, 'journal_mode', 'WAL', 'wal')
     setAndCheck(database, 'synchronous', 'FULL', 2)
     setAndCheck(database, 'fullfsync', 'ON', 1)
@@ -149,8 +216,16 @@ export function openForReading(folder: string): DatabaseSync {
   const database = open(folder, true)
   try {
     checkLibrary(database)
-    if (checkFormat(database, folder) === 'empty') {
-      throw new CoxswainError('STATE_FOLDER_UNUSABLE', `The journal in ${folder} is empty.`, { id: folder })
+    const format = checkFormat(database, folder)
+    if (format === 'empty') throw new CoxswainError('STATE_FOLDER_UNUSABLE', `The journal in ${folder} is empty.`, { id: folder })
+    if (format === 'older') {
+      throw new CoxswainError(
+        'JOURNAL_VERSION',
+        `The journal in ${folder} is of an older release. Start a cluster on it once: that brings it up to date.`,
+        {
+          id: folder,
+        },
+      )
     }
     setAndCheck(database, 'trusted_schema', 'OFF', 0)
     setAndCheck(database, 'cell_size_check', 'ON', 1)
@@ -221,21 +296,33 @@ export interface LeaderRow extends LeadershipView {
   payloadBytes: number
 }
 
+/** What `leaderStatement` reads. */
+interface LeaderColumns extends LeaderRow {
+  records: number
+  checksum: number
+}
+
 /** Columns of a row of the journal, for `rowFrom`. */
 export const rowColumns = 'first_index, count, epoch, previous_hash, hash, manifest, records'
 
-/** Reads the leader's row with a statement made by `leaderStatement`. */
+/** Reads the leader's row with a statement made by `leaderStatement`. Throws JOURNAL_CORRUPT where it is missing or not what a claim wrote. */
 export function readLeader(statement: StatementSync): LeaderRow {
   // The statement names its columns as the interface does.
-  const row = statement.get() as unknown as LeaderRow | undefined
-  if (row === undefined) throw new CoxswainError('JOURNAL_CORRUPT', "The leader's row of the journal is missing.", { id: 'leader' })
-  return { ...row }
+  const columns = statement.get() as unknown as LeaderColumns | undefined
+  if (columns === undefined) throw new CoxswainError('JOURNAL_CORRUPT', "The leader's row of the journal is missing.", { id: 'leader' })
+  const { records, checksum, ...row } = columns
+  if (leaderChecksum(row, records) !== checksum)
+    throw new CoxswainError('JOURNAL_CORRUPT', "The leader's row of the journal does not match its checksum.", { id: 'leader' })
+  return row
 }
+
+/** Columns of the leader's row, as `LeaderRow` names them. */
+const leaderColumns = `epoch, name AS leader, pid, process_start AS processStart, address, last_index AS lastIndex, row_count AS "rows",
+  row_bytes AS rowBytes, payload_count AS payloads, payload_bytes AS payloadBytes, record_version AS records`
 
 /** The statement that `readLeader` runs. */
 export function leaderStatement(database: DatabaseSync): StatementSync {
-  return database.prepare(`SELECT epoch, name AS leader, pid, process_start AS processStart, address, last_index AS lastIndex,
-    row_count AS "rows", row_bytes AS rowBytes, payload_count AS payloads, payload_bytes AS payloadBytes FROM leader WHERE id = 1`)
+  return database.prepare(`SELECT ${leaderColumns}, checksum FROM leader WHERE id = 1`)
 }
 
 /** A row of the journal from its columns; throws JOURNAL_CORRUPT where they are not what a row has. */

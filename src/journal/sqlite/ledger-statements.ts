@@ -19,7 +19,7 @@ export function ledgerStatements(database: DatabaseSync) {
     count: database.prepare(`UPDATE leader SET row_count = row_count + ?, row_bytes = row_bytes + ?,
       payload_count = payload_count + ?, payload_bytes = payload_bytes + ? WHERE epoch = ?`),
     claim: database.prepare(`UPDATE leader SET epoch = ?, last_index = ?, name = ?, pid = ?, process_start = ?, address = ?,
-      record_version = max(record_version, ${recordVersion}) WHERE epoch = ? AND last_index = ?`),
+      record_version = ${recordVersion}, checksum = ? WHERE epoch = ? AND last_index = ?`),
     insertRow: database.prepare(`INSERT INTO journal (${rowColumns}) VALUES (?, ?, ?, ?, ?, ?, ?)`),
     insertPayload: database.prepare('INSERT INTO payload (payload, size, checksum, segment, position, bytes) VALUES (?, ?, ?, ?, ?, ?)'),
     dropPayload: database.prepare('DELETE FROM payload WHERE payload = ? RETURNING size, segment'),

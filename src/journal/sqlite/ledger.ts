@@ -1,11 +1,11 @@
 // Owns what is written: one transaction per group of appends, claims, snapshots' rows. Every write compares epoch and index in the same transaction.
 // Must not retry anything: after a failed write the outcome is unknown and the store is given up.
 import type { DatabaseSync } from 'node:sqlite'
-import { CoxswainError, type PayloadId } from '../../protocol/index.ts'
+import { CoxswainError, type PayloadId, recordVersion } from '../../protocol/index.ts'
 import type { Append, Claim, Snapshot } from '../journal.ts'
 import { encodeManifest, noHash, payloadChecksum, rowBytes, rowHash } from '../row.ts'
 import { snapshotIsOf } from '../rules.ts'
-import { FolderLock, type LeaderRow, openForWriting, readLeader } from './database.ts'
+import { FolderLock, type LeaderRow, leaderChecksum, openForWriting, readLeader } from './database.ts'
 import { filePath, Mark, removeFile, snapshotNames } from './files.ts'
 import { folderInUse, journalEnd } from './journal-end.ts'
 import { type LedgerStatements, ledgerStatements } from './ledger-statements.ts'
@@ -218,7 +218,8 @@ export class Ledger {
     this.#epoch = opening.epoch
     const done = this.transaction(() => {
       const { leader, pid, processStart, address } = claim
-      const { changes } = this.#run.claim.run(opening.epoch, end, leader, pid, processStart, address, epoch, lastIndex)
+      const checksum = leaderChecksum({ epoch: opening.epoch, leader, pid, processStart, address }, recordVersion)
+      const { changes } = this.#run.claim.run(opening.epoch, end, leader, pid, processStart, address, checksum, epoch, lastIndex)
       if (changes !== 1) return undefined
       const totals: Totals = { rowBytes: 0, payloads: 0, payloadBytes: 0 }
       hash = this.#insert(opening, placed, hash, totals, dropped)
