@@ -4,7 +4,7 @@ import { checkDurability, checkEnds } from './checkers/answers.ts'
 import { checkEpochs, checkOnce, checkPoison } from './checkers/executions.ts'
 import { checkJobs } from './checkers/jobs.ts'
 import { JournalChecker } from './checkers/journal.ts'
-import { calmMs, checkBounds, checkLiveness, voidReason } from './checkers/liveness.ts'
+import { calmMs, checkBounds, checkLiveness, checkSoundLeader, voidReason } from './checkers/liveness.ts'
 import { armDeaths } from './deaths.ts'
 import { resetPeaks, viewOf, type Write, writeAfterHeal } from './ending.ts'
 import { Faults } from './faults.ts'
@@ -83,6 +83,7 @@ function checkAll({ world, all, healedMs, write }: Played): void {
   const view = viewOf(world, journal, { healedMs, write, workloadsOpen: all.filter(one => !one.done).length })
   checkLiveness(history, view)
   checkBounds(history, view)
+  checkSoundLeader(history, world.scenario)
   probeHistory(history, journal.facts)
   probeStorage(world)
   const nothing = voidReason(history)

@@ -1,6 +1,7 @@
 // Owns what must be true once all is well again: L1 to L4, L10, L11, the bounds of S22, and whether a run shows anything (M1).
 // Must not look into a run itself: it is given a view of its end.
 import type { History } from '../history.ts'
+import type { FaultKind, Scenario } from '../scenario.ts'
 
 /** After the last fault a leader is there, and stays, from here on. */
 export const calmMs = 15_000
@@ -59,6 +60,24 @@ function checkLag(history: History, { applied, endMs }: EndView, broken: (rule: 
   const index = row ? row.firstIndex + row.count - 1 : 0
   for (const one of applied)
     if ((one.index ?? -1) < index) broken('L11', `${one.node} has applied ${one.index ?? 'nothing'} of ${index} records at the end`)
+}
+
+/** Faults that reach neither a candidate that runs, nor its disk or its connections to other candidates. A clock that jumps is none of them. */
+const besideLeaders: ReadonlySet<FaultKind> = new Set([
+  'crash-worker',
+  'crash-client',
+  'clock-jump',
+  'worker-disk-full',
+  'stale-endpoint',
+  'executors-fail',
+  'drain',
+])
+
+/** Where nothing reaches the candidates, the first leader leads to the end. */
+export function checkSoundLeader(history: History, { classes, outsiders }: Pick<Scenario, 'classes' | 'outsiders'>): void {
+  if (!classes.every(kind => besideLeaders.has(kind)) || outsiders.some(one => one.node.startsWith('c'))) return
+  const second = history.leaderships[1]
+  if (second) history.violate('L2', `${second.node} took the place of a leader that was well`, second.atMs)
 }
 
 /** Nothing ever grew past its bound. */

@@ -63,21 +63,34 @@ async function abandon(tools: Tools, key: string): Promise<void> {
   await called
 }
 
-/** Cancels what it submitted: before, while or after it runs; gives up some calls. */
-export const cancels: WorkloadMaker = (name, random) =>
-  new Jobs(name, random.whole(5, 20), async (tools, id) => {
+async function cancelled(tools: Tools, id: string): Promise<void> {
+  tools.mayBeCancelled(id)
+  await tools.call('cancel', id, '', async () => {
+    await tools.cluster.job(id).cancel()
+    return true
+  })
+}
+
+/** Cancels what it submitted: before, while or after it runs; gives up some calls. Some of it ends in no other way. */
+export const cancels: WorkloadMaker = (name, random) => {
+  /** Never end by themselves: cancelled in a later life, if this one ends before that. */
+  const endless = new Set<string>()
+  return new Jobs(name, random.whole(5, 20), async (tools, id) => {
+    for (const left of endless) {
+      await cancelled(tools, left)
+      endless.delete(left)
+    }
     if (tools.random.chance(0.25)) return abandon(tools, id)
-    await ask(tools, id, { key: id, ms: Math.ceil(tools.random.exponential(150)), deaf: tools.random.chance(0.3) })
-    await tools.pause(tools.random.exponential(80))
-    tools.mayBeCancelled(id)
-    const cancel = tools.call('cancel', id, '', async () => {
-      await tools.cluster.job(id).cancel()
-      return true
-    })
+    const hangs = tools.random.chance(0.3)
+    if (hangs) endless.add(id)
+    await ask(tools, id, { key: id, ms: Math.ceil(tools.random.exponential(150)), deaf: tools.random.chance(0.3), ...(hangs && { hangs }) })
+    await tools.pause(tools.random.exponential(hangs ? 300 : 80))
     const status = tools.call('status', id, '', async () => (await tools.cluster.job(id).status()).state)
-    await Promise.all([cancel, status])
+    await Promise.all([cancelled(tools, id), status])
+    endless.delete(id)
     await tools.call('status', id, '', async () => (await tools.cluster.job(id).status()).state)
   })
+}
 
 /** The same job again and again, at once and later, now and then with another content. */
 export const resubmits: WorkloadMaker = (name, random) =>

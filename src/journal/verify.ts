@@ -37,7 +37,7 @@ export async function verifyStore(store: Verifiable): Promise<VerifyReport> {
   await verifyPayloads(store, report, problems)
   for (const { index, holds } of await store.inspect.snapshots()) {
     report.snapshots++
-    if (!holds) problems.push(`The snapshot at record ${index} does not match its checksum.`)
+    if (!holds) problems.push(`The snapshot at record ${index} is not what was saved.`)
   }
   problems.push(...((await attempt(() => store.inspect.problems(), problems)) ?? []))
   report.problems = problems.slice(0, problemsMax)

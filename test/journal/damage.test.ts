@@ -28,6 +28,8 @@ interface Reading {
   /** The payloads that were believed, by their numbers. */
   payloads: Map<number, string>
   epoch: number | undefined
+  /** Indexes of the snapshots, if all of them hold. */
+  snapshots: number[]
   /** True if nothing was found wrong. */
   whole: boolean
 }
@@ -65,7 +67,7 @@ function readRows(library: Library, rows: string[]): true | undefined {
 
 /** Reads everything in a folder. */
 function contents(folder: string): Reading {
-  const reading: Reading = { rows: [], payloads: new Map(), epoch: undefined, whole: false }
+  const reading: Reading = { rows: [], payloads: new Map(), epoch: undefined, snapshots: [], whole: false }
   const library = believed(() => new Library(folder))
   if (library === undefined) return reading
   try {
@@ -77,8 +79,11 @@ function contents(folder: string): Reading {
       return kept
     })
     const problems = believed(() => library.problems())
+    const snapshots = believed(() => new SnapshotFiles(folder, library.database).list())
     reading.epoch = believed(() => library.view().epoch)
-    reading.whole = read === true && bytes?.every(one => one !== undefined) === true && problems?.length === 0
+    const snapshotsHold = snapshots?.every(one => one.holds) === true
+    if (snapshotsHold) reading.snapshots = snapshots.map(one => one.index)
+    reading.whole = read === true && bytes?.every(one => one !== undefined) === true && problems?.length === 0 && snapshotsHold
     return reading
   } finally {
     library.close()
@@ -93,6 +98,7 @@ function found(reading: Reading, truth: Reading, what: string): boolean {
   if (!reading.whole) return true
   assert.equal(reading.rows.length, truth.rows.length, `${what}: rows are missing without a word`)
   assert.equal(reading.epoch, truth.epoch, `${what}: another epoch`)
+  assert.deepEqual(reading.snapshots, truth.snapshots, `${what}: snapshots are missing without a word`)
   assert.deepEqual([...reading.payloads.keys()], [...truth.payloads.keys()], `${what}: payloads are missing without a word`)
   return false
 }

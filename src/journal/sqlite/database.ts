@@ -150,7 +150,8 @@ function upgrade(database: DatabaseSync, folder: string): void {
         const checksum = leaderChecksum(kept, kept.records)
         // Made anew and not altered: the texts of the tables are compared with those above.
         database.exec(`CREATE TEMP TABLE kept AS SELECT *, ${checksum} FROM leader; DROP TABLE leader; ${leaderTable}
-          INSERT INTO leader SELECT * FROM kept; DROP TABLE kept; PRAGMA user_version = ${journalFormat}`)
+          INSERT INTO leader SELECT * FROM kept; DROP TABLE kept;
+          UPDATE snapshot SET fallback = 0 WHERE last_index < (SELECT max(last_index) FROM snapshot); PRAGMA user_version = ${journalFormat}`)
       }
       database.exec('COMMIT')
     } catch (error) {

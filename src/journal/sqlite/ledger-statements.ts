@@ -32,6 +32,7 @@ export function ledgerStatements(database: DatabaseSync) {
     newestSnapshot: database.prepare('SELECT last_index AS lastIndex FROM snapshot ORDER BY last_index DESC LIMIT 1'),
     snapshotFiles: database.prepare('SELECT file FROM snapshot'),
     oldSnapshots: database.prepare('DELETE FROM snapshot WHERE last_index < ? OR last_index = ? RETURNING file'),
+    endFallbacks: database.prepare('UPDATE snapshot SET fallback = 0'),
     insertSnapshot: database.prepare(
       `INSERT INTO snapshot (last_index, epoch, hash, size, checksum, file, fallback) VALUES (?, ?, ?, ?, ?, ?, ?)`,
     ),

@@ -260,6 +260,7 @@ export class Ledger {
     const gone = this.transaction(() => {
       if (!this.count(0, 0, 0, 0)) return undefined
       const old = this.#run.oldSnapshots.all(fallback, index) as { file: string }[]
+      this.#run.endFallbacks.run()
       this.#run.insertSnapshot.run(index, epoch, hash, size, checksum, file, fallback)
       return old
     })

@@ -24,6 +24,7 @@ interface SnapshotRow {
   size: number
   checksum: Uint8Array
   file: string
+  fallback: number
 }
 
 interface Writing {
@@ -32,6 +33,13 @@ interface Writing {
   descriptor: number
   digest: ReturnType<typeof snapshotHash>
   size: number
+}
+
+/** The newest names the newest older one that held when it was saved; for those behind it nobody asks any more. */
+function fallbackHolds({ fallback }: SnapshotRow, newest: boolean, older: readonly { row: SnapshotRow; holds: boolean }[]): boolean {
+  if (!newest) return fallback === 0
+  const holding = older.find(({ holds }) => holds)?.row.index ?? 0
+  return fallback === holding || older.some(({ row, holds }) => row.index === fallback && !holds)
 }
 
 /** The snapshots of a folder, for the reader's thread. */
@@ -45,7 +53,9 @@ export class SnapshotFiles {
 
   constructor(folder: string, database: DatabaseSync) {
     this.#folder = folder
-    this.#rows = database.prepare('SELECT last_index AS "index", epoch, hash, size, checksum, file FROM snapshot ORDER BY last_index DESC')
+    this.#rows = database.prepare(
+      'SELECT last_index AS "index", epoch, hash, size, checksum, file, fallback FROM snapshot ORDER BY last_index DESC',
+    )
     this.#database = database
     this.#named = database.prepare('SELECT 1 FROM snapshot WHERE file = ?')
     this.#firstIndex = database.prepare('SELECT min(first_index) AS firstIndex FROM journal')
@@ -75,7 +85,8 @@ export class SnapshotFiles {
     const checksum = digest.digest()
     const part = `${file}.part`
     const finished = `${file}.snap`
-    if (!this.#fileHolds({ ...head, size, checksum, file: part })) throw new Error(`the snapshot ${part} reads back other than written`)
+    if (!this.#fileHolds({ ...head, size, checksum, file: part, fallback: 0 }))
+      throw new Error(`the snapshot ${part} reads back other than written`)
     renameSync(filePath(this.#folder, part), filePath(this.#folder, finished))
     syncFolder(this.#folder)
     const older = this.#all().find(row => row.index < head.index && this.#fileHolds(row))
@@ -106,11 +117,12 @@ export class SnapshotFiles {
 
   /** All that are named, oldest first. */
   list(): { index: number; holds: boolean }[] {
-    return this.#all()
-      .reverse()
-      .map(row => ({ index: row.index, holds: this.#fileHolds(row), row }))
+    const all = this.#all().map(row => ({ row, holds: this.#fileHolds(row) }))
+    return all
+      .map(({ row, holds }, at) => ({ row, holds: holds && fallbackHolds(row, at === 0, all.slice(at + 1)) }))
       .filter(({ holds, row }) => holds || this.#isNamed(row))
-      .map(({ index, holds }) => ({ index, holds }))
+      .map(({ row, holds }) => ({ index: row.index, holds }))
+      .reverse()
   }
 
   close(): void {
