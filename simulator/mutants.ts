@@ -124,13 +124,6 @@ export const mutants: readonly Mutant[] = [
     'cluster: platform.random.uuid()',
   ),
   one(
-    'epoch-not-remembered',
-    'a worker forgets the epoch it has seen',
-    'src/worker/memory.ts',
-    'this.#epoch = epoch\n    } catch',
-    'this.#epoch = 0\n    } catch',
-  ),
-  one(
     'results-of-cancelled',
     'results of cancelled jobs are taken',
     'src/core/tasks/decide.ts',
@@ -143,6 +136,13 @@ export const mutants: readonly Mutant[] = [
     'src/leader/workers.ts',
     'this.#resendCancels()\n    this.#resendDrain()',
     'this.#resendDrain()',
+  ),
+  one(
+    'cancel-before-durable',
+    'workers are told of a cancel before it is durable (was so until the simulator found it)',
+    'src/leader/outbox.ts',
+    'this.#durable.push(() =>\n          this.#links.workers.get(lane.worker.id)',
+    'this.#now.push(() =>\n          this.#links.workers.get(lane.worker.id)',
   ),
   one(
     'no-silence',
@@ -199,13 +199,6 @@ export const mutants: readonly Mutant[] = [
     'src/core/tasks/apply.ts',
     'attempt: last.attempt + (lost ? 1 : 0)',
     'attempt: last.attempt',
-  ),
-  one(
-    'zombie-orders',
-    'a worker obeys whoever it is connected to, whatever the epoch',
-    'src/worker/exchange.ts',
-    'return this.#registered && epoch >= this.#stores.epochs.epoch',
-    'return this.#registered && epoch >= 0',
   ),
   one(
     'claim-without-compare',

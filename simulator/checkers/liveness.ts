@@ -74,8 +74,8 @@ const besideLeaders: ReadonlySet<FaultKind> = new Set([
 ])
 
 /** Where nothing reaches the candidates, the first leader leads to the end. */
-export function checkSoundLeader(history: History, { classes, outsiders }: Pick<Scenario, 'classes' | 'outsiders'>): void {
-  if (!classes.every(kind => besideLeaders.has(kind)) || outsiders.some(one => one.node.startsWith('c'))) return
+export function checkSoundLeader(history: History, { faults, outsiders }: Pick<Scenario, 'faults' | 'outsiders'>): void {
+  if (!faults.every(one => besideLeaders.has(one.kind)) || outsiders.some(one => one.node.startsWith('c'))) return
   const second = history.leaderships[1]
   if (second) history.violate('L2', `${second.node} took the place of a leader that was well`, second.atMs)
 }

@@ -192,7 +192,7 @@ export class Outbox implements RecordListener {
     }
   }
 
-  /** Workers are told at once to stop; clients when it is durable. */
+  /** Told when it is durable, workers too: work that was stopped for a cancel which its leader took with it would have to run again. */
   #cancelled(id: string, stage: number | undefined, ranges: { first: number; count: number }[], reason: string): void {
     const job = this.#state.jobs.byId.get(id)!
     const { epoch } = this.#state
@@ -200,7 +200,7 @@ export class Outbox implements RecordListener {
       if (one.runningCount === 0) continue
       for (const lane of this.#state.tasks.lanes.values()) {
         if (!lane.runs.some(run => run.stage === one)) continue
-        this.#now.push(() =>
+        this.#durable.push(() =>
           this.#links.workers.get(lane.worker.id)?.sendInOrder({ kind: 'cancel', epoch, lane: lane.id, job: id, stage, ranges }),
         )
       }

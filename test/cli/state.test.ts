@@ -188,23 +188,31 @@ test('a node that dies five times within a minute is left down, also where it wa
 
 test('a node that is killed again and again while it works well is never left down', () => {
   const policy = new RestartPolicy()
-  for (let at = 0; at < 50; at++) assert.ok('restartInMs' in policy.died(at * 5_000 + 4_000, at * 5_000, false, true))
+  for (let at = 0; at < 50; at++) assert.ok('restartInMs' in policy.died(at * 5_000 + 4_000, at * 5_000, 'killed'))
 })
 
 test('a node that is killed as soon as it is ready, again and again, is never left down, and comes back at once after it settled', () => {
   const policy = new RestartPolicy()
-  for (let at = 0; at < 20; at++) assert.ok('restartInMs' in policy.died(at * 1000 + 900, at * 1000, false, true))
-  assert.deepEqual(policy.died(32_000, 29_000, false, true), { restartInMs: 100 })
+  for (let at = 0; at < 20; at++) assert.ok('restartInMs' in policy.died(at * 1000 + 900, at * 1000, 'killed'))
+  assert.deepEqual(policy.died(32_000, 29_000, 'killed'), { restartInMs: 100 })
   // Killed before it was ever ready counts like any other death.
   const early = new RestartPolicy()
-  for (let at = 0; at < 4; at++) early.died(at * 100, undefined, false, true)
-  assert.ok('leaveDown' in early.died(500, undefined, false, true))
+  for (let at = 0; at < 4; at++) early.died(at * 100, undefined, 'killed')
+  assert.ok('leaveDown' in early.died(500, undefined, 'killed'))
 })
 
 test('what died of a full disk is started again for as long as it takes', () => {
   const policy = new RestartPolicy()
-  for (let at = 0; at < 50; at++) assert.ok('restartInMs' in policy.died(at * 100, undefined, true))
+  for (let at = 0; at < 50; at++) assert.ok('restartInMs' in policy.died(at * 100, undefined, 'outside'))
   assert.deepEqual(policy.died(5_000, undefined), { restartInMs: 5_000 })
+})
+
+test('a leader that is deposed again and again is not left down, unless it is so at once each time', () => {
+  const policy = new RestartPolicy()
+  for (let at = 0; at < 20; at++) assert.ok('restartInMs' in policy.died(at * 5_000 + 4_000, at * 5_000, 'deposed'))
+  const climbing = new RestartPolicy()
+  for (let at = 0; at < 4; at++) climbing.died(at * 1000 + 900, at * 1000, 'deposed')
+  assert.ok('leaveDown' in climbing.died(5_900, 5_000, 'deposed'))
 })
 
 test('the pause before a restart has a limit', () => {

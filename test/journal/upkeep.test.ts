@@ -1,13 +1,14 @@
 // Shows that what is on disk stays bounded: rows, segments, free pages, the write-ahead log; and that nothing needed goes with it.
 // Must not measure time.
 import assert from 'node:assert/strict'
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { rejectsWith, TestLeader, type TestStore } from '../../src/journal/conformance/index.ts'
-import { type PayloadWrite, verifyStore } from '../../src/journal/index.ts'
+import { openSqliteStore, type PayloadWrite, verifyStore } from '../../src/journal/index.ts'
 import { segmentBytesMax, segmentLivePart } from '../../src/journal/sqlite/segments.ts'
-import { flipByte, payloadPlace, segmentFile, sqlitePlace } from './sqlite-place.ts'
+import { flipByte, payloadPlace, segmentFile, sqlitePlace, temporaryFolder } from './sqlite-place.ts'
 
 const mebibyte = 1 << 20
 
@@ -106,6 +107,26 @@ describe('upkeep', () => {
     assert.ok(diskBytes < 60 * mebibyte, `${diskBytes} bytes on disk`)
     assert.ok(statSync(join(place.folder, 'journal.db-wal')).size < 48 * mebibyte)
     assert.deepEqual((await verifyStore(store)).problems, [])
+  })
+
+  it('says so when the write-ahead log cannot begin anew because somebody stands still in the middle of a read', async () => {
+    const folder = temporaryFolder()
+    const told: { event: string; bytes: number }[] = []
+    const own = await openSqliteStore({ folder, log: (_level, event, fields) => told.push({ event, bytes: Number(fields?.['bytes']) }) })
+    const writer = await TestLeader.claim(own)
+    const reader = new DatabaseSync(join(folder, 'journal.db'), { readOnly: true })
+    reader.exec('BEGIN; SELECT count(*) FROM journal')
+    while (told.length === 0) await writer.append({ count: 1, recordBytes: mebibyte })
+    assert.equal(told[0]!.event, 'journal-log-grows')
+    assert.ok(told[0]!.bytes >= 64 * mebibyte)
+    reader.exec('COMMIT')
+    reader.close()
+    const size = (): number => statSync(join(folder, 'journal.db-wal')).size
+    const grown = size()
+    for (let i = 0; i < 60; i++) await writer.append({ count: 1, recordBytes: mebibyte })
+    assert.ok(size() < grown + 40 * mebibyte, 'the log began anew')
+    await own.close()
+    rmSync(folder, { recursive: true, force: true })
   })
 
   it('gives free pages back to the disk', async () => {

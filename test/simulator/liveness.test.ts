@@ -1,8 +1,18 @@
 // Holds the checkers of what comes after the last fault to ends made by hand: L1 to L4, L10, L11, S22 and what makes a run void.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { calmMs, checkBounds, checkLiveness, type EndView, lagMsMax, voidReason, writeMsMax } from '../../simulator/checkers/liveness.ts'
+import {
+  calmMs,
+  checkBounds,
+  checkLiveness,
+  checkSoundLeader,
+  type EndView,
+  lagMsMax,
+  voidReason,
+  writeMsMax,
+} from '../../simulator/checkers/liveness.ts'
 import { type Call, History } from '../../simulator/history.ts'
+import type { FaultKind } from '../../simulator/scenario.ts'
 import { claimed, journal } from './histories.ts'
 
 const healedMs = 10_000
@@ -55,6 +65,20 @@ describe('after the last fault', () => {
     assert.deepEqual(rules({}, 100, healedMs + calmMs + 1), ['L2'])
     assert.deepEqual(rules({}, endMs), ['L2'])
     assert.deepEqual(rules({}, 100, endMs - 2, endMs - 1), ['L2'])
+  })
+
+  it('L2: a leader is replaced where nothing reached the candidates', () => {
+    const broken = (kind: FaultKind, node = 'w1', ...leadershipsMs: number[]): string[] => {
+      const history = historyWith(...leadershipsMs)
+      const faults = [{ atMs: 1, kind, target: '', forMs: 0, share: 0 }]
+      checkSoundLeader(history, { faults, outsiders: [{ node, how: 'dead' }] })
+      return history.violations.map(one => one.rule)
+    }
+    assert.deepEqual(broken('clock-jump', 'w1', 100), [])
+    assert.deepEqual(broken('clock-jump', 'w1', 100, 200), ['L2'])
+    assert.deepEqual(broken('crash-worker', 'w1', 100, 200), ['L2'])
+    assert.deepEqual(broken('pause', 'w1', 100, 200), [])
+    assert.deepEqual(broken('clock-jump', 'c2', 100, 200), [])
   })
 
   it('L3: no write, or a late one', () => {

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { type Announcement, parseAnnouncement } from '../nodes/announce.ts'
 import { identify, type ProcessIdentity } from '../state/processes.ts'
-import { RestartPolicy } from './restart-policy.ts'
+import { type Cause, RestartPolicy } from './restart-policy.ts'
 
 /** What to start. */
 export interface NodeSpec {
@@ -28,6 +28,13 @@ export interface NodeEvents {
 
 /** Why a node may have died though it is sound: when the cause passes, it lives again. */
 const outsideCodes = new Set(['JOURNAL_WRITE_FAILED', 'STATE_FOLDER_UNUSABLE'])
+
+function causeOf(failedWith: string, killed: boolean): Cause {
+  if (killed) return 'killed'
+  if (outsideCodes.has(failedWith)) return 'outside'
+  return failedWith === 'FENCED' ? 'deposed' : 'own'
+}
+
 const logLineCharactersMax = 64 << 10
 /** A node's heap counts as full from here on, not from a few MiB: see also nodes/main.ts. It takes no memory before it is needed. */
 const initialHeapMiB = 128
@@ -115,7 +122,7 @@ export class NodeProcessHandle {
     this.#ended?.resolve()
     if (this.#stopping) return
     if (well) return this.#events.ended(this)
-    const verdict = this.#policy.died(performance.now(), readyAtMs, outsideCodes.has(this.#failedWith), killed)
+    const verdict = this.#policy.died(performance.now(), readyAtMs, causeOf(this.#failedWith, killed))
     const restartInMs = 'restartInMs' in verdict ? verdict.restartInMs : undefined
     if (restartInMs !== undefined) this.#restart = setTimeout(() => this.start(), restartInMs)
     this.#events.died(this, how, restartInMs)

@@ -3,7 +3,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { PayloadId } from '../../protocol/index.ts'
 import type { JournalRow, JournalSize, LeadershipView } from '../journal.ts'
-import { corruptPayload, corruptRow, decodeManifest, payloadChecksum, type RowBefore, rowEnd, rowProblem } from '../row.ts'
+import { corruptPayload, corruptRow, decodeManifest, payloadChecksum, type RowBefore, rowBytes, rowEnd, rowProblem } from '../row.ts'
 import { leaderStatement, openForReading, openForWriting, pragma, readLeader, rowColumns, rowFrom } from './database.ts'
 import { folderBytes, Mark } from './files.ts'
 import { readFromSegment } from './segments.ts'
@@ -146,8 +146,10 @@ export class Library {
       const newest = this.#before(Number.MAX_SAFE_INTEGER)
       if (newest !== undefined && newest.epoch !== leader.epoch)
         found.push(`The newest row is of epoch ${newest.epoch} where the leader's row says ${leader.epoch}.`)
-      const rows = Number(this.#run.rowSums.get()?.['number'])
-      if (rows !== leader.rows) found.push(`${rows} rows are kept where the leader's row counts ${leader.rows}.`)
+      const rows = this.#run.rowSums.get() as { number: number; bytes: number }
+      const bytes = rows.number * rowBytes(0, 0) + rows.bytes
+      if (rows.number !== leader.rows || bytes !== leader.rowBytes)
+        found.push(`${rows.number} rows of ${bytes} bytes are kept where the leader's row counts ${leader.rows} of ${leader.rowBytes}.`)
       if (payloads.number !== leader.payloads || payloads.bytes !== leader.payloadBytes) {
         found.push(
           `${payloads.number} payloads of ${payloads.bytes} bytes are kept where the leader's row counts ${leader.payloads} of ${leader.payloadBytes}.`,

@@ -18,6 +18,8 @@ const groupBytesMax = 16 << 20
 const checkpointBytes = 4 << 20
 /** About so many bytes of the write-ahead log, and the writer itself brings in what is left, so that the log begins anew. */
 const logBytesMax = 32 << 20
+/** A log that cannot begin anew, because a process that reads in it stands still, is told of from this length on, and each time it has doubled. */
+const logBytesTold = 2 * logBytesMax
 /** What a commit writes to the log beside its rows: the pages of the leader's row, of the tree above, and what is left of pages. */
 const commitBytesAbout = 12 << 10
 
@@ -31,6 +33,7 @@ let failed = false
 let closing = false
 let sinceCheckpoint = 0
 let sinceLogReset = 0
+let tellAtBytes = logBytesTold
 
 function say(message: FromWriter): void {
   port.postMessage(message)
@@ -159,6 +162,13 @@ function compactOneStep(): void {
   }
 }
 
+function tellOfLongLog(ledger: Ledger, bytes: number): void {
+  if (bytes < logBytesTold) tellAtBytes = logBytesTold
+  if (bytes < tellAtBytes) return
+  tellAtBytes = bytes * 2
+  ledger.log('warn', 'journal-log-grows', { folder, bytes })
+}
+
 function keepLogSmall(ledger: Ledger): void {
   if (sinceCheckpoint >= checkpointBytes) {
     sinceCheckpoint = 0
@@ -169,6 +179,7 @@ function keepLogSmall(ledger: Ledger): void {
     // Most is there already through the reader's thread: what is left is brought in, and the next commit begins the log anew,
     // unless somebody reads in it just then. So the log's own length says what is left, and a long one is looked at again soon.
     const bytes = checkpointedLogBytes(ledger.database)
+    if (bytes !== undefined) tellOfLongLog(ledger, bytes)
     sinceLogReset = bytes === undefined ? logBytesMax - checkpointBytes : Math.min(bytes, logBytesMax - checkpointBytes)
   } catch (error) {
     fail(error)
