@@ -2,8 +2,9 @@
 // Must not write.
 import { CoxswainError } from '../../protocol/index.ts'
 import { corruptRow, noHash, rowProblem } from '../row.ts'
-import { type LeaderRow, readLeader, rowFrom } from './database.ts'
+import { rowFrom } from './database.ts'
 import type { Mark } from './files.ts'
+import { type LeaderRow, readLeader } from './leader-row.ts'
 import type { LedgerStatements } from './ledger-statements.ts'
 
 /** Where a journal ends. */

@@ -2,7 +2,8 @@
 // Must not run any of it.
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { recordVersion } from '../../protocol/index.ts'
-import { leaderStatement, rowColumns } from './database.ts'
+import { rowColumns } from './database.ts'
+import { leaderStatement } from './leader-row.ts'
 
 /** The prepared statements of a ledger. */
 export type LedgerStatements = ReturnType<typeof ledgerStatements>

@@ -5,10 +5,12 @@ import { CoxswainError, type PayloadId, recordVersion } from '../../protocol/ind
 import type { Append, Claim, Snapshot } from '../journal.ts'
 import { encodeManifest, noHash, payloadChecksum, rowBytes, rowHash } from '../row.ts'
 import { snapshotIsOf } from '../rules.ts'
-import { FolderLock, type LeaderRow, leaderChecksum, openForWriting, readLeader } from './database.ts'
+import { openForWriting } from './database.ts'
 import { filePath, Mark, removeFile, snapshotNames } from './files.ts'
 import { folderInUse, journalEnd } from './journal-end.ts'
+import { type LeaderRow, leaderChecksum, readLeader } from './leader-row.ts'
 import { type LedgerStatements, ledgerStatements } from './ledger-statements.ts'
+import { FolderLock } from './lock.ts'
 import { type Place, Segments, segmentThresholdBytes } from './segments.ts'
 
 /** Says something to the operator. */

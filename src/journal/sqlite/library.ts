@@ -4,8 +4,10 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { PayloadId } from '../../protocol/index.ts'
 import type { JournalRow, JournalSize, LeadershipView } from '../journal.ts'
 import { corruptPayload, corruptRow, decodeManifest, payloadChecksum, type RowBefore, rowBytes, rowEnd, rowProblem } from '../row.ts'
-import { leaderStatement, openForReading, openForWriting, pragma, readLeader, rowColumns, rowFrom } from './database.ts'
+import { openForReading, openForWriting, rowColumns, rowFrom } from './database.ts'
 import { folderBytes, Mark } from './files.ts'
+import { pragma } from './format.ts'
+import { leaderStatement, readLeader } from './leader-row.ts'
 import { readFromSegment } from './segments.ts'
 
 /** Rows of one answer together (one row may pass it). */

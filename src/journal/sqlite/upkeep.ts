@@ -4,7 +4,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { CoxswainError, type PayloadId } from '../../protocol/index.ts'
 import { corruptPayload, rowBytes } from '../row.ts'
 import { compactableTo } from '../rules.ts'
-import { pragma } from './database.ts'
+import { pragma } from './format.ts'
 import type { Ledger } from './ledger.ts'
 import { readFromSegment } from './segments.ts'
 
