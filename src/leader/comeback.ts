@@ -5,8 +5,8 @@
 // back; handed to others before that, they would run twice.
 import type { Clock } from '../platform/index.ts'
 
-/** Workers dial again within less than this while a leader's death is young. */
-const comebackMsMax = 500
+/** The longest pause between two dials of a worker (`pauseMsMax` in src/worker/uplink.ts), and half as much for the dial itself. */
+const comebackMsMax = 1_500
 
 export class Comeback {
   readonly #expected: Set<string>
