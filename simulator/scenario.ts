@@ -77,6 +77,8 @@ export interface Knobs {
   resultGraceMs: number
   finishedJobsMax: number
   workerCpus: number
+  /** Of the store, if it is a slow one. */
+  readMs?: number
 }
 
 export const workloadNames = ['runs', 'submits', 'arrays', 'maps', 'cancels', 'retries', 'poison', 'resubmits'] as const
@@ -92,6 +94,7 @@ function drawKnobs(random: RandomStream): Knobs {
     resultGraceMs: 60_000,
     finishedJobsMax: 10_000,
     workerCpus: random.pick([1, 2, 4]),
+    readMs: random.pick([0.05, 0.05, 0.05, 5, 60]),
   }
 }
 
@@ -125,6 +128,9 @@ function drawFaults(random: RandomStream, scenario: Omit<Scenario, 'faults' | 'o
   return faults.sort((one, other) => one.atMs - other.atMs)
 }
 
+/** How likely a class of faults is on; in runs that have few classes to choose from it is more likely. */
+const classShare = 0.35
+const gentleClassShare = 0.6
 /** How many runs have only faults that cost no worker: there nothing may run twice. */
 const gentleShare = 0.25
 /** How many runs leave some nodes out of the healthy core. */
@@ -148,7 +154,7 @@ function drawOutsiders({ seed, candidates, workers }: Pick<Scenario, 'seed' | 'c
 export function drawScenario(seed: number): Scenario {
   const random = new RandomStream(seed, 'scenario')
   const gentle = random.chance(gentleShare)
-  const classes = faultKinds.filter(kind => random.chance(0.35) && (!gentle || harmlessKinds.has(kind)))
+  const classes = faultKinds.filter(kind => random.chance(gentle ? gentleClassShare : classShare) && (!gentle || harmlessKinds.has(kind)))
   const workloads = workloadNames.filter(() => random.chance(0.45))
   const scenario = {
     seed,

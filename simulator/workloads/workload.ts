@@ -4,6 +4,7 @@ import type { Cluster } from '../../src/client/index.ts'
 import type { Call, Expected, History } from '../history.ts'
 import type { Boot, Kernel } from '../kernel/kernel.ts'
 import { RandomStream } from '../kernel/random.ts'
+import type { FaultKind } from '../scenario.ts'
 import { type Fate, resultOf } from '../world/fates.ts'
 import type { ClientNode } from '../world/nodes.ts'
 
@@ -18,6 +19,10 @@ export type WorkloadMaker = (name: string, random: RandomStream) => Workload
 
 /** Codes with which a call may be answered that does not go on because its client is gone, or the cluster is full for long. */
 const excused = new Set(['OVERLOADED', 'CONNECTION_LOST'])
+
+/** Faults that keep a client from being heard, and how long one of them has to last to make it ten seconds. */
+const silencing: ReadonlySet<FaultKind> = new Set(['pause', 'cut-in', 'cut-out', 'clog'])
+const awayMs = 3000
 
 export class Tools {
   readonly client: ClientNode
@@ -113,9 +118,14 @@ export class Tools {
       call.code = code
       call.endedMs = this.nowMs
       this.history.probe(`refused ${code}`)
-      if (!mayFail && !excused.has(code) && !this.#dies(code))
+      if (!mayFail && !excused.has(code) && !this.#dies(code) && !this.#wasAway(code))
         this.history.violate('S9', `${fate.key} was answered with ${code}`, this.nowMs)
     }
+  }
+
+  /** Calls of a client that nobody hears for ten seconds end. A dial that began while it was cut off ends only some seconds after that. */
+  #wasAway(code: string): boolean {
+    return code === 'TASK_CANCELLED' && this.client.world.scenario.faults.some(one => silencing.has(one.kind) && one.forMs > awayMs)
   }
 
   /** Innocent tasks may be quarantined where workers or executors die under them again and again. */

@@ -62,6 +62,8 @@ export class SharedStore {
   /** Told of each write that is under way, and for how long. */
   writing: ((boot: Boot, snapshot: boolean, leftMs: number) => void) | undefined
   readonly losses = new Losses()
+  /** A read takes this long at least, and twice as long on average. */
+  readMs = readMs
   /** Appends under way of one handle, at most. */
   queuedMax = 0
   holder: StoreHandle | undefined
@@ -217,7 +219,7 @@ export class StoreHandle implements Store, Inspectable {
   }
 
   #soon<T>(ask: () => Promise<T>): Promise<T> {
-    const delayMs = readMs + this.#kernel.stream('store').exponential(readMs)
+    const delayMs = this.#shared.readMs + this.#kernel.stream('store').exponential(this.#shared.readMs)
     return new Promise((resolve, reject) => {
       this.#kernel.at(this.#boot, delayMs, 'io', () => ask().then(resolve, reject))
     })

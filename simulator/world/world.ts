@@ -86,6 +86,7 @@ export class World implements Surroundings {
     const { laneTasksMax, laneAheadMs, assignTasksMax, openTasksMax, resultGraceMs, finishedJobsMax } = knobs
     this.limits = { laneTasksMax, laneAheadMs, assignTasksMax, openTasksMax, resultGraceMs, finishedJobsMax }
     knobArchivist(knobs.snapshotRecords)
+    if (knobs.readMs !== undefined) this.store.readMs = knobs.readMs
     const make = <N>(count: number, one: (index: number) => N): N[] => Array.from({ length: count }, (_, index) => one(index))
     this.candidates = make(scenario.candidates, index => new CandidateNode(this, `c${index + 1}`, index))
     this.workers = make(scenario.workers, index => new WorkerNode(this, `w${index + 1}`, 100 + index))
