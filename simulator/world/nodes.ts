@@ -12,6 +12,7 @@ import type { AgentOptions } from '../../src/worker/agent.ts'
 import { Exchange } from '../../src/worker/exchange.ts'
 import { Stores } from '../../src/worker/stores.ts'
 import { Boot, type Kernel, type SimNode } from '../kernel/kernel.ts'
+import type { Scenario } from '../scenario.ts'
 import { Disk } from './disk.ts'
 import type { ExecutionListener, ExecutorMood } from './executor.ts'
 import { SimExecutors } from './executors.ts'
@@ -33,6 +34,7 @@ export interface LogLine {
 
 /** What nodes need of their world. */
 export interface Surroundings {
+  readonly scenario: Scenario
   kernel: Kernel
   network: Network
   store: SharedStore

@@ -71,8 +71,8 @@ export class Standby {
   #connection: Connection | undefined
   #stop: () => void = () => {}
   #stopped = false
-  /** Since when no leader gave a sign of life; undefined while one does. */
-  #goneSinceMs: number | undefined
+  /** Since when dials have shown no sign of life of the leader of this epoch; undefined while it gives some. */
+  #gone: { epoch: number; sinceMs: number } | undefined
   #tailing: Promise<void> | undefined
   /** Whoever answers at the leader's address does not want this candidate: it may be a stranger that has the port now. */
   #refusal: CoxswainError | undefined
@@ -116,12 +116,14 @@ export class Standby {
   async #mayClaim(view: LeadershipView, ended: Ended): Promise<boolean> {
     const { store, kill } = this.#options
     const { clock } = this.#platform
-    this.#goneSinceMs ??= clock.monotonicMs()
+    // What this standby's own reads take from here on is no silence of the leader's, and a new leader may need a moment before it listens.
+    const missedMs = clock.monotonicMs()
+    if (this.#gone?.epoch !== view.epoch) this.#gone = { epoch: view.epoch, sinceMs: missedMs }
+    const goneForLong = missedMs - this.#gone.sinceMs >= silenceBoundMaxMs
     await this.#tail()
     await this.#pause(view.epoch === 0 ? this.#options.firstDelayMs : this.#delayMs())
     const now = await store.leadership.view()
     if (this.#stopped || now.epoch !== view.epoch) return false
-    const goneForLong = clock.monotonicMs() - this.#goneSinceMs >= silenceBoundMaxMs
     if (view.epoch > 0 && (ended === 'silent' || (ended === 'unreachable' && goneForLong))) kill?.(view)
     return true
   }
@@ -203,7 +205,7 @@ export class Standby {
               if (answer.kind === 'refused') return refuse(errorFromWire(answer.code, answer.message, { id: view.leader }))
               welcomed = true
               this.#refusal = undefined
-              this.#goneSinceMs = undefined
+              this.#gone = undefined
               this.#send({ kind: 'standBy', priority: this.#options.priority, pid: this.#options.pid })
               this.#tailThen(fail)
               this.#options.following?.(view)
