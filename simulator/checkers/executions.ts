@@ -36,15 +36,20 @@ export function checkPoison(history: History, facts: Facts): void {
   }
 }
 
-/** Epoch in which the journal first allowed a task to run: its input was durable, and what its stage waits for. */
-function allowedFrom(facts: Facts, stage: string, index: number): number {
+/** Epoch in which the journal first allowed an attempt to run: its input was durable, and that the one before it failed, and what its stage waits for. */
+function allowedFrom(facts: Facts, stage: string, index: number, attempt: number): number {
   const producers = facts.producers.get(stage) ?? []
-  return Math.max(facts.addedEpochs.get(`${stage}/${index}`) ?? 0, ...producers.map(one => facts.resultEpochs.get(one) ?? 0))
+  return Math.max(
+    facts.addedEpochs.get(`${stage}/${index}`) ?? 0,
+    facts.failedEpochs.get(`${stage}/${index}#${attempt - 1}`) ?? 0,
+    ...producers.map(one => facts.resultEpochs.get(one) ?? 0),
+  )
 }
 
 /**
  * Where only leaders and clients die, each attempt runs once. Not counted is what ran for a leader whose death took with it what allowed it to
- * run: a job that was not acknowledged and is submitted again, or results of an earlier stage that have to be delivered again first.
+ * run: a job that was not acknowledged and is submitted again,
+ * results of an earlier stage or the failure of the attempt before, which have to be delivered again first.
  */
 export function checkOnce(history: History, facts: Facts, classes: readonly FaultKind[], drift: number): void {
   if (drift > 0 || facts.workersLost > 0 || !classes.every(kind => harmlessKinds.has(kind))) return
@@ -54,7 +59,7 @@ export function checkOnce(history: History, facts: Facts, classes: readonly Faul
   for (const { what, execution, atMs } of history.executions) {
     const { job, stage, index, attempt, fate, epoch, lane } = execution
     if (what !== 'started' || fate.poison || fate.exits || fate.hangs) continue
-    if (epoch < allowedFrom(facts, `${job}/${stage}`, index)) continue
+    if (epoch < allowedFrom(facts, `${job}/${stage}`, index, attempt)) continue
     const name = `${job}/${stage}/${index}#${attempt}`
     // In its own lane again: its executor died under a neighbour before it could tell.
     if (lanes.get(name) === lane) continue

@@ -19,6 +19,8 @@ export interface Facts {
   addedEpochs: Map<string, number>
   /** Epoch of a stage's latest result, by `job/stage`; and the stages that a stage waits for. */
   resultEpochs: Map<string, number>
+  /** Epoch in which an attempt's failure became durable, by `job/stage/index#attempt`. */
+  failedEpochs: Map<string, number>
   producers: Map<string, string[]>
   lanes: Set<number>
   workersLost: number
@@ -39,6 +41,7 @@ export class JournalChecker {
     resultMs: new Map(),
     addedEpochs: new Map(),
     resultEpochs: new Map(),
+    failedEpochs: new Map(),
     producers: new Map(),
     lanes: new Set(),
     workersLost: 0,
@@ -136,11 +139,17 @@ export class JournalChecker {
         if (record.adopted) this.#history.probe('adopted')
         return
       case 'TaskFailed':
+        this.#failed(record.lane, row)
         if (record.code === 'TASK_POISONED' || record.code === 'TASK_CRASHED') this.#spoiled(record.lane)
         return
       case 'TasksFinished':
         this.#finished(record, row)
     }
+  }
+
+  #failed(lane: number, row: DurableRow): void {
+    const task = this.#ledger.lanes.get(lane)?.queue[0]
+    if (task) this.facts.failedEpochs.set(`${task.key}#${task.attempt}`, row.epoch)
   }
 
   #spoiled(lane: number): void {

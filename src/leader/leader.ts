@@ -26,6 +26,7 @@ import { Outbox } from './outbox.ts'
 import { Payloads } from './payloads.ts'
 import { recover } from './recover.ts'
 import { pulseMs, Sessions } from './sessions.ts'
+import { notYetLeading } from './standby.ts'
 import { promotionProblem, successorOf } from './succession.ts'
 import { processVitals } from './vitals.ts'
 
@@ -126,7 +127,7 @@ export class Leader {
         healthy: () => this.#sessions !== undefined && !this.#stopped,
         accept: (connection: Connection): ConnectionHandlers => {
           if (this.#sessions && !this.#stopped) return this.#sessions.accept(connection)
-          connection.close('it does not lead yet')
+          connection.close(this.#stopped ? 'it leads no more' : notYetLeading)
           return { opened() {}, frame() {}, closed() {} }
         },
       },

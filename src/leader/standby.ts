@@ -59,8 +59,14 @@ export interface StandbyOptions {
   check?: (state: State) => void
 }
 
+/** Where catching up took longer than this, the leader is dialled once more before its place is claimed. */
+const slowReadsMs = 500
+
+/** Why a candidate that has claimed, or is about to, closes connections until it leads. */
+export const notYetLeading = 'it does not lead yet'
+
 /** How the watch over a leader ended. */
-type Ended = 'unreachable' | 'refused' | 'closed' | 'silent' | 'resigned' | 'stopped'
+type Ended = 'unreachable' | 'starting' | 'refused' | 'closed' | 'silent' | 'resigned' | 'stopped'
 
 /** Follows leader after leader until it is this candidate's turn. */
 export class Standby {
@@ -108,6 +114,10 @@ export class Standby {
       if (ended === 'stopped' || this.#stopped) return undefined
       // It was heard a moment ago: one more dial tells a broken connection from a dead leader.
       if (ended === 'closed') continue
+      if (ended === 'starting' && !this.#goneForLong(view)) {
+        await this.#pause(retryMs)
+        continue
+      }
       if (await this.#mayClaim(view, ended)) return this.#state
     }
   }
@@ -116,16 +126,25 @@ export class Standby {
   async #mayClaim(view: LeadershipView, ended: Ended): Promise<boolean> {
     const { store, kill } = this.#options
     const { clock } = this.#platform
-    // What this standby's own reads take from here on is no silence of the leader's, and a new leader may need a moment before it listens.
+    // What this standby's own reads take from here on is no silence of the leader's.
     const missedMs = clock.monotonicMs()
-    if (this.#gone?.epoch !== view.epoch) this.#gone = { epoch: view.epoch, sinceMs: missedMs }
-    const goneForLong = missedMs - this.#gone.sinceMs >= silenceBoundMaxMs
+    const first = this.#gone?.epoch !== view.epoch
+    const goneForLong = this.#goneForLong(view)
     await this.#tail()
+    // That it could not be reached once is old news after slow reads.
+    if (first && ended === 'unreachable' && clock.monotonicMs() - missedMs > slowReadsMs) return false
     await this.#pause(view.epoch === 0 ? this.#options.firstDelayMs : this.#delayMs())
     const now = await store.leadership.view()
     if (this.#stopped || now.epoch !== view.epoch) return false
-    if (view.epoch > 0 && (ended === 'silent' || (ended === 'unreachable' && goneForLong))) kill?.(view)
+    if (view.epoch > 0 && (ended === 'silent' || ((ended === 'unreachable' || ended === 'starting') && goneForLong))) kill?.(view)
     return true
+  }
+
+  /** True where dials have shown no sign that the leader of this epoch lives, or that it gets on with its start, for the longest silence. */
+  #goneForLong({ epoch }: LeadershipView): boolean {
+    const nowMs = this.#platform.clock.monotonicMs()
+    if (this.#gone?.epoch !== epoch) this.#gone = { epoch, sinceMs: nowMs }
+    return nowMs - this.#gone.sinceMs >= silenceBoundMaxMs
   }
 
   #delayMs(): number {
@@ -214,9 +233,10 @@ export class Standby {
             fail(error)
           }
         },
-        closed: (_reason, refusedWith) => {
+        closed: (reason, refusedWith) => {
           if (refusedWith === 401) refuse(new CoxswainError('UNAUTHENTICATED', 'The leader does not accept the token of this candidate.'))
-          else end(welcomed ? 'closed' : 'unreachable')
+          else if (welcomed) end('closed')
+          else end(reason === notYetLeading ? 'starting' : 'unreachable')
         },
       })
       this.#connection = connection
