@@ -1,5 +1,6 @@
 // Owns standing by: it applies what the leader journals, watches the leader, and says when it is this candidate's turn to claim.
 // Must not claim, and must not write to the store.
+
 import { rankStandbys, type State } from '../core/index.ts'
 import type { LeadershipView, Store } from '../journal/index.ts'
 import type { Connection, Platform } from '../platform/index.ts'
@@ -18,7 +19,8 @@ import {
   welcome,
   limits as wire,
 } from '../protocol/index.ts'
-import { SilenceDetector, silenceBoundMaxMs } from './detector.ts'
+import { Absence, notYetLeading } from './absence.ts'
+import { SilenceDetector } from './detector.ts'
 import { catchUpWithJournal, recover } from './recover.ts'
 
 /** Each standby waits one step longer than the one that ranks before it. */
@@ -59,12 +61,6 @@ export interface StandbyOptions {
   check?: (state: State) => void
 }
 
-/** Where catching up took longer than this, the leader is dialled once more before its place is claimed. */
-const slowReadsMs = 500
-
-/** Why a candidate that has claimed, or is about to, closes connections until it leads. */
-export const notYetLeading = 'it does not lead yet'
-
 /** How the watch over a leader ended. */
 type Ended = 'unreachable' | 'starting' | 'refused' | 'closed' | 'silent' | 'resigned' | 'stopped'
 
@@ -77,8 +73,7 @@ export class Standby {
   #connection: Connection | undefined
   #stop: () => void = () => {}
   #stopped = false
-  /** Since when dials have shown no sign of life of the leader of this epoch; undefined while it gives some. */
-  #gone: { epoch: number; sinceMs: number } | undefined
+  readonly #absence: Absence
   #tailing: Promise<void> | undefined
   /** Whoever answers at the leader's address does not want this candidate: it may be a stranger that has the port now. */
   #refusal: CoxswainError | undefined
@@ -87,6 +82,7 @@ export class Standby {
     this.#options = options
     this.#platform = platform
     this.#boot = platform.random.uuid()
+    this.#absence = new Absence(platform.clock)
   }
 
   /** Takes its leave; `turn` resolves with undefined. */
@@ -114,7 +110,7 @@ export class Standby {
       if (ended === 'stopped' || this.#stopped) return undefined
       // It was heard a moment ago: one more dial tells a broken connection from a dead leader.
       if (ended === 'closed') continue
-      if (ended === 'starting' && !this.#goneForLong(view)) {
+      if (ended === 'starting' && !this.#absence.missed(view.epoch).long) {
         await this.#pause(retryMs)
         continue
       }
@@ -125,26 +121,16 @@ export class Standby {
   /** Waits for this candidate's place in the line; false if another one was faster. */
   async #mayClaim(view: LeadershipView, ended: Ended): Promise<boolean> {
     const { store, kill } = this.#options
-    const { clock } = this.#platform
     // What this standby's own reads take from here on is no silence of the leader's.
-    const missedMs = clock.monotonicMs()
-    const first = this.#gone?.epoch !== view.epoch
-    const goneForLong = this.#goneForLong(view)
+    const missed = this.#absence.missed(view.epoch)
     await this.#tail()
     // That it could not be reached once is old news after slow reads.
-    if (first && ended === 'unreachable' && clock.monotonicMs() - missedMs > slowReadsMs) return false
+    if (ended === 'unreachable' && this.#absence.outdated(missed)) return false
     await this.#pause(view.epoch === 0 ? this.#options.firstDelayMs : this.#delayMs())
     const now = await store.leadership.view()
     if (this.#stopped || now.epoch !== view.epoch) return false
-    if (view.epoch > 0 && (ended === 'silent' || ((ended === 'unreachable' || ended === 'starting') && goneForLong))) kill?.(view)
+    if (view.epoch > 0 && (ended === 'silent' || ((ended === 'unreachable' || ended === 'starting') && missed.long))) kill?.(view)
     return true
-  }
-
-  /** True where dials have shown no sign that the leader of this epoch lives, or that it gets on with its start, for the longest silence. */
-  #goneForLong({ epoch }: LeadershipView): boolean {
-    const nowMs = this.#platform.clock.monotonicMs()
-    if (this.#gone?.epoch !== epoch) this.#gone = { epoch, sinceMs: nowMs }
-    return nowMs - this.#gone.sinceMs >= silenceBoundMaxMs
   }
 
   #delayMs(): number {
@@ -224,7 +210,7 @@ export class Standby {
               if (answer.kind === 'refused') return refuse(errorFromWire(answer.code, answer.message, { id: view.leader }))
               welcomed = true
               this.#refusal = undefined
-              this.#gone = undefined
+              this.#absence.over()
               this.#send({ kind: 'standBy', priority: this.#options.priority, pid: this.#options.pid })
               this.#tailThen(fail)
               this.#options.following?.(view)
