@@ -53,6 +53,8 @@ const eagerBackoffMsMax = 160
 /** So many pulses may be missed before the leader counts as gone. */
 const pulsesMissedMax = 4
 const silenceMsMin = 2000
+/** A greeting must be answered within this: the other side may be gone without a word. */
+const greetingMsMax = 5000
 /** Trying again cannot help against these. */
 const finalCodes: readonly ErrorCode[] = ['VERSION_MISMATCH', 'WRONG_CLUSTER', 'UNAUTHENTICATED', 'FORBIDDEN']
 
@@ -177,6 +179,14 @@ export class Link {
       session: this.#session,
     }
     this.#connection?.send(encodeMessage(hello, greeting))
+    const dial = this.#dial
+    this.#stopWatchdog = this.#platform.clock.timer(greetingMsMax, () => {
+      // What already waits to be read is read before it is given up.
+      this.#platform.clock.soon(() => {
+        if (this.#stale(dial) || this.#state === 'open') return
+        this.#drop(new CoxswainError('UNAVAILABLE', `The leader did not answer within ${greetingMsMax} ms.`))
+      })
+    })
   }
 
   #greeted(answer: Welcome, address: string): void {

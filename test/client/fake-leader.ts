@@ -50,6 +50,8 @@ export class FakeLeader {
   protocol = protocolVersion
   up = true
   pulses = true
+  /** False: it takes connections and says nothing, as one that is gone without a word. */
+  greets = true
   refusal: Welcome | undefined
   readonly jobs = new Map<string, FakeJob>()
   readonly programs = new Map<string, Uint8Array>()
@@ -88,6 +90,7 @@ export class FakeLeader {
   }
 
   accept(connection: FakeConnection, frame: Uint8Array): void {
+    if (!this.greets) return
     if (!connection.greeted) {
       connection.hello = decodeMessage(hello, frame)
       connection.greeted = true

@@ -148,6 +148,18 @@ describe('later', () => {
     assert.equal(await call, 1)
   })
 
+  test('a leader that takes the connection and never greets is left after a while', async () => {
+    await using f = await connected()
+    f.leader.greets = false
+    f.leader.crash()
+    const call = f.cluster.run(echo, 1)
+    await f.leader.when('dialled a third time', () => {
+      if (f.leader.dials === 3) f.leader.greets = true
+      return f.leader.greets
+    })
+    assert.equal(await call, 1)
+  })
+
   test('it gives up after its time, and says so to all that wait', async () => {
     const f = await connected({ reconnectTimeoutMs: 80 })
     f.leader.run = () => 'pending'
