@@ -138,13 +138,6 @@ export const mutants: readonly Mutant[] = [
     'this.#resendDrain()',
   ),
   one(
-    'cancel-before-durable',
-    'workers are told of a cancel before it is durable (was so until the simulator found it)',
-    'src/leader/outbox.ts',
-    'this.#durable.push(() =>\n          this.#links.workers.get(lane.worker.id)',
-    'this.#now.push(() =>\n          this.#links.workers.get(lane.worker.id)',
-  ),
-  one(
     'no-silence',
     'a worker that is silent is never given up',
     'src/leader/sessions.ts',
