@@ -19,16 +19,17 @@ export interface Claimant {
 }
 
 /**
- * Claims the epoch behind the one that the store knows; `state` has then applied everything up to the claim. Throws FENCED if another one
- * was faster (again and again, where anyone is replaced), and what the store says.
+ * Claims the epoch behind the one that the store knows, and resolves with the state after the claim: `applied`, with everything up to it applied, or
+ * another one if rows it needs were let go meanwhile. Throws FENCED if another one was faster (again and again, where anyone is replaced), and what the store says.
  */
-export async function claim(claimant: Claimant, state: State, address: string, platform: Platform): Promise<void> {
+export async function claim(claimant: Claimant, applied: State, address: string, platform: Platform): Promise<State> {
+  let state = applied
   const { id, store, priority, pid, processStart, replaces } = claimant
   for (let tries = 0; tries < claimsMax; tries++) {
     const seen = await store.leadership.view()
     if (replaces !== undefined && seen.epoch !== replaces)
       throw new CoxswainError('FENCED', `${seen.leader} was faster and leads epoch ${seen.epoch}.`, { id })
-    await catchUpWithJournal(store, state)
+    state = await catchUpWithJournal(store, state)
     // Somebody claimed between these two looks: this claim would be of an epoch that it has not seen replaced.
     if (state.epoch > seen.epoch) continue
     const epoch = seen.epoch + 1
@@ -46,8 +47,7 @@ export async function claim(claimant: Claimant, state: State, address: string, p
     const opening = { epoch, firstIndex: state.index + 1, count: 2, records, payloads: [], drops: [] }
     const outcome = await store.leadership.claim({ seenEpoch: seen.epoch, leader: id, pid, processStart, address, opening })
     if (outcome === 'lost') continue
-    await catchUpWithJournal(store, state)
-    return
+    return await catchUpWithJournal(store, state)
   }
   throw new CoxswainError('FENCED', `Another candidate was faster ${claimsMax} times.`, { id })
 }

@@ -98,10 +98,11 @@ export class Leader {
    */
   async start(applied?: State): Promise<void> {
     const { store } = this.#options
-    const state = applied ?? (await recover(store))
-    this.#listener = await this.#listen(applied !== undefined && state.epoch > 0)
+    const before = applied ?? (await recover(store))
+    this.#listener = await this.#listen(applied !== undefined && before.epoch > 0)
+    let state: State
     try {
-      await claim(this.#claimant(applied?.epoch), state, this.#listener.address, this.#platform)
+      state = await claim(this.#claimant(applied?.epoch), before, this.#listener.address, this.#platform)
     } catch (error) {
       await this.#listener.close()
       throw error

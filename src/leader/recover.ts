@@ -6,9 +6,27 @@ import { CoxswainError, decodeRecords } from '../protocol/index.ts'
 
 const rowsPerRead = 256
 
-/** Applies the rows behind the state's index; says how many records they held. */
-export async function catchUpWithJournal(store: Store, state: State): Promise<number> {
-  const from = state.index
+/**
+ * The state after the journal's last record: `state`, with the rows behind its index applied. Where those were let go meanwhile (this process was away, or
+ * slow), another state that begins from the snapshot which replaced them. Throws JOURNAL_CORRUPT or JOURNAL_VERSION.
+ */
+export async function catchUpWithJournal(store: Store, state: State, fellBehind?: (index: number, now: number) => void): Promise<State> {
+  try {
+    await applyRows(store, state)
+    return state
+  } catch (error) {
+    const { firstIndex } = await store.journal.size()
+    if (firstIndex <= state.index + 1) throw error
+    const newer = await fromSnapshot(store)
+    // Nothing replaced those rows: then they are lost.
+    if (newer.index <= state.index) throw error
+    const now = await catchUpWithJournal(store, newer)
+    fellBehind?.(state.index, now.index)
+    return now
+  }
+}
+
+async function applyRows(store: Store, state: State): Promise<void> {
   for (;;) {
     const rows = await store.journal.read(state.index + 1, rowsPerRead)
     for (const row of rows) {
@@ -21,7 +39,7 @@ export async function catchUpWithJournal(store: Store, state: State): Promise<nu
     if (rows.length === 0) {
       // Payloads that nobody needs were dropped in the same appends that said so. Blocks are dropped by their holders, who are told again.
       state.payloadDrops = []
-      return state.index - from
+      return
     }
   }
 }
@@ -38,10 +56,12 @@ function decodeRow(records: Uint8Array, count: number, firstIndex: number): Retu
   }
 }
 
+async function fromSnapshot(store: Store): Promise<State> {
+  const snapshot = await store.snapshots.latest()
+  return snapshot ? decodeSnapshot(snapshot.state) : createState()
+}
+
 /** The state as the store has it. Throws JOURNAL_CORRUPT or JOURNAL_VERSION, and has then changed nothing. */
 export async function recover(store: Store): Promise<State> {
-  const snapshot = await store.snapshots.latest()
-  const state = snapshot ? decodeSnapshot(snapshot.state) : createState()
-  await catchUpWithJournal(store, state)
-  return state
+  return catchUpWithJournal(store, await fromSnapshot(store))
 }

@@ -279,19 +279,11 @@ export class Standby {
   }
 
   async #catchUp(): Promise<void> {
-    const { store } = this.#options
-    const state = this.#state!
-    try {
-      await catchUpWithJournal(store, state)
-    } catch (error) {
-      // It was away, or slow, for so long that rows it needs are gone: it starts from the snapshot that replaced them.
-      const { firstIndex } = await store.journal.size()
-      if (firstIndex <= state.index + 1) throw error
-      this.#state = await recover(store)
-      this.#platform.log('info', 'fell-behind', { index: state.index, firstKept: firstIndex, now: this.#state.index })
-    }
-    this.#options.check?.(this.#state!)
-    const { blockDrops } = this.#state!
+    this.#state = await catchUpWithJournal(this.#options.store, this.#state!, (index, now) =>
+      this.#platform.log('info', 'fell-behind', { index, now }),
+    )
+    this.#options.check?.(this.#state)
+    const { blockDrops } = this.#state
     if (blockDrops.length > blockDropsMax) blockDrops.splice(0, blockDrops.length - blockDropsMax)
   }
 }
