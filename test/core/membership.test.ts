@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { LaneReport } from '../../src/protocol/index.ts'
 import { amount, inputs, plan, program, stage } from '../fakes/plans.ts'
-import { finished } from '../fakes/worker.ts'
+import { failed, finished } from '../fakes/worker.ts'
 import { type Harness, scenario } from './harness.ts'
 
 const register = (worker: string, boot: string, lanes: LaneReport[] = []) => ({
@@ -226,6 +226,26 @@ describe('work that a leader handed out before it died', () => {
       assert.equal(cluster.stage('job').succeeded, 4)
       cluster.finishAll()
       assert.equal(cluster.stage('more').succeeded, 40)
+    }),
+  )
+
+  it(
+    'is adopted where it waits for a time that only the dead leader had reached',
+    scenario(cluster => {
+      const worker = cluster.join('w1')
+      cluster.submit('job', 1, { stages: [stage({ retries: 1, backoffMs: 5000, backoffMsMax: 5000 })] })
+      cluster.end(worker, [failed()])
+      assert.equal(cluster.stage('job').delayedCount, 1)
+      const again = (attempt: number): LaneReport => {
+        const runs = [{ job: 'job', stage: 0, first: 0, count: 1, attempt }]
+        return { lane: 901, received: 1, reported: 0, acknowledged: 0, runs }
+      }
+      assert.deepEqual(kept(cluster, 'w1', worker.boot, [again(1)]), [])
+      assert.deepEqual(kept(cluster, 'w1', worker.boot, [again(2)]), [[901, 1]])
+      assert.equal(cluster.stage('job').delayedCount, 0)
+      assert.equal(cluster.state.delayed.size, 0)
+      cluster.advance(10_000)
+      assert.equal(cluster.stage('job').readyCount, 0)
     }),
   )
 

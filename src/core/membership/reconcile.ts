@@ -8,6 +8,7 @@ import type { Decision } from '../commands.ts'
 import type { Stage } from '../jobs/state.ts'
 import { RangeSet } from '../ranges.ts'
 import type { State } from '../state.ts'
+import { waitDelayed } from '../tasks/ready.ts'
 import type { Lane, SchedulingClass } from '../tasks/state.ts'
 import { change, copy, fits } from './resources.ts'
 import type { Worker } from './state.ts'
@@ -76,9 +77,14 @@ class Adoption {
     return stage?.job.state === 'running' && stage.blockedBy === 0 ? stage : undefined
   }
 
+  /** True if nobody has these tasks: they stand in line, or wait for a time that the leader which handed them out had reached. */
+  #waits(stage: Stage, { first, count, attempt }: Run): boolean {
+    return stage.ready.has(first, count, attempt) || waitDelayed(this.#state, stage, first, count, attempt)
+  }
+
   #take(stage: Stage, run: Run): boolean {
     const taken = this.#taken.get(stage) ?? new RangeSet()
-    if (taken.within(run.first, run.count).length > 0 || !stage.ready.has(run.first, run.count, run.attempt)) return false
+    if (taken.within(run.first, run.count).length > 0 || !this.#waits(stage, run)) return false
     taken.add(run.first, run.count)
     this.#taken.set(stage, taken)
     return true

@@ -6,7 +6,7 @@ import { change } from '../membership/resources.ts'
 import { markMoved, type Worker } from '../membership/state.ts'
 import type { State } from '../state.ts'
 import { forgetClassIfUnused } from './classes.ts'
-import { takeReady, unshiftReady } from './ready.ts'
+import { takeDelayed, takeReady, unshiftReady, waitDelayed } from './ready.ts'
 import type { Lane, LaneRun } from './state.ts'
 
 /** Failed attempts remembered per task. */
@@ -73,7 +73,10 @@ export function applyTasksAssigned(state: State, record: RecordOf<'TasksAssigned
   const lane = known ?? openLane(state, record, worker)
   for (const run of record.runs) {
     const stage = stageOf(state, run.job, run.stage)
-    takeReady(state, stage, run.first, run.count, run.attempt)
+    // A leader whose clock was ahead had waited for the attempt's time already.
+    if (record.adopted && waitDelayed(state, stage, run.first, run.count, run.attempt))
+      takeDelayed(state, stage, run.first, run.count, run.attempt)
+    else takeReady(state, stage, run.first, run.count, run.attempt)
     stage.runningCount += run.count
     const added = { stage, first: run.first, count: run.count, attempt: run.attempt }
     // Most lanes never hold more than one: an array made with it is smaller than one that grew.

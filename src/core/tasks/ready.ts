@@ -2,7 +2,7 @@
 // Must not decide who runs them.
 import type { Range } from '../../protocol/index.ts'
 import type { Stage } from '../jobs/state.ts'
-import type { State } from '../state.ts'
+import type { DelayedTask, State } from '../state.ts'
 import type { ReadyRun } from './line.ts'
 
 function account(state: State, stage: Stage, change: number): void {
@@ -41,6 +41,25 @@ export function takeReady(state: State, stage: Stage, first: number, count: numb
   if (!stage.ready.take(first, count, attempt))
     throw new Error(`tasks ${first}+${count} of ${stage.job.plan.job} are not ready at attempt ${attempt}`)
   account(state, stage, -count)
+}
+
+/** True if all of these tasks wait for the time of this attempt. */
+export function waitDelayed(state: State, stage: Stage, first: number, count: number, attempt: number): boolean {
+  if (stage.delayedCount < count) return false
+  let found = 0
+  for (const { item } of state.delayed) if (isDelayed(item, stage, first, count, attempt)) found++
+  return found === count
+}
+
+/** Takes tasks from among those that wait for their time. They must all be there. */
+export function takeDelayed(state: State, stage: Stage, first: number, count: number, attempt: number): void {
+  const taken = state.delayed.remove(item => isDelayed(item, stage, first, count, attempt))
+  if (taken.length !== count) throw new Error(`tasks ${first}+${count} of ${stage.job.plan.job} do not wait for attempt ${attempt}`)
+  stage.delayedCount -= count
+}
+
+function isDelayed(item: DelayedTask, stage: Stage, first: number, count: number, attempt: number): boolean {
+  return item.stage === stage && item.attempt === attempt && item.index >= first && item.index < first + count
 }
 
 /** Takes from the line all tasks of `first` … `first + count - 1` that are in it, at any attempt; says which they were. */
