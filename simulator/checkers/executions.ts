@@ -49,17 +49,21 @@ function allowedFrom(facts: Facts, stage: string, index: number, attempt: number
 /**
  * Where only leaders and clients die, each attempt runs once. Not counted is what ran for a leader whose death took with it what allowed it to
  * run: a job that was not acknowledged and is submitted again,
- * results of an earlier stage or the failure of the attempt before, which have to be delivered again first.
+ * results of an earlier stage or the failure of the attempt before, which have to be delivered again first. Nor is what stood behind such a one in
+ * its lane: a lane is adopted from its head on.
  */
 export function checkOnce(history: History, facts: Facts, classes: readonly FaultKind[], drift: number): void {
   if (drift > 0 || facts.workersLost > 0 || !classes.every(kind => harmlessKinds.has(kind))) return
   history.probe('runs-once checked')
   const seen = new Map<string, number>()
   const lanes = new Map<string, number>()
+  /** Lanes in which something ran that the journal does not know: nobody can adopt what comes behind it. */
+  const unknown = new Set<number>()
   for (const { what, execution, atMs } of history.executions) {
     const { job, stage, index, attempt, fate, epoch, lane } = execution
     if (what !== 'started' || fate.poison || fate.exits || fate.hangs) continue
-    if (epoch < allowedFrom(facts, `${job}/${stage}`, index, attempt)) continue
+    if (epoch < allowedFrom(facts, `${job}/${stage}`, index, attempt)) unknown.add(lane)
+    if (unknown.has(lane)) continue
     const name = `${job}/${stage}/${index}#${attempt}`
     // In its own lane again: its executor died under a neighbour before it could tell.
     if (lanes.get(name) === lane) continue

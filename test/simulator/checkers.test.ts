@@ -320,6 +320,15 @@ describe('S8, L7 and N1: executions', () => {
     checkOnce(history, { ...facts, addedEpochs: new Map([['j/0/0', 1]]) }, ['crash-candidate'], 0)
     assert.equal(history.violations[0]?.rule, 'N1')
   })
+
+  it('N1: what stood in a lane behind something that died with its leader is not counted', () => {
+    const history = new History()
+    history.executions.push(event(1, 1, { job: 'lost' }), event(2, 1), event(3, 2, { lane: lane + 1 }))
+    checkOnce(history, { ...facts, addedEpochs: new Map([['lost/0/0', 2]]) }, ['crash-candidate'], 0)
+    assert.equal(history.violations.length, 0)
+    checkOnce(history, { ...facts, addedEpochs: new Map([['lost/0/0', 1]]) }, ['crash-candidate'], 0)
+    assert.equal(history.violations[0]?.rule, 'N1')
+  })
 })
 
 describe('S7: linearizability', () => {
