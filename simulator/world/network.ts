@@ -6,7 +6,7 @@ import type { Boot, Kernel } from '../kernel/kernel.ts'
 import { End } from './connection.ts'
 
 /** A dial that nobody answers ends after this. */
-const dialMsMax = 5000
+const dialMsMax = 3000
 /** Fewer bytes than the smallest bound of a connection. */
 const unseenBytesMax = 1 << 20
 /** A frame that is late by this much does not arrive. */

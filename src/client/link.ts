@@ -54,7 +54,7 @@ const eagerBackoffMsMax = 160
 const pulsesMissedMax = 4
 const silenceMsMin = 2000
 /** A greeting must be answered within this: the other side may be gone without a word. */
-const greetingMsMax = 5000
+const greetingMsMax = 3000
 /** Trying again cannot help against these. */
 const finalCodes: readonly ErrorCode[] = ['VERSION_MISMATCH', 'WRONG_CLUSTER', 'UNAUTHENTICATED', 'FORBIDDEN']
 

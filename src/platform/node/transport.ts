@@ -5,7 +5,7 @@ import { WebSocket, WebSocketServer } from 'ws'
 import { CoxswainError } from '../../protocol/index.ts'
 import type { Connection, ConnectionHandlers, Listener, ListenOptions, Transport } from '../platform.ts'
 
-const handshakeTimeoutMs = 10_000
+const handshakeTimeoutMs = 3_000
 /** The whole head of an HTTP request must be there within this. */
 const headersTimeoutMs = 10_000
 const closeReasonBytesMax = 120
