@@ -5,6 +5,7 @@ import { WebSocket, WebSocketServer } from 'ws'
 import { CoxswainError } from '../../protocol/index.ts'
 import type { Connection, ConnectionHandlers, Listener, ListenOptions, Transport } from '../platform.ts'
 
+/** A dial is given up after this: whoever holds the port may be frozen, and another one lead by then. */
 const handshakeTimeoutMs = 3_000
 /** The whole head of an HTTP request must be there within this. */
 const headersTimeoutMs = 10_000
