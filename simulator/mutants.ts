@@ -216,10 +216,10 @@ export const mutants: readonly Mutant[] = [
   ),
   one(
     'standby-misses-compaction',
-    'a standby that fell behind a compaction does not start from the snapshot',
-    'src/leader/standby.ts',
+    'a candidate that fell behind a compaction does not start from the snapshot',
+    'src/leader/recover.ts',
     'if (firstIndex <= state.index + 1) throw error',
-    'if (firstIndex > 0) throw error',
+    'if (firstIndex >= 0) throw error',
   ),
   one(
     'silence-by-wall-clock',
