@@ -72,7 +72,7 @@ class Filler {
   }
 
   #values(record: Extract<JournalRecord, { payload: PayloadId }>): unknown[] {
-    if (record.kind === 'ProgramAdded') return []
+    if (!('lane' in record && 'count' in record) && record.kind !== 'TasksAdded') return []
     if (record.kind === 'TasksAdded') {
       const { job, stage, first, count } = record
       return Array.from({ length: count }, (_, i) => ({ key: this.#key(`${job}/${stage}/${first + i}`) }))

@@ -122,7 +122,7 @@ class Arrays implements Workload {
   async #submit(tools: Tools, plan: JobPlan, inputs: Inputs[]): Promise<true> {
     const session = tools.client.session!
     for (;;) {
-      const reply = await session.request({ kind: 'submitJobs', jobs: [{ plan, inputs, watch: false }] })
+      const reply = await session.request({ kind: 'submitJobs', jobs: [{ plan, inputs, flow: undefined, watch: false }] })
       const error = reply.kind === 'submitted' ? reply.outcomes[0]?.error : undefined
       if (!error) return true
       if (error.code === 'PROGRAM_MISSING') await session.request({ kind: 'putProgram', program: program.id, bytes: program.bytes })

@@ -1,6 +1,6 @@
 // Owns one executor process as the simulator plays it: it runs tasks as their fates say, gives back, is killed.
 // Must behave as the real one in executors/inside does, seen from the agent; and must not know the leader.
-import { Chunk, ChunkWriter, decodeValue, itemInline, type Outcome, readItem, writeValue } from '../../src/protocol/index.ts'
+import { Chunk, ChunkWriter, decodeValue, itemInline, type Outcome, outcomeTasks, readItem, writeValue } from '../../src/protocol/index.ts'
 import type { PoolHandlers } from '../../src/worker/executors/pool.ts'
 import type { Batch, ExecutorExit, ExecutorId } from '../../src/worker/machine/index.ts'
 import type { Boot, Kernel } from '../kernel/kernel.ts'
@@ -196,7 +196,7 @@ export class SimExecutor {
   }
 
   #waiting(lane: LaneInside): number {
-    return lane.chunk.count + lane.outcomes.reduce((sum, one) => sum + (one.kind === 'failed' ? 1 : one.count), 0)
+    return lane.chunk.count + lane.outcomes.reduce((sum, one) => sum + outcomeTasks(one), 0)
   }
 
   #closeChunk(lane: LaneInside): void {

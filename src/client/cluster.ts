@@ -6,6 +6,7 @@ import {
   encodeValue,
   type JobsQuery,
   type JobView,
+  limits,
   type StatusView,
   type StoryLine,
   type TaskBlock,
@@ -16,6 +17,8 @@ import {
 } from '../protocol/index.ts'
 import { copiedSegments } from './blocks/segments.ts'
 import type { TaskOf } from './define.ts'
+import { FlowJobs } from './flow/flow-jobs.ts'
+import { isWorkflow, type WorkflowOf } from './flow/workflow.ts'
 import { addInline } from './items.ts'
 import { JobHandle } from './job-handle.ts'
 import { type MapOptions, MapRun } from './map/map.ts'
@@ -55,6 +58,7 @@ export class Cluster implements AsyncDisposable {
   readonly #parts: Parts
   readonly #submitter: Submitter
   readonly #runner: Runner
+  readonly #flows: FlowJobs
   readonly #close: () => Promise<void>
   #closing: Promise<void> | undefined
 
@@ -64,6 +68,7 @@ export class Cluster implements AsyncDisposable {
     this.#close = close
     this.#submitter = new Submitter(parts)
     this.#runner = new Runner(parts, this.#submitter)
+    this.#flows = new FlowJobs(parts, this.#submitter)
   }
 
   /** The cluster's id, made once by its first leader. */
@@ -75,8 +80,9 @@ export class Cluster implements AsyncDisposable {
    * Calls a task and gives its result. Calls made in one turn travel together. The call is durable: it survives a restart of the leader,
    * and ends with this client. Rejects with TaskFailedError, SCHEMA_VIOLATION, VALUE_CANNOT_TRAVEL, OVERLOADED or the reason of `signal`.
    */
-  run<Input, Output>(task: TaskOf<Input, Output>, ...call: CallArguments<Input, RunOptions>): Promise<Output> {
+  run<Input, Output>(task: TaskOf<Input, Output> | WorkflowOf<Input, Output>, ...call: CallArguments<Input, RunOptions>): Promise<Output> {
     const [input, options = {}] = call
+    if (isWorkflow(task)) return this.#runFlow(task as WorkflowOf<Input, Output>, input, options)
     try {
       checkTask(task)
       checkJobOptions(options)
@@ -90,9 +96,13 @@ export class Cluster implements AsyncDisposable {
    * Submits a task as a job, and gives its handle when it is durable. It goes on without this client unless `detached` is false.
    * With `id`, the same content is the same job, however often it is submitted; other content rejects with JOB_ID_REUSED.
    */
-  async submit<Input, Output>(task: TaskOf<Input, Output>, ...call: CallArguments<Input, SubmitOptions>): Promise<JobHandle<Output>> {
+  async submit<Input, Output>(
+    task: TaskOf<Input, Output> | WorkflowOf<Input, Output>,
+    ...call: CallArguments<Input, SubmitOptions>
+  ): Promise<JobHandle<Output>> {
     const [input, options = {}] = call
     const { signal } = options
+    if (isWorkflow(task)) return this.#flows.submit(task as WorkflowOf<Input, Output>, input, options, true)
     checkTask(task)
     checkJobOptions(options)
     signal?.throwIfAborted()
@@ -109,7 +119,7 @@ export class Cluster implements AsyncDisposable {
     const prepared = this.#parts.plans.find(task) ?? (await this.#parts.plans.get(task))
     const id = options.id ?? newJobId(this.#parts.platform)
     await this.#send(id, prepared, chunk.finish(), blocks, options)
-    return new JobHandle<Output>(this.#parts, id, true)
+    return new JobHandle<Output>(this.#parts, id, 'task')
   }
 
   async #send(id: string, prepared: Prepared, items: Uint8Array, blocks: TaskBlock[], options: SubmitOptions): Promise<void> {
@@ -125,7 +135,7 @@ export class Cluster implements AsyncDisposable {
       // It may be on its way already: then it is taken back, unless somebody else had asked for it before.
       if (signal?.aborted) {
         const takeBack = async ({ existing }: { existing: boolean }): Promise<void> => {
-          if (!existing) await new JobHandle(this.#parts, id, true).cancel()
+          if (!existing) await new JobHandle(this.#parts, id, 'task').cancel()
         }
         submitted.then(takeBack).catch(nothing)
       }
@@ -152,7 +162,37 @@ export class Cluster implements AsyncDisposable {
 
   /** The handle of a job, which need not have been submitted here. */
   job<Output = unknown>(id: string): JobHandle<Output> {
-    return new JobHandle<Output>(this.#parts, id, false)
+    return new JobHandle<Output>(this.#parts, id, 'unknown')
+  }
+
+  /** A workflow that ends with this client, and its result. */
+  async #runFlow<Input, Output>(workflow: WorkflowOf<Input, Output>, input: unknown, options: RunOptions): Promise<Output> {
+    const { signal } = options
+    const job = await this.#flows.submit(workflow, input, options, false)
+    try {
+      return await job.result(signal ? { signal } : {})
+    } catch (error) {
+      if (signal?.aborted) await job.cancel('its caller gave it up')
+      throw error
+    }
+  }
+
+  /**
+   * Tells a workflow something: the step that waits for this name the longest gets the payload, or one that will. Resolves when that is durable. With `id`
+   * the same signal counts once, however often it is sent. Rejects with NOT_FOUND, JOB_ENDED, or VALUE_CANNOT_TRAVEL.
+   */
+  async signal(job: string, name: string, payload?: unknown, options: { id?: string } = {}): Promise<void> {
+    const chunk = new ChunkWriter()
+    if (!addInline(chunk, payload))
+      throw new CoxswainError(
+        'VALUE_CANNOT_TRAVEL',
+        `The payload of signal ${name} is larger than ${limits.inlineBytesMax} bytes: send where it can be found.`,
+        {
+          id: name,
+        },
+      )
+    const signal = options.id ?? this.#parts.platform.random.uuid()
+    await this.#parts.session.request({ kind: 'signal', job, name, signal, items: chunk.finish() })
   }
 
   /** Jobs, newest first. */

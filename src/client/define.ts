@@ -110,14 +110,9 @@ export function task<Output, Input = undefined>(
 export function task(
   options: TaskOptions & { input?: StandardSchema | undefined; output?: StandardSchema | undefined; run: unknown },
 ): unknown {
-  const name = checkName(options)
+  const { name, module } = checkDefinition(options, getCallSites(2)[1])
   if (typeof options.run !== 'function') throw new CoxswainError('INVALID_TASK', `Task ${name}: run is not a function.`, { id: name })
-  checkSchema(name, 'input', options.input)
-  checkSchema(name, 'output', options.output)
-  const site = getCallSites(2)[1]
-  const module = moduleUrl(options.module ?? site?.scriptName ?? '')
-  checkPlace(name, module, options.module === undefined && site ? `${site.lineNumber}:${site.columnNumber}` : '')
-  return Object.freeze({
+  return registered({
     kind: 'task',
     name,
     run: options.run,
@@ -127,6 +122,29 @@ export function task(
     module,
     external: [...(options.external ?? [])],
   })
+}
+
+/** Checks what tasks and workflows have in common; `site` is where it was defined. Throws INVALID_TASK or DUPLICATE_TASK. */
+export function checkDefinition(
+  options: TaskOptions & { input?: unknown; output?: unknown },
+  site: ReturnType<typeof getCallSites>[number] | undefined,
+): { name: string; module: string } {
+  const name = checkName(options)
+  checkSchema(name, 'input', options.input)
+  checkSchema(name, 'output', options.output)
+  const module = moduleUrl(options.module ?? site?.scriptName ?? '')
+  checkPlace(name, module, options.module === undefined && site ? `${site.lineNumber}:${site.columnNumber}` : '')
+  return { name, module }
+}
+
+/** All definitions of this program, by name: steps of a workflow need not be exported. A name that is there twice has none. */
+export const definitions = new Map<string, object | undefined>()
+
+/** Notes a definition where a program is loaded. */
+export function registered<T extends { readonly name: string }>(definition: T): T {
+  const frozen = Object.freeze(definition)
+  if (Reflect.has(globalThis, executorMark)) definitions.set(frozen.name, definitions.has(frozen.name) ? undefined : frozen)
+  return frozen
 }
 
 /** True for what `task()` returned, in this or another copy of this module. */
@@ -174,7 +192,8 @@ function checkPlace(name: string, module: string, place: string): void {
   places.set(key, place)
 }
 
-function parsePolicy(name: string, options: TaskOptions): TaskPolicy {
+/** The policy that the options ask for. Throws INVALID_TASK or INVALID_RESOURCES. */
+export function parsePolicy(name: string, options: TaskOptions): TaskPolicy {
   const retries = options.retries ?? 0
   if (!Number.isInteger(retries) || retries < 0 || retries > retriesMax) {
     throw new CoxswainError('INVALID_TASK', `Task ${name}: retries is ${retries}: it must be a whole number from 0 to ${retriesMax}.`, {
@@ -193,6 +212,6 @@ function parsePolicy(name: string, options: TaskOptions): TaskPolicy {
 }
 
 /** A module's URL without query; a path becomes a file URL. */
-function moduleUrl(module: string): string {
+export function moduleUrl(module: string): string {
   return /^[a-z][a-z+.-]+:/i.test(module) ? module.replace(/[?#].*$/, '') : module === '' ? '' : pathToFileURL(module).href
 }

@@ -35,6 +35,9 @@ export {
   type TaskPolicy,
   task,
 } from './define.ts'
+export type { Flow, ReduceOptions, StepError, StepOptions } from './flow/builder.ts'
+export type { Given, Ref, Resolved } from './flow/ref.ts'
+export { type Workflow, type WorkflowOf, type WorkflowOptions, workflow } from './flow/workflow.ts'
 export type { JobEvent, JobHandle, LogsOptions } from './job-handle.ts'
 export type { LocalOptions } from './local.ts'
 export type { MapOptions } from './map/map.ts'

@@ -1,6 +1,6 @@
 // Owns a job as its user holds it: outcome, state, events, logs, cancel. It needs nothing but the job's id.
 // Must not release results: whoever holds the id may ask again, until the job's retention is over.
-import { Chunk, type CoxswainError, decodeValue, type JobView, type LogLine, type TaskFailure } from '../protocol/index.ts'
+import { Chunk, type CoxswainError, decodeValue, errorFromWire, type JobView, type LogLine, type TaskFailure } from '../protocol/index.ts'
 import { blockOf, inlineValue, isBlock } from './items.ts'
 import { endedError, failureError, readOutcomes } from './outcomes.ts'
 import type { Parts } from './parts.ts'
@@ -28,28 +28,33 @@ const logLinesMax = 10_000
 
 type End = { state: JobChange['state']; reason: string }
 
+/** What is known of a job: it has one task, it is a workflow, or it may be anything. */
+type JobKind = 'task' | 'workflow' | 'unknown'
+
 /** A job of the cluster. */
 export class JobHandle<Output = unknown> {
   /** The job's id. */
   readonly id: string
   readonly #parts: Parts
-  readonly #single: boolean
+  readonly #kind: JobKind
 
-  /** @internal `single`: it is known to have one task. */
-  constructor(parts: Parts, id: string, single: boolean) {
+  /** @internal */
+  constructor(parts: Parts, id: string, kind: JobKind) {
     this.#parts = parts
     this.id = id
-    this.#single = single
+    this.#kind = kind
   }
 
   /**
-   * The job's result, once it has one: the task's value, or all values in order where the job has several tasks.
+   * The job's result, once it has one: the task's value, the workflow's, or all values in order where the job is an array of tasks.
    * Rejects with TaskFailedError (the first one of several), TASK_CANCELLED, RESULT_GONE or NOT_FOUND.
    */
   async result(options: { signal?: AbortSignal } = {}): Promise<Output> {
     const { signal } = options
     signal?.throwIfAborted()
-    const stages = this.#single ? undefined : (await this.status()).stages
+    const view = this.#kind === 'task' ? undefined : this.#kind === 'workflow' ? ('workflow' as const) : await this.status()
+    if (view === 'workflow' || view?.flow) return (await this.#flowResult(signal)) as Output
+    const stages = view?.stages
     const stage = stages ? stages.length - 1 : 0
     const single = stages === undefined || (stages[stage]!.sealed && stages[stage]!.tasks.total === 1)
     const waiting = new JobWaiting(this.#parts, this.id, stage, single)
@@ -58,6 +63,35 @@ export class JobHandle<Output = unknown> {
     } finally {
       waiting.close()
     }
+  }
+
+  /** What a workflow came to, once it has ended. */
+  async #flowResult(signal: AbortSignal | undefined): Promise<unknown> {
+    const waiting = new JobWaiting(this.#parts, this.id, 0, false)
+    try {
+      const { state, reason } = await orAborted(waiting.end(), signal)
+      if (state === 'cancelled') throw endedError(this.id, state, reason)
+    } finally {
+      waiting.close()
+    }
+    const { flow, state, reason } = await this.status()
+    if (!flow?.output) throw await this.#flowError(flow?.cause, state, reason ?? '')
+    const { stage, first, count, list } = flow.output
+    const values: unknown[] = []
+    for await (const outcome of outcomesInOrder(this.#parts, this.id, stage, first, count, signal)) {
+      if ('error' in outcome) throw outcome.error
+      values.push(outcome.value)
+    }
+    return list ? values : values[0]
+  }
+
+  /** Why a workflow failed: the error of the first step that nobody caught. */
+  async #flowError(cause: NonNullable<JobView['flow']>['cause'], state: JobView['state'], reason: string): Promise<Error> {
+    const task = cause?.task
+    if (task)
+      for await (const outcome of outcomesInOrder(this.#parts, this.id, task.stage, task.index, 1))
+        if ('error' in outcome) return outcome.error
+    return cause ? errorFromWire(cause.code, cause.message, { id: this.id }) : endedError(this.id, state, reason)
   }
 
   /**
@@ -74,7 +108,7 @@ export class JobHandle<Output = unknown> {
     }
     const { stages } = await this.status()
     const stage = stages.length - 1
-    for await (const outcome of outcomesInOrder(this.#parts, this.id, stage, stages[stage]!.tasks.total, signal)) {
+    for await (const outcome of outcomesInOrder(this.#parts, this.id, stage, 0, stages[stage]!.tasks.total, signal)) {
       yield [outcome.index, 'error' in outcome ? outcome.error : outcome.value]
     }
   }
@@ -162,11 +196,13 @@ async function* outcomesInOrder(
   parts: Parts,
   job: string,
   stage: number,
-  total: number,
+  first: number,
+  count: number,
   signal?: AbortSignal,
 ): AsyncGenerator<{ index: number; value: unknown } | { index: number; error: CoxswainError }> {
-  let index = 0
-  for await (const page of readOutcomes(parts, job, stage, 0, total)) {
+  let index = first
+  const total = first + count
+  for await (const page of readOutcomes(parts, job, stage, first, total)) {
     signal?.throwIfAborted()
     const failures = new Map(page.failures.map(failure => [failure.index, failure]))
     const chunks = page.parts.map(part => ({ first: part.first, chunk: new Chunk(part.items) }))
@@ -227,7 +263,7 @@ class JobWaiting implements JobListener {
     if (state === 'cancelled') throw endedError(this.#job, state, reason)
     const values: unknown[] = []
     const total = this.#single ? 1 : await this.#total()
-    for await (const outcome of outcomesInOrder(this.#parts, this.#job, this.#stage, total, signal)) {
+    for await (const outcome of outcomesInOrder(this.#parts, this.#job, this.#stage, 0, total, signal)) {
       if ('error' in outcome) throw outcome.error
       values.push(outcome.value)
     }
@@ -236,7 +272,7 @@ class JobWaiting implements JobListener {
   }
 
   async #total(): Promise<number> {
-    const view = await new JobHandle(this.#parts, this.#job, false).status()
+    const view = await new JobHandle(this.#parts, this.#job, 'unknown').status()
     return view.stages[this.#stage]!.tasks.total
   }
 

@@ -1,6 +1,6 @@
 // Owns the sending of jobs: those of one turn in one message, programs that are missing, and patience with a leader that is full.
 // Must not know who waits for which result.
-import { type CoxswainError, errorFromWire, type Inputs, type JobPlan, limits, OverloadedError } from '../protocol/index.ts'
+import { type CoxswainError, errorFromWire, type FlowPlan, type Inputs, type JobPlan, limits, OverloadedError } from '../protocol/index.ts'
 import type { Parts, Prepared } from './parts.ts'
 import { pause } from './pause.ts'
 import type { Reply } from './session.ts'
@@ -9,6 +9,8 @@ import type { Reply } from './session.ts'
 export interface Submission {
   plan: JobPlan
   inputs: Inputs[]
+  /** The steps, if it is a workflow. */
+  flow?: FlowPlan | undefined
   prepared: Prepared
   /** This client wants its results. */
   watch: boolean
@@ -90,7 +92,7 @@ export class Submitter {
   }
 
   #sendMessage(queued: Queued[]): void {
-    const jobs = queued.map(({ submission: { plan, inputs, watch } }) => ({ plan, inputs, watch }))
+    const jobs = queued.map(({ submission: { plan, inputs, flow, watch } }) => ({ plan, inputs, flow, watch }))
     this.#parts.session.request({ kind: 'submitJobs', jobs }).then(
       reply => settle(queued, reply),
       error => {

@@ -1,6 +1,8 @@
 // Owns the one place where facts become state. A record that does not fit is a broken assumption: it ends the process.
 // Must not choose, read a clock, or do I/O: leader, standby and replay all come to the same state.
 import type { JournalRecord, RecordKind, RecordOf } from '../protocol/index.ts'
+import * as flows from './flows/apply.ts'
+import { moveOn } from './flows/steps.ts'
 import * as jobs from './jobs/apply.ts'
 import * as leadership from './leadership/apply.ts'
 import * as membership from './membership/apply.ts'
@@ -34,10 +36,18 @@ const handlers: { [K in RecordKind]: (state: State, record: RecordOf<K>) => void
   TasksSkipped: tasks.applyTasksSkipped,
   TasksReturned: tasks.applyTasksReturned,
   LaneVacated: tasks.applyLaneVacated,
+  FlowSubmitted: flows.applyFlowSubmitted,
+  StagesAdded: flows.applyStagesAdded,
+  StepsAdded: flows.applyStepsAdded,
+  TaskExpanded: flows.applyTaskExpanded,
+  TaskSpread: flows.applyTaskSpread,
+  BranchDecided: flows.applyBranchDecided,
+  SignalReceived: flows.applySignalReceived,
 }
 
 /** Writes one fact into the state. */
 export function apply(state: State, record: JournalRecord): void {
   ;(handlers[record.kind] as (state: State, record: JournalRecord) => void)(state, record)
+  if (state.endings.length > 0) moveOn(state)
   state.index++
 }

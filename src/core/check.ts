@@ -1,6 +1,7 @@
 // Owns the invariants that hold after every record: S9 to S12 and S14 as far as one state can show them. Run after every step in tests.
 // Must not repair anything.
 import { blockHolding, type Range, type Resources } from '../protocol/index.ts'
+import { bytesOf, checkFlow } from './flows/check.ts'
 import type { Job, Stage } from './jobs/state.ts'
 import { change, copy, fits } from './membership/resources.ts'
 import { bucketsOf, type Worker } from './membership/state.ts'
@@ -43,7 +44,8 @@ function checkLane(state: State, lane: Lane): void {
 function checkStage(state: State, stage: Stage): void {
   const name = `stage ${stage.number} of ${stage.job.plan.job}`
   assert(sum(stage.ready, run => run.count) === stage.readyCount, `${name}: ready tasks do not add up`)
-  const parts = stage.readyCount + stage.delayedCount + stage.runningCount + stage.succeeded + stage.failed + stage.cancelled
+  const waiting = stage.heldCount + stage.readyCount + stage.delayedCount
+  const parts = waiting + stage.runningCount + stage.succeeded + stage.failed + stage.cancelled
   assert(parts === stage.added, `S11: ${name} has ${stage.added} tasks and ${parts} accounted for`)
   let end = 0
   let kept = 0
@@ -56,7 +58,7 @@ function checkStage(state: State, stage: Stage): void {
   }
   assert(kept <= stage.succeeded, `S12: ${name} has more results than successes`)
   if (stage.job.finishedAtMs > 0) {
-    assert(stage.readyCount + stage.delayedCount + stage.runningCount === 0, `S11: ${name} is over and still has work`)
+    assert(waiting + stage.runningCount === 0, `S11: ${name} is over and still has work`)
     assert(stage.inputs.length + stage.inputBlocks.size === 0, `${name} is over and still holds inputs`)
   }
   for (const part of stage.cancelling.ranges) {
@@ -85,8 +87,10 @@ function checkClass(state: State, schedulingClass: SchedulingClass): void {
 
 function checkTotals(state: State, jobs: readonly Job[]): void {
   const stages = jobs.flatMap(job => job.stages)
+  const flowBytes = sum(jobs, job => (job.flow ? bytesOf(job.flow) : 0))
   assert(sum(stages, stage => sum(stage.inputs, segment => segment.bytes)) === state.jobs.inputBytes, 'bytes of inputs do not add up')
-  assert(sum(stages, stage => sum(stage.results, segment => segment.bytes)) === state.jobs.resultBytes, 'bytes of results do not add up')
+  const resultBytes = sum(stages, stage => sum(stage.results, segment => segment.bytes))
+  assert(resultBytes + flowBytes === state.jobs.resultBytes, 'bytes of results do not add up')
   const open = sum(stages, stage => stage.added - stage.succeeded - stage.failed - stage.cancelled)
   assert(open === state.jobs.openTasks, 'open tasks do not add up')
 }
@@ -101,10 +105,15 @@ function checkDerived(state: State, jobs: readonly Job[]): void {
       uses.set(holding, (uses.get(holding) ?? 0) + 1)
     }
   }
+  for (const job of jobs) {
+    for (const { blocks } of job.flow?.spreads.values() ?? []) {
+      for (const { block, holder } of blocks) uses.set(blockHolding(block, holder), (uses.get(blockHolding(block, holder)) ?? 0) + 1)
+    }
+  }
   assert(uses.size === state.blockUses.size, 'blocks are counted that nothing names')
   for (const [block, count] of uses) assert(state.blockUses.get(block) === count, `the uses of block ${block} do not add up`)
   const delayed = new Map<Stage, number>()
-  for (const { item } of state.delayed) delayed.set(item.stage, (delayed.get(item.stage) ?? 0) + 1)
+  for (const { item } of state.delayed) if ('stage' in item) delayed.set(item.stage, (delayed.get(item.stage) ?? 0) + 1)
   for (const stage of stages)
     assert((delayed.get(stage) ?? 0) === stage.delayedCount, 'tasks that wait for their next attempt do not add up')
   const running = jobs.filter(job => job.finishedAtMs === 0)
@@ -138,7 +147,10 @@ export function check(state: State): void {
   for (const lane of state.tasks.lanes.values()) checkLane(state, lane)
   for (const schedulingClass of state.tasks.classes.values()) checkClass(state, schedulingClass)
   const jobs = [...state.jobs.byId.values()]
-  for (const job of jobs) for (const stage of job.stages) checkStage(state, stage)
+  for (const job of jobs) {
+    for (const stage of job.stages) checkStage(state, stage)
+    if (job.flow) checkFlow(job, job.flow)
+  }
   checkTotals(state, jobs)
   checkDerived(state, jobs)
 }

@@ -1,5 +1,16 @@
 // Owns what can be asked of the leader's mind, and the form of its answers. Must not hold how they are decided.
-import type { CoxswainError, Inputs, JobPlan, JournalRecord, LaneReport, Outcome, PayloadId, Range, Resources } from '../protocol/index.ts'
+import type {
+  CoxswainError,
+  FlowPlan,
+  Inputs,
+  JobPlan,
+  JournalRecord,
+  LaneReport,
+  Outcome,
+  PayloadId,
+  Range,
+  Resources,
+} from '../protocol/index.ts'
 
 /** A command as it comes out of the mailbox: decoded, authenticated, stamped. */
 export type Command =
@@ -19,11 +30,12 @@ export type Command =
   | { kind: 'report'; worker: string; incarnation: number; lane: number; from: number; outcomes: Outcome[]; jitter: number }
   | { kind: 'returnTasks'; worker: string; incarnation: number; lane: number; from: number }
   | { kind: 'putProgram'; program: string; bytes: Uint8Array }
-  | { kind: 'submitJob'; plan: JobPlan; inputs: Inputs[] }
+  | { kind: 'submitJob'; plan: JobPlan; inputs: Inputs[]; flow?: FlowPlan | undefined }
   | { kind: 'addTasks'; job: string; inputs: Inputs }
   | { kind: 'cancelJob'; job: string; reason: string }
   | { kind: 'cancelTasks'; job: string; stage: number; ranges: Range[] }
   | { kind: 'releaseResults'; job: string; stage: number; ranges: Range[] }
+  | { kind: 'signal'; job: string; name: string; signal: string; items: Uint8Array }
   | { kind: 'endSession'; session: string }
   | { kind: 'joinCandidate'; candidate: string; priority: number }
   | { kind: 'loseCandidate'; candidate: string; failed: boolean }

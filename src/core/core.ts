@@ -3,6 +3,7 @@
 import { CoxswainError } from '../protocol/index.ts'
 import { apply } from './apply.ts'
 import { type Command, type CommandKind, type CommandOf, type Decision, refuse } from './commands.ts'
+import * as flows from './flows/decide.ts'
 import * as jobs from './jobs/decide.ts'
 import * as leadership from './leadership/decide.ts'
 import type { CoreLimits } from './limits.ts'
@@ -25,6 +26,7 @@ const handlers: { [K in CommandKind]: (state: State, command: CommandOf<K>, limi
   cancelTasks: jobs.decideCancelTasks,
   releaseResults: jobs.decideReleaseResults,
   endSession: jobs.decideEndSession,
+  signal: flows.decideSignal,
   joinCandidate: leadership.decideJoinCandidate,
   loseCandidate: leadership.decideLoseCandidate,
 }

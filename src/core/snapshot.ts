@@ -13,12 +13,14 @@ import {
   range,
   recordVersion,
   resources,
+  type StagePlan,
   string,
   struct,
   taskBlock,
   varint,
   Writer,
 } from '../protocol/index.ts'
+import { type FlowState, flowState, flowValue, restoreFlow } from './flows/snapshot.ts'
 import { needBlock } from './jobs/accounts.ts'
 import { createStage, type Job, type Stage, stageDone } from './jobs/state.ts'
 import { change, copy } from './membership/resources.ts'
@@ -111,6 +113,12 @@ const laneState = struct({
   closing: boolean,
   vacated: boolean,
 })
+/** Behind the rest since version 2. */
+const flows = struct({
+  flows: list(flowState, countMax),
+  /** `position`: among all that waits for a time. */
+  pauses: list(struct({ job: name, step: varint, atMs: varint, position: varint }), countMax),
+})
 const delayedState = struct({ job: name, stage: varint, index: varint, attempt: varint, avoid: name, atMs: varint })
 
 const snapshot = struct({
@@ -144,6 +152,7 @@ function stageValue(stage: Stage): Infer<typeof stageState> {
 
 /** The bytes of the state. Two states that came from the same records have the same bytes. */
 export function encodeSnapshot(state: State): Buffer {
+  const delayed = state.delayed.sorted()
   const value: SnapshotValue = {
     version: recordVersion,
     head: { ...state, nextIncarnation: state.membership.nextIncarnation, nextLane: state.tasks.nextLane },
@@ -156,24 +165,24 @@ export function encodeSnapshot(state: State): Buffer {
       worker: lane.worker.id,
       runs: lane.runs.map(run => ({ ...run, job: run.stage.job.plan.job, stage: run.stage.number })),
     })),
-    delayed: state.delayed.sorted().map(({ key, item }) => ({
-      job: item.stage.job.plan.job,
-      stage: item.stage.number,
-      index: item.index,
-      attempt: item.attempt,
-      avoid: item.avoid,
-      atMs: key,
-    })),
+    delayed: delayed.flatMap(({ key, item }) =>
+      'stage' in item ? [{ ...item, job: item.stage.job.plan.job, stage: item.stage.number, atMs: key }] : [],
+    ),
     candidates: [...state.leadership.candidates.values()],
     resignedTo: state.leadership.resignedTo,
   }
   const writer = new Writer(1 << 16)
   snapshot.write(writer, value)
+  flows.write(writer, {
+    flows: [...state.jobs.byId.values()].flatMap(job => (job.flow ? [flowValue(job, job.flow)] : [])),
+    pauses: delayed.flatMap(({ key, item }, position) =>
+      'step' in item ? [{ job: item.job.plan.job, step: item.step, atMs: key, position }] : [],
+    ),
+  })
   return writer.finish()
 }
 
-function restoreStage(state: State, job: Job, number: number, value: Infer<typeof stageState>): Stage {
-  const plan = job.plan.stages[number]!
+function restoreStage(state: State, job: Job, number: number, plan: StagePlan, value: Infer<typeof stageState>): Stage {
   const schedulingClass = classOf(state, plan)
   const stage = createStage(job, number, plan, schedulingClass)
   const { sealed, added, blockedBy, abandoned, delayedCount, runningCount, succeeded, failed, cancelled } = value
@@ -196,15 +205,17 @@ function restoreStage(state: State, job: Job, number: number, value: Infer<typeo
   return stage
 }
 
-function restoreJob(state: State, value: Infer<typeof jobState>): void {
+function restoreJob(state: State, value: Infer<typeof jobState>, flow: FlowState | undefined): void {
   const { plan, submittedAtMs, finishedAtMs, reason } = value
-  const job: Job = { plan, submittedAtMs, state: value.state, finishedAtMs, reason, stages: [] }
+  const job: Job = { plan, submittedAtMs, state: value.state, finishedAtMs, reason, stages: [], flow: undefined }
   state.jobs.byId.set(plan.job, job)
-  for (const [number, stage] of value.stages.entries()) job.stages.push(restoreStage(state, job, number, stage))
+  const plans = [...plan.stages, ...(flow?.plans ?? [])]
+  for (const [number, stage] of value.stages.entries()) job.stages.push(restoreStage(state, job, number, plans[number]!, stage))
+  if (flow) restoreFlow(state, job, flow)
   if (finishedAtMs > 0) return
   const owned = state.jobs.bySession.get(plan.session) ?? new Set()
   state.jobs.bySession.set(plan.session, owned.add(job))
-  if (job.stages.every(stageDone)) state.jobs.complete.add(job)
+  if ((!job.flow || job.flow.ended) && job.stages.every(stageDone)) state.jobs.complete.add(job)
 }
 
 function restoreLane(state: State, value: Infer<typeof laneState>): void {
@@ -225,6 +236,23 @@ function restoreLane(state: State, value: Infer<typeof laneState>): void {
   markMoved(state.membership, worker)
 }
 
+/** What waits for a time, in its old order: among equal times it decides who goes first. */
+function restoreDelayed(state: State, tasks: SnapshotValue['delayed'], pauses: Infer<typeof flows>['pauses']): void {
+  const steps = new Map(pauses.map(one => [one.position, one]))
+  let next = 0
+  for (let position = 0; position < tasks.length + pauses.length; position++) {
+    const pause = steps.get(position)
+    if (pause) {
+      const job = state.jobs.byId.get(pause.job)!
+      job.flow!.pauses++
+      state.delayed.push(pause.atMs, { job, step: pause.step })
+      continue
+    }
+    const { job, stage, index, attempt, avoid, atMs } = tasks[next++]!
+    state.delayed.push(atMs, { stage: stageOf(state, job, stage), index, attempt, avoid })
+  }
+}
+
 /** The state in these bytes. Throws JOURNAL_VERSION for one of a newer release, FRAME_MALFORMED for nonsense. */
 export function decodeSnapshot(bytes: Uint8Array): State {
   const reader = new Reader(bytes)
@@ -233,7 +261,9 @@ export function decodeSnapshot(bytes: Uint8Array): State {
     throw new CoxswainError('JOURNAL_VERSION', `The snapshot has version ${version}; this release knows ${recordVersion}.`)
   reader.position = 0
   const value = snapshot.read(reader)
+  const { flows: flowValues, pauses } = version < 2 ? { flows: [], pauses: [] } : flows.read(reader)
   reader.finish()
+  const flowByJob = new Map(flowValues.map(one => [one.job, one]))
   const state = createState()
   const { nextIncarnation, nextLane, ...own } = value.head
   Object.assign(state, own)
@@ -248,11 +278,10 @@ export function decodeSnapshot(bytes: Uint8Array): State {
   for (const program of value.programs) state.programs.byId.set(program.id, program)
   const idle = value.programs.filter(program => program.users === 0).sort((a, b) => a.idleSinceMs - b.idleSinceMs)
   for (const program of idle) state.programs.idle.add(program)
-  for (const job of value.jobs) restoreJob(state, job)
+  for (const job of value.jobs) restoreJob(state, job, flowByJob.get(job.plan.job))
   for (const id of value.finished) state.jobs.finished.add(state.jobs.byId.get(id)!)
   for (const lane of value.lanes) restoreLane(state, lane)
-  for (const one of value.delayed)
-    state.delayed.push(one.atMs, { stage: stageOf(state, one.job, one.stage), index: one.index, attempt: one.attempt, avoid: one.avoid })
+  restoreDelayed(state, value.delayed, pauses)
   state.tasks.nextLane = nextLane
   return state
 }

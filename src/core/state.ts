@@ -2,7 +2,7 @@
 // Must not hold bytes of inputs or results, clocks, connections, or anything observed.
 import type { PayloadId } from '../protocol/index.ts'
 import { Heap } from './heap.ts'
-import { createJobs, type Jobs, type Stage } from './jobs/state.ts'
+import { createJobs, type Job, type Jobs, type Stage } from './jobs/state.ts'
 import { createLeadership, type Leadership } from './leadership/state.ts'
 import { createMembership, type Membership } from './membership/state.ts'
 import { createPrograms, type Programs } from './programs/state.ts'
@@ -20,6 +20,20 @@ export interface DelayedTask {
   index: number
   attempt: number
   avoid: string
+}
+
+/** A step of a workflow that waits for a time. */
+export interface DelayedStep {
+  job: Job
+  step: number
+}
+
+/** Tasks of a workflow that have an outcome: the workflow moves on by it before the next fact. */
+export interface Ending {
+  stage: Stage
+  first: number
+  count: number
+  outcome: 'succeeded' | 'failed' | 'cancelled'
 }
 
 /** All that is known by facts. */
@@ -40,7 +54,9 @@ export interface State {
   programs: Programs
   jobs: Jobs
   tasks: Tasks
-  delayed: Heap<DelayedTask>
+  delayed: Heap<DelayedTask | DelayedStep>
+  /** Derived, empty between facts. */
+  endings: Ending[]
   nextPayload: PayloadId
   /** Derived, taken away by the loop: payloads and blocks that no fact names any more. */
   payloadDrops: PayloadId[]
@@ -66,6 +82,7 @@ export function createState(): State {
     jobs: createJobs(),
     tasks: createTasks(),
     delayed: new Heap(),
+    endings: [],
     nextPayload: 1,
     payloadDrops: [],
     blockDrops: [],

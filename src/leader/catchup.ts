@@ -1,6 +1,6 @@
 // Owns sending a client what its job has already: results, failures, its end. At the client's pace, in pieces.
 // Must not send what is recorded later: that is the outbox's.
-import { failureOfTask, type Stage } from '../core/index.ts'
+import { failureOfTask, reasonOf, type Stage } from '../core/index.ts'
 import { CoxswainError, type LeaderToClient, type PayloadId, type TaskFailure } from '../protocol/index.ts'
 import type { LeaderContext } from './context.ts'
 import type { ClientLink } from './links.ts'
@@ -32,12 +32,14 @@ function finalFailures(stage: Stage): TaskFailure[] {
 export function pastOf(context: LeaderContext, id: string): Past | undefined {
   const job = context.state.jobs.byId.get(id)
   if (!job) return undefined
-  const stages = job.stages.map(stage => ({
+  // Of a workflow only its end is told: its result may be of any step.
+  const stages = (job.flow ? [] : job.stages).map(stage => ({
     stage: stage.number,
     results: [...stage.results].map(({ first, payload }) => ({ first, payload })),
     failures: finalFailures(stage),
   }))
-  const { state, reason } = job
+  const { state } = job
+  const reason = reasonOf(job)
   return { job: id, stages, end: state === 'running' ? undefined : { kind: 'jobChanged', job: id, state, reason } }
 }
 

@@ -66,6 +66,10 @@ export class ClientSession {
         )
       case 'putProgram':
         return this.#putProgram(message)
+      case 'signal': {
+        const { job, name, signal, items } = message
+        return this.#command(message.request, { kind: 'signal', job, name, signal, items }, items.length, true)
+      }
       case 'cancelJob':
         return this.#command(message.request, { kind: 'cancelJob', job: message.job, reason: message.reason }, 0, false)
       case 'cancelTasks':
@@ -149,7 +153,7 @@ export class ClientSession {
     }
     if (jobs.length === 0) return this.#link.send({ kind: 'submitted', request, outcomes })
     const full = this.#full()
-    for (const [position, { plan, inputs, watch }] of jobs.entries()) {
+    for (const [position, { plan, inputs, flow, watch }] of jobs.entries()) {
       if (full) {
         outcomes[position]!.error = wireError(full)
         answered()
@@ -169,7 +173,7 @@ export class ClientSession {
         answered()
         tellPast?.()
       }
-      this.#context.loop.post({ command: { kind: 'submitJob', plan, inputs }, bytes, reply })
+      this.#context.loop.post({ command: { kind: 'submitJob', plan, inputs, flow }, bytes, reply })
     }
   }
 

@@ -1,6 +1,6 @@
 // Owns what the outside is told of each fact: assignments at once, everything else when its fact is durable.
 // Must not choose: it only looks at facts and at the state on both sides of them.
-import { failureOfTask, type Stage, type State } from '../core/index.ts'
+import { failureOfTask, reasonOf, type Stage, type State } from '../core/index.ts'
 import {
   CoxswainError,
   type JournalRecord,
@@ -10,17 +10,18 @@ import {
   type RecordOf,
   type Run,
 } from '../protocol/index.ts'
+import { cachedInputs, inputsOf, type RunInputs, readInputs, waitsForOthers } from './compose.ts'
 import type { BlockDrops } from './drops.ts'
 import type { Links, WorkerLink } from './links.ts'
 import type { LogReadings } from './logs.ts'
 import type { RecordListener } from './loop.ts'
-import { type Payloads, type Piece, piecesOf } from './payloads.ts'
+import type { Payloads } from './payloads.ts'
 
 interface PendingAssign {
   link: WorkerLink
   record: RecordOf<'TasksAssigned'>
   plan: Stage['plan'] | undefined
-  runs: { run: Run; pieces: Piece[] }[]
+  runs: { run: Run; inputs: RunInputs }[]
 }
 
 /** What the outbox needs of the leader. */
@@ -46,6 +47,8 @@ export class Outbox implements RecordListener {
   #durable: (() => void)[] = []
   /** Lane → number of the task up to which outcomes are acknowledged, per worker. */
   #acknowledged = new Map<string, Map<number, number>>()
+  /** Lanes to which something is to be sent when it is durable: what comes next for them must not go first. */
+  readonly #late = new Map<number, number>()
   /** Result bytes of this turn, for the watchers. */
   readonly #results = new Map<PayloadId, Uint8Array>()
 
@@ -72,6 +75,14 @@ export class Outbox implements RecordListener {
         return this.#assigned(record)
       case 'TasksFinished':
         return this.#finished(record)
+      case 'TaskSpread':
+        this.#payloads.put(record.payload, this.#results.get(record.payload)!)
+        return this.#acknowledge(record.lane, 1)
+      case 'TaskExpanded':
+        return this.#acknowledge(record.lane, 1)
+      case 'SignalReceived':
+        this.#payloads.put(record.payload, this.#results.get(record.payload)!)
+        return undefined
       case 'TaskFailed':
         return this.#taskFailed(record)
       case 'TasksSkipped':
@@ -87,7 +98,7 @@ export class Outbox implements RecordListener {
         return () => this.#cancelled(record.job, record.stage, record.ranges, '')
       case 'JobFinished':
         this.#durable.push(() => this.#logs.jobEnded(record.job))
-        return () => this.#jobChanged(record.job, record.state, this.#state.jobs.byId.get(record.job)?.reason ?? '')
+        return () => this.#jobChanged(record.job, record.state, reasonOf(this.#state.jobs.byId.get(record.job)!))
       case 'WorkerLost':
         this.#durable.push(() => this.#dismiss(record.worker, record.incarnation, record.reason))
         return undefined
@@ -105,9 +116,24 @@ export class Outbox implements RecordListener {
     if (record.adopted || !link || link.incarnation !== record.incarnation) return undefined
     const stageOf = (run: Run): Stage => this.#state.jobs.byId.get(run.job)!.stages[run.stage]!
     const plan = this.#state.tasks.lanes.has(record.lane) ? undefined : stageOf(record.runs[0]!).plan
-    const runs = record.runs.map(run => ({ run, pieces: piecesOf(stageOf(run), run.first, run.count) }))
-    this.#now.push(() => this.#sendAssign({ link, record, plan, runs }))
+    const runs = record.runs.map(run => ({ run, inputs: inputsOf(stageOf(run), run) }))
+    const pending = { link, record, plan, runs }
+    // What a step gets is durable before it begins: another leader would not give it anything else. What follows in its lane stays behind it.
+    if (!runs.some(({ run, inputs }) => waitsForOthers(stageOf(run), inputs)) && !this.#late.has(record.lane))
+      this.#now.push(() => this.#sendAssign(pending))
+    else {
+      this.#late.set(record.lane, (this.#late.get(record.lane) ?? 0) + 1)
+      this.#durable.push(() => this.#sendLate(pending))
+    }
     return undefined
+  }
+
+  #sendLate(pending: PendingAssign): void {
+    const { lane } = pending.record
+    const left = this.#late.get(lane)! - 1
+    if (left > 0) this.#late.set(lane, left)
+    else this.#late.delete(lane)
+    this.#sendAssign(pending)
   }
 
   #sendAssign(pending: PendingAssign): void {
@@ -121,28 +147,24 @@ export class Outbox implements RecordListener {
       runs,
     })
     const ready: { run: Run; inputs: Uint8Array[] }[] = []
-    for (const { run, pieces } of pending.runs) {
-      const inputs = pieces.map(piece => this.#payloads.cachedPiece(piece))
-      if (inputs.includes(undefined)) break
-      ready.push({ run, inputs: inputs as Uint8Array[] })
+    for (const { run, inputs } of pending.runs) {
+      const chunks = cachedInputs(this.#payloads, inputs)
+      if (!chunks) break
+      ready.push({ run, inputs: chunks })
     }
     if (ready.length === pending.runs.length) return link.sendInOrder(message(ready))
     // Some inputs are no longer in memory: what follows for this worker waits behind reading them.
     link.sendLater(async () => {
       const runs: { run: Run; inputs: Uint8Array[] }[] = []
       const waitsForIt = (): boolean => this.#state.tasks.lanes.get(record.lane)?.worker.incarnation === record.incarnation
-      for (const { run, pieces } of pending.runs) {
-        const inputs: Uint8Array[] = []
-        for (const piece of pieces) {
-          try {
-            inputs.push(await this.#payloads.readPiece(piece, waitsForIt))
-          } catch (error) {
-            // The worker was lost and the tasks ended elsewhere while this was read: nobody waits for it.
-            if (error instanceof CoxswainError && error.code === 'RESULT_GONE') return undefined
-            throw error
-          }
+      for (const { run, inputs } of pending.runs) {
+        try {
+          runs.push({ run, inputs: await readInputs(this.#payloads, inputs, waitsForIt) })
+        } catch (error) {
+          // The worker was lost and the tasks ended elsewhere while this was read: nobody waits for it.
+          if (error instanceof CoxswainError && error.code === 'RESULT_GONE') return undefined
+          throw error
         }
-        runs.push({ run, inputs })
       }
       return message(runs)
     }, this.#failed)
@@ -174,6 +196,11 @@ export class Outbox implements RecordListener {
     const { first } = head
     this.#acknowledge(record.lane, record.count)
     const items = this.#results.get(record.payload)!
+    // Other steps will want it; who waits for the workflow wants its end.
+    if (job.flow) {
+      this.#payloads.put(record.payload, items)
+      return undefined
+    }
     const index = this.#state.index + 1
     this.#durable.push(() => this.#tell(job.plan.job, index, { kind: 'results', job: job.plan.job, stage, first, items }))
     return undefined
@@ -188,6 +215,7 @@ export class Outbox implements RecordListener {
     return () => {
       const failure = failureOfTask(stage, first)!
       const job = stage.job.plan.job
+      if (stage.job.flow) return
       this.#durable.push(() => this.#tell(job, index, { kind: 'tasksFailed', job, stage: stage.number, failures: [failure] }))
     }
   }

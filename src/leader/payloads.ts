@@ -1,19 +1,12 @@
 // Owns the bytes of inputs on their way to workers: a bounded cache before the journal's store, and cutting out a run's part.
 // Must not look into an item.
 
-import type { Stage, State } from '../core/index.ts'
+import type { Piece, Stage, State } from '../core/index.ts'
 import type { Journal } from '../journal/index.ts'
 import { Chunk, CoxswainError, type PayloadId } from '../protocol/index.ts'
 
 /** Bytes of payloads kept in memory; older ones are read from the store when their turn comes. */
 export const cachedBytesMax = 64 << 20
-
-/** A part of a payload: tasks `from` … of its chunk. */
-export interface Piece {
-  payload: PayloadId
-  from: number
-  count: number
-}
 
 /** The pieces that together hold the inputs of a run. */
 export function piecesOf(stage: Stage, first: number, count: number): Piece[] {
@@ -35,6 +28,8 @@ export function resultsHold(state: State, at: { job: string; stage: number; firs
 function missing(payload: PayloadId): CoxswainError {
   return new CoxswainError('JOURNAL_CORRUPT', `Payload ${payload} is missing: no record released it.`, { id: String(payload) })
 }
+
+export type { Piece }
 
 export class Payloads {
   readonly #journal: Journal
@@ -91,17 +86,28 @@ export class Payloads {
 
   /** The chunk of a piece if its payload is in memory. */
   cachedPiece(piece: Piece): Uint8Array | undefined {
-    const bytes = this.#bytes.get(piece.payload)
-    if (!bytes) return undefined
-    let chunk = this.#chunks.get(piece.payload)
-    if (!chunk) {
-      chunk = new Chunk(bytes)
-      this.#chunks.set(piece.payload, chunk)
-    }
+    const chunk = this.cached(piece.payload)
+    if (!chunk) return undefined
     const cut = chunk.slice(piece.from, piece.count)
     // The last piece of a payload was cut: its table of offsets is not needed again.
     if (piece.from + piece.count === chunk.count) this.#chunks.delete(piece.payload)
     return cut
+  }
+
+  /** The chunk of a payload if it is in memory. */
+  cached(payload: PayloadId): Chunk | undefined {
+    const known = this.#chunks.get(payload)
+    if (known) return known
+    const bytes = this.#bytes.get(payload)
+    if (!bytes) return undefined
+    const chunk = new Chunk(bytes)
+    this.#chunks.set(payload, chunk)
+    return chunk
+  }
+
+  /** The chunk of a payload, read from the store where needed. Throws as `read` does. */
+  async chunk(payload: PayloadId, needed: () => boolean): Promise<Chunk> {
+    return this.cached(payload) ?? new Chunk(await this.read(payload, needed))
   }
 
   /** The chunk of a piece, read from the store where needed. Throws as `read` does. */

@@ -1,7 +1,7 @@
 // Owns the conversation with one worker: registration, reports, signs of life.
 // Must not decide what it runs: that is core's.
 import { forgetWorker, observeTasks, observeWorker, type Reply } from '../core/index.ts'
-import { CoxswainError, type WorkerToLeader } from '../protocol/index.ts'
+import { CoxswainError, outcomeTasks, type WorkerToLeader } from '../protocol/index.ts'
 import type { LeaderContext } from './context.ts'
 import { SilenceDetector } from './detector.ts'
 import type { WorkerLink } from './links.ts'
@@ -163,7 +163,7 @@ export class WorkerSession {
         if (!lane)
           this.#link.send({
             kind: 'acknowledge',
-            lanes: [{ lane: number, count: from + outcomes.reduce((sum, one) => sum + (one.kind === 'failed' ? 1 : one.count), 0) }],
+            lanes: [{ lane: number, count: from + outcomes.reduce((sum, one) => sum + outcomeTasks(one), 0) }],
           })
       },
     })

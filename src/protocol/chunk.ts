@@ -106,6 +106,11 @@ export class Chunk {
     return this.#buffer.subarray(this.#offsets[position], this.#offsets[position + 1])
   }
 
+  /** The bytes of items `from` to `from + count - 1`, as views. */
+  items(from: number, count: number): Buffer[] {
+    return Array.from({ length: count }, (_, i) => this.item(from + i))
+  }
+
   /** Items `from` to `from + count - 1` as a chunk; the whole chunk is handed on without a copy. */
   slice(from: number, count: number): Buffer {
     if (from === 0 && count === this.count) return this.#buffer
@@ -125,6 +130,11 @@ export function chunkCount(bytes: Uint8Array): number {
 export const itemInline = 0
 /** First byte of an item that names a block. */
 export const itemBlock = 1
+
+/** First byte of an input that is made on its way: see compose.ts. */
+export const itemComposed = 2
+/** First byte of a step's own part of its input. */
+export const itemTemplate = 3
 
 /** What an item says when its value is a block. */
 export interface BlockReference {

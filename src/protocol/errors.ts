@@ -7,6 +7,7 @@ export const errorAdvice = {
   INVALID_ARGUMENT: 'Correct the named argument and call again.',
   INVALID_TASK: 'Correct the task definition named in the message.',
   DUPLICATE_TASK: 'Give each task of a program a name of its own.',
+  INVALID_WORKFLOW: 'Correct the workflow as the message says: docs/workflows.md has the rules.',
   INVALID_RESOURCES: 'Ask for finite, non-negative amounts; memory as bytes or like "512mb".',
   VALUE_CANNOT_TRAVEL: 'Send plain data; turn the named field into JSON types, Map, Set, Date, BigInt, typed arrays, Buffer or Error.',
   VALUE_MALFORMED: 'The bytes are not a value of this release; check that client and workers run compatible releases.',
@@ -30,6 +31,9 @@ export const errorAdvice = {
   TASK_CRASHED: 'The executor process ended under the task; see its last words in the logs.',
   TASK_POISONED: 'Its executors or workers died each time; it is quarantined. Correct the task and submit it anew.',
   TASK_RESULT_INVALID: 'The task returned something that cannot travel or that its output schema refuses.',
+  WORKFLOW_TOO_DEEP: 'Let the recursion end: a workflow that is its own step must have a case without that step.',
+  SIGNAL_TIMEOUT: 'Send the signal in time, wait longer, or catch this with `flow.catch`.',
+  JOB_ENDED: 'Nothing can be told to a job that has ended: submit it anew.',
   WORKER_LOST: 'Nothing to do: the task runs again on another worker.',
   WORKER_DISK_FAILED:
     'Nothing to do for the task: it runs again, elsewhere if it can. Free space in the state folder of the worker that is named.',

@@ -2,10 +2,10 @@
 // Must not hold tuning that is one room's own business.
 
 /** Version of hello and messages. Peers of another version are refused with VERSION_MISMATCH. */
-export const protocolVersion = 1
+export const protocolVersion = 2
 
 /** Version of the journal's records. A journal of a newer version is refused with JOURNAL_VERSION. */
-export const recordVersion = 1
+export const recordVersion = 2
 
 /** Every limit by its name; units stand last in it. */
 export const limits = {
@@ -28,6 +28,15 @@ export const limits = {
   submitJobsMax: 2000,
   /** Stages of one job. */
   stagesMax: 1000,
+  /** Chunks of inputs sent with a job. */
+  inputsMax: 10_000,
+  /** Steps of a workflow that are sent at once, what one step may need, and how deep workflows may be steps of one another. */
+  stepsMax: 200_000,
+  needsMax: 10_000,
+  flowStepsMax: 2_000_000,
+  workflowDepthMax: 1000,
+  /** A list whose items become tasks: what is beyond this travels as blocks, one per item. */
+  spreadBytesMax: 24 << 20,
   jobIdBytesMax: 200,
   nameBytesMax: 200,
   labelsMax: 32,

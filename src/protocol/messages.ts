@@ -2,6 +2,7 @@
 // Must not hold behaviour. docs/protocol.md tells in which order they go.
 import { Reader, Writer } from './bytes.ts'
 import { boolean, bytes, type Codec, enumeration, float64, type Infer, list, optional, string, struct, union, varint } from './codec.ts'
+import { flowPlan } from './flow.ts'
 import { limits } from './limits.ts'
 import { hashField, jobIdField, jobPlan, nameField, range, resources, run, stagePlan, taskBlock } from './plan.ts'
 
@@ -77,7 +78,16 @@ export const clientToLeader = union({
     2,
     struct({
       request,
-      jobs: list(struct({ plan: jobPlan, inputs: list(inputs, limits.stagesMax), watch: boolean }), limits.submitJobsMax),
+      jobs: list(
+        struct({
+          plan: jobPlan,
+          inputs: list(inputs, limits.inputsMax),
+          /** The steps of a workflow: its inputs are those of its steps, stage by stage. */
+          flow: optional(flowPlan),
+          watch: boolean,
+        }),
+        limits.submitJobsMax,
+      ),
     }),
   ],
   /** Idempotent by (job, stage, first): what is there already is acknowledged again. */
@@ -97,6 +107,8 @@ export const clientToLeader = union({
   drainWorker: [13, struct({ request, worker: nameField })],
   /** Hand the leadership over to this standby. Answered once that is begun; the connection ends soon after. */
   promote: [14, struct({ request, candidate: nameField })],
+  /** Tell a workflow something; `signal` is the id by which it counts once. `items` is a chunk of one value. */
+  signal: [15, struct({ request, job: jobIdField, name: nameField, signal: nameField, items: chunk })],
 })
 export type ClientToLeader = Infer<typeof clientToLeader>
 
@@ -146,8 +158,20 @@ export const outcome = union({
     struct({ code: nameField, message: string(4096), stack: string(limits.errorBytesMax), retryable: boolean, elapsedMicros: varint }),
   ],
   skipped: [3, struct({ count: varint })],
+  /** One task whose result is a list, as a chunk of its items: each may become the input of a task. */
+  spread: [4, struct({ items: chunk, blocks: list(taskBlock), elapsedMicros: varint })],
+  /** One task that was a workflow as a step: its steps are its outcome. Their stages run the same program. */
+  expanded: [
+    5,
+    struct({ stages: list(stagePlan, limits.stagesMax), inputs: list(inputs, limits.inputsMax), flow: flowPlan, elapsedMicros: varint }),
+  ],
 })
 export type Outcome = Infer<typeof outcome>
+
+/** How many tasks an outcome is of. */
+export function outcomeTasks(outcome: Outcome): number {
+  return 'count' in outcome ? outcome.count : 1
+}
 
 /** What a worker tells and asks the leader. */
 export const workerToLeader = union({

@@ -4,8 +4,9 @@
 // Append-only: new records get new numbers, new fields go to the end of a new record; nothing is ever renumbered.
 import { Reader, Writer } from './bytes.ts'
 import { boolean, enumeration, type Infer, list, optional, string, struct, union, varint } from './codec.ts'
+import { flowPlan } from './flow.ts'
 import { limits } from './limits.ts'
-import { hashField, jobIdField, jobPlan, nameField, range, resources, run, taskBlock } from './plan.ts'
+import { hashField, jobIdField, jobPlan, nameField, range, resources, run, stagePlan, taskBlock } from './plan.ts'
 
 /** Where the bytes of many inputs or results are: a payload of the journal's store. */
 const payload = { payload: varint, bytes: varint }
@@ -62,6 +63,21 @@ export const record = union({
   ResultsReleased: [36, struct({ job: jobIdField, stage: varint, ranges: list(range) })],
   /** Retention is over: nothing of these jobs is known any more. */
   JobsForgotten: [37, struct({ jobs: list(jobIdField) })],
+
+  /** A job whose tasks are the steps of a workflow: they wait for one another. */
+  FlowSubmitted: [50, struct({ plan: jobPlan })],
+  /** More stages of a workflow, behind those it has. */
+  StagesAdded: [51, struct({ job: jobIdField, stages: list(stagePlan, limits.stagesMax) })],
+  /** Steps of a workflow, whose tasks were added before. With `parent` they are what became of that step's one task, and their output is its result. */
+  StepsAdded: [52, struct({ job: jobIdField, parent: optional(varint), flow: flowPlan })],
+  /** The next task of the lane, which is a workflow as a step, was built: its steps are its outcome. */
+  TaskExpanded: [53, struct({ lane: varint })],
+  /** The next task of the lane has a list as its result, `width` items, each of which may become the input of a task. */
+  TaskSpread: [54, struct({ lane: varint, width: varint, ...payload, blocks: list(taskBlock) })],
+  /** The step is about to have a result that is true, or false, in the sense of `if`: branches wait for it. */
+  BranchDecided: [55, struct({ job: jobIdField, step: varint, taken: boolean })],
+  /** A signal for a workflow came; `signal` is its id, so that it counts once. */
+  SignalReceived: [56, struct({ job: jobIdField, name: nameField, signal: nameField, ...payload })],
 
   /** Work was handed to a worker's lane. A lane that is not there yet is opened, with one reservation of its class's resources. */
   TasksAssigned: [40, struct({ lane: varint, worker: nameField, incarnation: varint, runs: list(run), adopted: boolean })],

@@ -1,8 +1,10 @@
 // Owns what user values look like as bytes, between SDK and executor. Nobody else may look into them.
 // Must not know where the bytes go, nor keep any of them.
 import { Writer } from './bytes.ts'
+import { itemInline } from './chunk.ts'
 import { Decoder } from './values/decode.ts'
 import { Encoder } from './values/encode.ts'
+import { tags } from './values/tags.ts'
 
 /** Scratch memory up to this size is kept for the next value. */
 const scratchBytesMax = 256 << 10
@@ -66,4 +68,32 @@ export function encodeValue(value: unknown, root = 'input'): Uint8Array[] {
 /** The value in these bytes, or in those from `from` up to `end`. Large binary parts are views of them. Throws VALUE_MALFORMED. */
 export function decodeValue(bytes: Uint8Array, from = 0, end = bytes.length): unknown {
   return new Decoder(bytes, from, end).decode()
+}
+
+/**
+ * Appends a template: the value, in which the objects that `hole` gives a number to are left open. False, with nothing written, if it takes more
+ * than `bytesMax` bytes. Throws VALUE_CANNOT_TRAVEL.
+ */
+export function writeTemplate(writer: Writer, value: unknown, bytesMax: number, hole: (value: object) => number | undefined): boolean {
+  const start = writer.length
+  const whole = new Encoder().encode(writer, value, 'input', undefined, bytesMax, hole)
+  if (!whole) writer.truncate(start)
+  return whole
+}
+
+/** The value of a template, its holes filled. Throws VALUE_MALFORMED. */
+export function decodeTemplate(bytes: Uint8Array, fill: (hole: number) => unknown): unknown {
+  return new Decoder(bytes, 0, bytes.length, fill).decode()
+}
+
+const falseTags: ReadonlySet<number> = new Set([0, tags.null, tags.undefined, tags.false])
+
+/** True if the value in this item would be true in an `if`. Who only has the bytes decides branches by it. */
+export function isTrueItem(item: Uint8Array): boolean {
+  if (item[0] !== itemInline) return true
+  const tag = item[1]!
+  if (falseTags.has(tag)) return false
+  // An empty text, and the number or bigint 0 in their longer forms: these few are decoded.
+  if (tag !== tags.text && tag !== tags.text16 && tag !== tags.float64 && tag !== tags.bigintPositive) return true
+  return item.length > 16 || Boolean(decodeValue(item, 1))
 }

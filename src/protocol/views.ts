@@ -45,6 +45,19 @@ export interface JobView {
   detached: boolean
   tasks: TaskCounts
   stages: StageView[]
+  /** Only of a workflow. */
+  flow?: FlowView
+}
+
+/** A workflow as a whole. */
+export interface FlowView {
+  /** Steps so far, and how many of them have each status. */
+  steps: number
+  statuses: Partial<Record<'waiting' | 'open' | 'succeeded' | 'failed' | 'cancelled' | 'skipped', number>>
+  /** Whose results are the workflow's, once it succeeded: one, or with `list` all of them. */
+  output?: { stage: number; first: number; count: number; list: boolean }
+  /** Why it failed: the first step that did, and that nobody caught. */
+  cause?: { step: number; name: string; code: string; message: string; task?: { stage: number; index: number } }
 }
 
 /** A worker as the leader knows it. */

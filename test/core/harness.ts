@@ -22,7 +22,7 @@ import {
   type RecordOf,
   type Resources,
 } from '../../src/protocol/index.ts'
-import { amount, inputs, type JobOptions, plan, program } from '../fakes/plans.ts'
+import { amount, chunkOf, inputs, type JobOptions, plan, program } from '../fakes/plans.ts'
 import { type FakeLane, FakeWorker, finished, resultOf } from '../fakes/worker.ts'
 import { Ledger } from './ledger.ts'
 
@@ -34,6 +34,8 @@ export interface HarnessOptions {
 }
 
 const snapshotEvery = 17
+/** Before a result that is false, as the codec writes such a value. */
+export const falseMark = '\0\0'
 
 export class Harness {
   state: State = createState()
@@ -91,7 +93,12 @@ export class Harness {
   #compare(record: JournalRecord): void {
     const ids = 'job' in record ? [record.job] : [...this.state.jobs.byId.keys()]
     for (const id of ids) {
-      for (const stage of this.state.jobs.byId.get(id)?.stages ?? []) {
+      const job = this.state.jobs.byId.get(id)
+      if (job?.flow) {
+        this.#compareFlow(id, job.stages)
+        continue
+      }
+      for (const stage of job?.stages ?? []) {
         const { readyCount: waiting, delayedCount: delayed, runningCount: running, succeeded, failed, cancelled } = stage
         assert.deepEqual(
           { waiting, delayed, running, succeeded, failed, cancelled },
@@ -99,6 +106,14 @@ export class Harness {
           `${id}/${stage.number} after ${record.kind}`,
         )
       }
+    }
+  }
+
+  /** Of a workflow the model does not know what was given up until the job ends, nor how many tasks there will be. */
+  #compareFlow(id: string, stages: readonly Stage[]): void {
+    for (const stage of stages) {
+      const { running, succeeded, failed } = this.ledger.counts(id, stage.number)
+      assert.deepEqual([stage.runningCount, stage.succeeded, stage.failed], [running, succeeded, failed], `${id}/${stage.number}`)
     }
   }
 
@@ -241,6 +256,15 @@ export class Harness {
     return this.end(worker, [finished(worker.busy[0], count)])
   }
 
+  /** How the next task of a lane succeeds: with a list where others wait for one. */
+  success(lane: FakeLane, items = 3): Outcome {
+    const { stage, first } = this.state.tasks.lanes.get(lane.id)!.runs[0]!
+    const step = stage.wide < 0 ? stage.owners[first] : undefined
+    const spreads = step !== undefined && stage.job.flow!.uses(step).some(use => use.kind === 'spread')
+    if (!spreads) return finished(lane, 1)
+    return { kind: 'spread', items: chunkOf(Array.from({ length: items }, () => 'item')), blocks: [], elapsedMicros: 1000 }
+  }
+
   /** All workers finish all that they have, until nothing runs. */
   finishAll(): void {
     for (let progress = true; progress; ) {
@@ -248,7 +272,7 @@ export class Harness {
       for (const worker of this.workers.values()) {
         for (const lane of worker.connected ? worker.busy : []) {
           while (lane.open.length > 0) {
-            this.end(worker, [finished(lane, 1)], lane)
+            this.end(worker, [this.success(lane)], lane)
             progress = true
           }
         }
@@ -344,7 +368,7 @@ export class Harness {
     for (const job of this.state.jobs.byId.values()) {
       for (const stage of job.stages) {
         for (const [index, result] of this.results(job.plan.job, stage.number))
-          assert.equal(result, resultOf({ job: job.plan.job, stage: stage.number, index }))
+          assert.equal(result.replace(falseMark, ''), resultOf({ job: job.plan.job, stage: stage.number, index }))
       }
     }
   }

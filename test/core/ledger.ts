@@ -2,6 +2,7 @@
 // keep: S1 (epochs), S9, S10, S12 (one result per task, of an attempt that was handed out before), S11 (what ended stays ended), S14.
 import assert from 'node:assert/strict'
 import type { JobPlan, JournalRecord, Range, RecordOf, Resources, StagePlan } from '../../src/protocol/index.ts'
+import { FlowLedger } from './flow-ledger.ts'
 
 type Status = 'waiting' | 'delayed' | 'running' | 'succeeded' | 'failed' | 'cancelled'
 
@@ -29,6 +30,8 @@ interface LedgerJob {
   state: 'running' | 'succeeded' | 'failed' | 'cancelled'
   over: boolean
   stages: LedgerStage[]
+  /** Its steps, if it is a workflow. */
+  flow?: FlowLedger
 }
 
 interface LedgerLane {
@@ -54,6 +57,7 @@ export class Ledger {
   #payload = 0
 
   next(record: JournalRecord): void {
+    for (const job of this.jobs.values()) job.flow?.changed()
     if (this.epoch === 0) assert.equal(record.kind, 'LeaderClaimed', 'S1: a journal begins with a claim')
     const take = this[record.kind] as (record: JournalRecord) => void
     take.call(this, record)
@@ -230,6 +234,57 @@ export class Ledger {
     this.jobs.set(plan.job, { plan, state: 'running', over: false, stages })
   }
 
+  FlowSubmitted(record: RecordOf<'FlowSubmitted'>): void {
+    this.JobSubmitted({ ...record, kind: 'JobSubmitted' })
+    const job = this.#job(record.plan.job)
+    job.flow = new FlowLedger(
+      stage => job.stages[stage]!.tasks,
+      () => this.nowMs,
+    )
+  }
+
+  StagesAdded(record: RecordOf<'StagesAdded'>): void {
+    const job = this.#job(record.job)
+    assert(job.flow && job.state === 'running')
+    for (const plan of record.stages) job.stages.push({ plan, tasks: [], sealed: false, abandoned: false })
+  }
+
+  StepsAdded(record: RecordOf<'StepsAdded'>): void {
+    const job = this.#job(record.job)
+    assert(job.flow && job.state === 'running')
+    const base = job.stages.findIndex(stage => !stage.sealed)
+    job.flow.add(record.flow, base, record.parent)
+    for (const stage of job.stages) stage.sealed = true
+  }
+
+  TaskExpanded(record: RecordOf<'TaskExpanded'>): void {
+    for (const task of this.#advance(record.lane, 1)) this.#succeed(task)
+  }
+
+  TaskSpread(record: RecordOf<'TaskSpread'>): void {
+    this.#newPayload(record.payload)
+    for (const task of this.#advance(record.lane, 1)) {
+      this.#succeed(task)
+      this.#job(task.job).flow!.spread(task.stage, task.index, record.width)
+    }
+  }
+
+  BranchDecided(record: RecordOf<'BranchDecided'>): void {
+    this.#job(record.job).flow!.decided(record.step, record.taken)
+  }
+
+  SignalReceived(record: RecordOf<'SignalReceived'>): void {
+    this.#newPayload(record.payload)
+    const job = this.#job(record.job)
+    assert.equal(job.state, 'running', 'a job that has ended took a signal')
+    job.flow!.signalled(record.name)
+  }
+
+  #succeed(task: LedgerTask): void {
+    assert(!task.stopping && this.#job(task.job).state === 'running', `S10: a result of ${task.key} was taken after its cancellation`)
+    this.#end(task, 'succeeded')
+  }
+
   TasksAdded(record: RecordOf<'TasksAdded'>): void {
     const { job, stage, first, count } = record
     this.#newPayload(record.payload)
@@ -265,6 +320,7 @@ export class Ledger {
   TasksCancelled(record: RecordOf<'TasksCancelled'>): void {
     assert.equal(this.#job(record.job).state, 'running')
     for (const task of this.#tasks(record.job, record.stage, record.ranges)) {
+      if (terminal.has(task.status)) continue
       if (task.status === 'waiting' || task.status === 'delayed') this.#end(task, 'cancelled')
       else if (task.status === 'running') task.stopping = true
     }
@@ -273,6 +329,7 @@ export class Ledger {
   JobFinished(record: RecordOf<'JobFinished'>): void {
     const job = this.#job(record.job)
     assert.equal(job.over, false, `S11: job ${record.job} ended twice`)
+    const flowed = job.flow && job.state === 'running' ? job.flow.end() : undefined
     const tasks = job.stages.flatMap(stage => stage.tasks)
     assert(job.stages.every(stage => stage.sealed))
     assert(
@@ -280,8 +337,15 @@ export class Ledger {
       `job ${record.job} ended with open tasks`,
     )
     const failed = tasks.some(task => task.status === 'failed')
-    const expected =
-      job.state === 'cancelled' ? 'cancelled' : failed ? 'failed' : job.stages.some(one => one.abandoned) ? 'cancelled' : 'succeeded'
+    const expected = flowed
+      ? flowed
+      : job.state === 'cancelled'
+        ? 'cancelled'
+        : failed
+          ? 'failed'
+          : job.stages.some(one => one.abandoned)
+            ? 'cancelled'
+            : 'succeeded'
     assert.equal(record.state, expected)
     job.state = record.state
     job.over = true
@@ -317,6 +381,7 @@ export class Ledger {
       assert.equal(job.state, 'running')
       assert(!this.blocked(job, stage), `${run.job}/${run.stage} was handed out before its time`)
       assert.deepEqual(stage.plan.resources, lane.resources)
+      if (job.flow) this.#beginFlow(job, job.flow, run)
       for (const task of this.#tasks(run.job, run.stage, [run])) {
         // What runs already may have been handed out by a leader whose clock was ahead.
         if (!(record.adopted && task.status === 'delayed'))
@@ -330,12 +395,27 @@ export class Ledger {
     this.#checkRoom(record.worker)
   }
 
+  /** Tasks of a workflow begin: those whose number followed from other steps are known from here on. */
+  #beginFlow(job: LedgerJob, flow: FlowLedger, { stage, first, count }: { stage: number; first: number; count: number }): void {
+    const { tasks } = job.stages[stage]!
+    for (let index = tasks.length; index < first + count; index++) {
+      tasks.push({
+        key: `${job.plan.job}/${stage}/${index}`,
+        job: job.plan.job,
+        stage,
+        index,
+        status: 'waiting',
+        attempt: 1,
+        untilMs: 0,
+        stopping: false,
+      })
+    }
+    for (let index = first; index < first + count; index++) flow.begins(stage, index)
+  }
+
   TasksFinished(record: RecordOf<'TasksFinished'>): void {
     this.#newPayload(record.payload)
-    for (const task of this.#advance(record.lane, record.count)) {
-      assert(!task.stopping && this.#job(task.job).state === 'running', `S10: a result of ${task.key} was taken after its cancellation`)
-      this.#end(task, 'succeeded')
-    }
+    for (const task of this.#advance(record.lane, record.count)) this.#succeed(task)
   }
 
   TaskFailed(record: RecordOf<'TaskFailed'>): void {

@@ -2,9 +2,10 @@
 // failing sequence shrinks by leaving steps out, and reads as what happened.
 import assert from 'node:assert/strict'
 import type { Outcome } from '../../src/protocol/index.ts'
-import { inputs, plan, stage } from '../fakes/plans.ts'
-import { type FakeLane, type FakeWorker, failed, finished } from '../fakes/worker.ts'
-import type { Harness } from './harness.ts'
+import { Steps } from '../fakes/flows.ts'
+import { chunkOf, inputs, plan, stage } from '../fakes/plans.ts'
+import { type FakeLane, type FakeWorker, failed, finished, resultOf } from '../fakes/worker.ts'
+import { falseMark, type Harness } from './harness.ts'
 
 const cpusOf = [1, 0.5, 1, 2, 4]
 const workersMax = 5
@@ -52,7 +53,111 @@ function add(cluster: Harness, a: number, b: number, c: number): void {
   cluster.settle()
 }
 
+/** A random workflow: each of its steps needs some of those before it in one of the ways there are. */
+function randomFlow(a: number, b: number, c: number): Steps {
+  const flow = new Steps()
+  const singles: number[] = []
+  const wides: number[] = []
+  let seed = a * 1009 + b * 31 + c
+  const draw = (below: number): number => {
+    seed = (seed * 1103515245 + 12345) % 2147483648
+    return Math.floor(seed / 65536) % below
+  }
+  const one = (of: readonly number[]): number => of[draw(of.length)]!
+  const of = (): { task: string; cpus: number; retries: number } => ({ task: `f${draw(2)}`, cpus: cpusOf[draw(2)]!, retries: draw(2) })
+  singles.push(flow.add([], of()))
+  for (let i = draw(8); i >= 0; i--) {
+    const kind = draw(12)
+    if (kind < 3) singles.push(flow.add([['value', one(singles)], ...(draw(2) ? ([['after', one(singles)]] as const) : [])], of()))
+    else if (kind === 3) wides.push(flow.add([['after', one(singles)]], { ...of(), count: 2 + draw(4) }))
+    else if (kind === 4) wides.push(flow.add([['spread', flow.add([['value', one(singles)]], { task: 'split' })]], { ...of(), count: 0 }))
+    else if (kind === 5 && wides.length > 0) wides.push(flow.add([['each', one(wides)]], { ...of(), count: 0 }))
+    else if (kind === 6 && wides.length > 0) flow.add([['fold', one(wides)]], { ...of(), count: 0, amount: 2 + draw(3) })
+    else if (kind === 7 && wides.length > 0) singles.push(flow.add([['all', one(wides)]], of()))
+    else if (kind === 8) {
+      const test = flow.add([['value', one(singles)]], { task: 'test' })
+      const yes = flow.add([['taken', test]], of())
+      const no = flow.add([['untaken', test]], of())
+      singles.push(
+        flow.add(
+          [
+            [
+              'value',
+              flow.add(
+                [
+                  ['option', yes],
+                  ['option', no],
+                ],
+                { kind: 'choice' },
+              ),
+            ],
+          ],
+          of(),
+        ),
+      )
+    } else if (kind === 9) {
+      const risky = one(singles)
+      const handler = flow.add([['failure', risky]], of())
+      singles.push(
+        flow.add(
+          [
+            [
+              'value',
+              flow.add(
+                [
+                  ['option', risky],
+                  ['option', handler],
+                ],
+                { kind: 'choice' },
+              ),
+            ],
+          ],
+          of(),
+        ),
+      )
+    } else if (kind === 10) flow.add([['undo', one(singles)]], { task: 'undo' })
+    else if (kind === 11) {
+      const wait = draw(2) === 0 ? flow.add([], { kind: 'sleep', amount: 1 + draw(200) }) : flow.add([], { kind: 'signal', name: 'go' })
+      singles.push(flow.add([['after', wait]], of()))
+    }
+  }
+  flow.output = one(singles)
+  return flow
+}
+
+function submitFlow(cluster: Harness, a: number, b: number, c: number): void {
+  const flow = randomFlow(a, b, c)
+  const id = `flow-${cluster.of('FlowSubmitted').length}`
+  cluster.ask({ kind: 'submitJob', plan: plan(id, { stages: flow.stages, detached: b % 3 > 0 }), inputs: flow.inputs, flow: flow.plan })
+  cluster.settle()
+}
+
+function inFlow(cluster: Harness, lane: FakeLane): boolean {
+  return cluster.state.tasks.lanes.get(lane.id)?.runs[0]?.stage.job.flow !== undefined
+}
+
+/** How a task of a workflow ends: also as steps of its own, where nobody wants more of it than its result. */
+function flowOutcomes(cluster: Harness, lane: FakeLane, b: number, c: number): Outcome[] {
+  if (c % 11 === 0) return [failed('TASK_FAILED', b % 4 > 0)]
+  if (c % 11 === 1) return [failed('TASK_CRASHED')]
+  if (c % 11 === 2) return [{ kind: 'skipped', count: 1 }]
+  const success = cluster.success(lane, b % 4)
+  if (success.kind === 'spread' || c % 11 > 4) return [success]
+  const { stage, first } = cluster.state.tasks.lanes.get(lane.id)!.runs[0]!
+  const { flow } = stage.job
+  const uses = flow!.uses(stage.wide < 0 ? stage.owners[first]! : stage.wide)
+  const plain = stage.wide < 0 && uses.every(use => use.kind === 'value' || use.kind === 'after' || use.kind === 'failure')
+  if (c % 11 === 3 && plain && flow!.count < 60) {
+    const { stages, inputs: given, plan: steps } = randomFlow(b, c, 7)
+    return [{ kind: 'expanded', stages, inputs: given, flow: steps, elapsedMicros: 10 }]
+  }
+  if (c % 11 !== 4) return [success]
+  const [task] = lane.open
+  return [{ kind: 'finished', count: 1, items: chunkOf([falseMark + resultOf(task!)]), blocks: [], elapsedMicros: 1000 }]
+}
+
 function outcomes(cluster: Harness, lane: FakeLane, b: number, c: number): Outcome[] {
+  if (inFlow(cluster, lane)) return flowOutcomes(cluster, lane, b, c)
   const most = Math.min(lane.open.length, cluster.headRun(lane))
   if (c % 11 === 0) return [failed('TASK_FAILED', b % 4 > 0)]
   if (c % 11 === 1) return [failed('TASK_CRASHED')]
@@ -128,6 +233,13 @@ type Step = (cluster: Harness, a: number, b: number, c: number) => void
 /** Every kind of step by its name. */
 export const steps = {
   submit,
+  submitFlow,
+  signal(cluster, a, b) {
+    const flows = cluster.of('FlowSubmitted')
+    const id = pick(flows, a)?.plan.job
+    if (id !== undefined) cluster.ask({ kind: 'signal', job: id, name: 'go', signal: `s${b % 20}`, items: chunkOf(['sent']) })
+    cluster.settle()
+  },
   add,
   report,
   reportMore: report,
@@ -222,8 +334,12 @@ export function heal(cluster: Harness): void {
     }
   }
   cluster.settle()
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < 15; round++) {
     cluster.finishAll()
+    for (const job of cluster.state.jobs.byId.values()) {
+      for (let i = 0; job.flow && job.state === 'running' && i < job.flow.listeners.size + 1; i++)
+        cluster.ask({ kind: 'signal', job: job.plan.job, name: 'go', signal: `healing-${round}-${i}`, items: chunkOf(['sent']) })
+    }
     cluster.advance(60_000)
   }
   for (const job of cluster.state.jobs.byId.values()) assert(job.finishedAtMs > 0, `${job.plan.job} does not come to its end`)

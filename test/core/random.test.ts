@@ -24,6 +24,9 @@ const rare: Record<string, (record: JournalRecord) => boolean> = {
   'a result came too late': record => record.kind === 'TasksSkipped',
   'tasks were given back': record => record.kind === 'TasksReturned' && record.keep > 0,
   'a job failed': record => record.kind === 'JobFinished' && record.state === 'failed',
+  'steps became steps': record => record.kind === 'TaskExpanded',
+  'a list became tasks': record => record.kind === 'TaskSpread' && record.width > 0,
+  'a branch was not taken': record => record.kind === 'BranchDecided' && !record.taken,
   'a job was forgotten': record => record.kind === 'JobsForgotten',
 }
 
@@ -50,6 +53,11 @@ describe('any sequence of events', () => {
 })
 
 const found: Record<string, RandomStep[]> = {
+  'a step that was cancelled by its user does not begin when what it waited for comes': [
+    ['submitFlow', 525, 718, 635],
+    ['cancelTasks', 0, 0, 851],
+    ['submit', 0, 0, 0],
+  ],
   'a running task that was cancelled alone, and then with its job, ends with it': [
     ['submit', 0, 1, 1],
     ['come', 0, 0, 0],

@@ -1,6 +1,6 @@
 // A worker in memory: it takes assignments, runs nothing, and tells outcomes when it is told to. It accounts by lane numbers as agents do.
 import assert from 'node:assert/strict'
-import type { LaneReport, Outcome, Run, TaskBlock } from '../../src/protocol/index.ts'
+import { type LaneReport, type Outcome, outcomeTasks, type Run, type TaskBlock } from '../../src/protocol/index.ts'
 import { chunkOf } from './plans.ts'
 
 export interface LaneTask {
@@ -51,10 +51,6 @@ export class FakeLane {
     }
     return { lane: this.id, received: this.tasks.length, reported: this.head, acknowledged: this.acknowledged, runs }
   }
-}
-
-function outcomeTasks(outcome: Outcome): number {
-  return outcome.kind === 'failed' ? 1 : outcome.count
 }
 
 /** The result that a task of this name gives. */

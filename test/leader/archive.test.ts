@@ -45,7 +45,12 @@ describe('a snapshot', () => {
     assert.equal(house.disk.snapshots.length, 0)
     let number = 0
     while (house.disk.lastIndex < recordsPerSnapshot + 10) {
-      const jobs = Array.from({ length: 2000 }, () => ({ plan: house.plan(`job-${number++}`), inputs: [inputs(0)], watch: false }))
+      const jobs = Array.from({ length: 2000 }, () => ({
+        plan: house.plan(`job-${number++}`),
+        inputs: [inputs(0)],
+        flow: undefined,
+        watch: false,
+      }))
       await client.ask({ kind: 'submitJobs', jobs })
     }
     await house.world.advance(lookEveryMs + 1_000)

@@ -165,7 +165,9 @@ export class House {
     options: JobOptions & { watch?: boolean; inputs?: Inputs[]; open?: boolean } = {},
   ) {
     const given = options.inputs ?? [inputs(count, { open: options.open ?? false })]
-    const jobs = [{ plan: this.plan(id, { session: client.session, ...options }), inputs: given, watch: options.watch ?? true }]
+    const jobs = [
+      { plan: this.plan(id, { session: client.session, ...options }), inputs: given, flow: undefined, watch: options.watch ?? true },
+    ]
     return client.ask({ kind: 'submitJobs', jobs })
   }
 

@@ -21,6 +21,7 @@ import {
   laneId,
   leaderToWorker,
   type Outcome,
+  outcomeTasks,
   protocolVersion,
   type Run,
   readItem,
@@ -226,7 +227,7 @@ export class FakeLeader {
     let number = message.from
     if (number > log.ended.length) throw new Error(`a gap: report from ${number}, where ${log.ended.length} is next`)
     for (const outcome of message.outcomes) {
-      const count = outcome.kind === 'failed' ? 1 : outcome.count
+      const count = outcomeTasks(outcome)
       const chunk = outcome.kind === 'finished' ? new Chunk(outcome.items) : undefined
       for (let i = 0; i < count; i++, number++) {
         if (number < log.ended.length) continue

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { Chunk, type Outcome } from '../../src/protocol/index.ts'
+import { Chunk, type Outcome, outcomeTasks } from '../../src/protocol/index.ts'
 import { type Batch, type Instruction, Machine, type MachineEvent } from '../../src/worker/machine/index.ts'
 import { chunkOf, plan } from './fakes.ts'
 
@@ -121,7 +121,7 @@ class Model {
     assert.ok(from <= lane.ended, `a gap: report of ${from} where ${lane.ended} is next`)
     let number = from
     for (const outcome of outcomes) {
-      number += outcome.kind === 'failed' ? 1 : outcome.count
+      number += outcomeTasks(outcome)
       assert.ok(number <= Math.min(lane.indexes.length, lane.returnedFrom), 'a task that was given back has an outcome')
       if (outcome.kind === 'failed' && outcome.code !== 'TASK_TIMEOUT')
         assert.ok(['fails', 'kills'].includes(fate(lane.indexes[number - 1]!)), `an innocent task failed: ${outcome.code}`)

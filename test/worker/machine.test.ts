@@ -2,7 +2,7 @@
 // Must not start processes or timers: time is a number here.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { Chunk, type Outcome, type Run } from '../../src/protocol/index.ts'
+import { Chunk, type Outcome, outcomeTasks, type Run } from '../../src/protocol/index.ts'
 import { type Instruction, Machine, type MachineEvent, tuning } from '../../src/worker/machine/index.ts'
 import { chunkOf, plan } from './fakes.ts'
 
@@ -29,7 +29,7 @@ function brief(instruction: Instruction): string {
     case 'send':
       return `send ${instruction.executor}: ${instruction.batch.lane}/${instruction.batch.from}+${new Chunk(instruction.batch.items).count} g${instruction.batch.generation}`
     case 'report':
-      return `report ${instruction.lane}/${instruction.from}: ${instruction.outcomes.map(one => (one.kind === 'failed' ? one.code : `${one.kind} ${one.count}`)).join(', ')}`
+      return `report ${instruction.lane}/${instruction.from}: ${instruction.outcomes.map(one => (one.kind === 'failed' ? one.code : `${one.kind} ${outcomeTasks(one)}`)).join(', ')}`
     case 'returnTasks':
       return `return ${instruction.lane}/${instruction.from}`
     case 'start':

@@ -1,7 +1,7 @@
 // Owns the accounts that several facts change alike: inputs let go, blocks let go, a stage or job that became complete.
 // Must not choose anything.
 import { blockHolding, type Range, type TaskBlock } from '../../protocol/index.ts'
-import type { State } from '../state.ts'
+import type { Ending, State } from '../state.ts'
 import { dropReady, unblock } from '../tasks/ready.ts'
 import { type Stage, stageDone } from './state.ts'
 
@@ -38,7 +38,7 @@ export function needBlock(state: State, block: string, holder: string): void {
 }
 
 /** One fact less names the block; with the last it may be deleted where it is held. */
-function dropBlock(state: State, block: string, holder: string): void {
+export function dropBlock(state: State, block: string, holder: string): void {
   const holding = blockHolding(block, holder)
   const uses = (state.blockUses.get(holding) ?? 0) - 1
   if (uses > 0) state.blockUses.set(holding, uses)
@@ -48,10 +48,11 @@ function dropBlock(state: State, block: string, holder: string): void {
   }
 }
 
-/** `count` more tasks of the stage have an outcome. */
-export function finishTasks(state: State, stage: Stage, count: number): void {
-  state.jobs.openTasks -= count
-  completeIfDone(state, stage)
+/** These tasks of the stage have an outcome. */
+export function finishTasks(state: State, stage: Stage, range: Range, outcome: Ending['outcome']): void {
+  state.jobs.openTasks -= range.count
+  if (stage.job.flow) state.endings.push({ stage, first: range.first, count: range.count, outcome })
+  else completeIfDone(state, stage)
 }
 
 /** Tells those that wait for the stage when it is complete, and notes a job whose stages all are. */
@@ -65,7 +66,7 @@ export function completeIfDone(state: State, stage: Stage): void {
       else if (unblock(state, consumer)) completeIfDone(state, consumer)
     }
   }
-  if (job.finishedAtMs === 0 && job.stages.every(stageDone)) state.jobs.complete.add(job)
+  if (!job.flow && job.finishedAtMs === 0 && job.stages.every(stageDone)) state.jobs.complete.add(job)
 }
 
 /** A stage can never start because one before it did not succeed: its tasks are cancelled. */
@@ -83,9 +84,11 @@ function abandon(state: State, stage: Stage): void {
 export function cancelWaiting(state: State, stage: Stage, first: number, count: number): void {
   const ranges = dropReady(state, stage, first, count)
   if (stage.delayedCount > 0) {
-    const delayed = state.delayed.remove(item => item.stage === stage && item.index >= first && item.index < first + count)
+    const delayed = state.delayed.remove(
+      item => 'stage' in item && item.stage === stage && item.index >= first && item.index < first + count,
+    )
     stage.delayedCount -= delayed.length
-    for (const { index } of delayed) ranges.push({ first: index, count: 1 })
+    for (const item of delayed) if ('stage' in item) ranges.push({ first: item.index, count: 1 })
   }
   for (const range of ranges) cancelTasks(state, stage, range)
 }
@@ -94,7 +97,7 @@ export function cancelWaiting(state: State, stage: Stage, first: number, count: 
 export function cancelTasks(state: State, stage: Stage, range: Range): void {
   stage.cancelled += range.count
   settleInputs(state, stage, range)
-  finishTasks(state, stage, range.count)
+  finishTasks(state, stage, range, 'cancelled')
 }
 
 /** The results of these tasks will not be asked for again. */

@@ -1,5 +1,6 @@
 // Owns what the facts about jobs do to the state. Must not choose anything.
-import type { Range, RecordOf } from '../../protocol/index.ts'
+import type { Range, RecordOf, StagePlan } from '../../protocol/index.ts'
+import { cancelFlow, cancelHeldTasks, completeIfEnded, forgetFlow, wakeStep } from '../flows/steps.ts'
 import { leaveProgram, useProgram } from '../programs/apply.ts'
 import type { State } from '../state.ts'
 import { keepBlock, stageOf } from '../tasks/apply.ts'
@@ -10,18 +11,21 @@ import { createStage, type Job, type Stage } from './state.ts'
 
 export function applyJobSubmitted(state: State, record: RecordOf<'JobSubmitted'>): void {
   const { plan } = record
-  const job: Job = { plan, submittedAtMs: state.nowMs, state: 'running', finishedAtMs: 0, reason: '', stages: [] }
-  plan.stages.forEach((stagePlan, number) => {
-    const schedulingClass = classOf(state, stagePlan)
-    schedulingClass.stages++
-    useProgram(state, stagePlan.program)
-    const stage = createStage(job, number, stagePlan, schedulingClass)
-    stage.blockedBy = stagePlan.edges.length
-    job.stages.push(stage)
-  })
+  const job: Job = { plan, submittedAtMs: state.nowMs, state: 'running', finishedAtMs: 0, reason: '', stages: [], flow: undefined }
+  for (const stagePlan of plan.stages) addStage(state, job, stagePlan)
   state.jobs.byId.set(plan.job, job)
   const owned = state.jobs.bySession.get(plan.session) ?? new Set()
   state.jobs.bySession.set(plan.session, owned.add(job))
+}
+
+/** The job has one more stage. */
+export function addStage(state: State, job: Job, plan: StagePlan): void {
+  const schedulingClass = classOf(state, plan)
+  schedulingClass.stages++
+  useProgram(state, plan.program)
+  const stage = createStage(job, job.stages.length, plan, schedulingClass)
+  stage.blockedBy = plan.edges.length
+  job.stages.push(stage)
 }
 
 export function applyTasksAdded(state: State, record: RecordOf<'TasksAdded'>): void {
@@ -33,7 +37,9 @@ export function applyTasksAdded(state: State, record: RecordOf<'TasksAdded'>): v
   state.jobs.inputBytes += record.bytes
   state.jobs.openTasks += count
   for (const block of record.blocks) keepBlock(state, stage.inputBlocks, block)
-  pushReady(state, stage, { first, count, attempt: 1, avoid: '' })
+  // Tasks of a workflow wait for their step.
+  if (stage.job.flow) stage.heldCount += count
+  else pushReady(state, stage, { first, count, attempt: 1, avoid: '' })
 }
 
 export function applyStageSealed(state: State, record: RecordOf<'StageSealed'>): void {
@@ -47,6 +53,7 @@ export function applyJobCancelled(state: State, record: RecordOf<'JobCancelled'>
   if (!job) throw new Error(`no job ${record.job}`)
   job.state = 'cancelled'
   job.reason = record.reason
+  cancelFlow(state, job)
   for (const stage of job.stages) {
     stage.sealed = true
     // All of it is cancelled from here on: nothing of it needs to be known one by one.
@@ -54,7 +61,8 @@ export function applyJobCancelled(state: State, record: RecordOf<'JobCancelled'>
     cancelWaiting(state, stage, 0, stage.added)
   }
   // A job of which nothing was left to cancel.
-  for (const stage of job.stages) completeIfDone(state, stage)
+  if (job.flow) completeIfEnded(state, job)
+  else for (const stage of job.stages) completeIfDone(state, stage)
 }
 
 export function applyTasksCancelled(state: State, record: RecordOf<'TasksCancelled'>): void {
@@ -66,6 +74,7 @@ export function applyTasksCancelled(state: State, record: RecordOf<'TasksCancell
       const end = Math.min(run.first + run.count, range.first + range.count)
       if (from < end) stage.cancelling.add(from, end - from)
     }
+    cancelHeldTasks(state, stage, range)
     cancelWaiting(state, stage, range.first, range.count)
   }
 }
@@ -105,6 +114,7 @@ export function applyJobsForgotten(state: State, record: RecordOf<'JobsForgotten
     const job = state.jobs.byId.get(id)
     if (!job) throw new Error(`no job ${id}`)
     for (const stage of job.stages) releaseResults(state, stage, { first: 0, count: stage.added })
+    forgetFlow(state, job)
     state.jobs.finished.delete(job)
     state.jobs.byId.delete(id)
   }
@@ -113,7 +123,12 @@ export function applyJobsForgotten(state: State, record: RecordOf<'JobsForgotten
 /** Puts the tasks whose pause is over back in line. */
 export function wakeDelayed(state: State): void {
   for (let next = state.delayed.nextKey; next !== undefined && next <= state.nowMs; next = state.delayed.nextKey) {
-    const { stage, index, attempt, avoid } = state.delayed.pop()!
+    const item = state.delayed.pop()!
+    if ('step' in item) {
+      wakeStep(state, item.job, item.step)
+      continue
+    }
+    const { stage, index, attempt, avoid } = item
     stage.delayedCount--
     unshiftReady(state, stage, { first: index, count: 1, attempt, avoid })
   }

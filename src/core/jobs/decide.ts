@@ -1,6 +1,7 @@
 // Owns what follows when a job is submitted, fed, cancelled or let go. Must not write state.
 import { CoxswainError, type Inputs, type JobPlan, type JournalRecord, OverloadedError, type PayloadId } from '../../protocol/index.ts'
 import { answer, type CommandOf, type Decision, refuse } from '../commands.ts'
+import { decideFlow } from '../flows/decide.ts'
 import { checkBlocks, checkedCount } from '../items.ts'
 import type { CoreLimits } from '../limits.ts'
 import type { State } from '../state.ts'
@@ -106,6 +107,7 @@ export function decideSubmitJob(state: State, command: CommandOf<'submitJob'>, l
   if (never) return refuse(never)
   const over = overload(state, tasks, bytes, 1, limits)
   if (over) return refuse(over)
+  if (command.flow) return decideFlow(plan, command.inputs, command.flow, state.nextPayload)
   const decision: Decision = { records: [{ kind: 'JobSubmitted', plan }], payloads: [], reply: { kind: 'submitted', existing: false } }
   const stages = plan.stages.map(() => ({ added: 0, sealed: false }))
   for (const inputs of command.inputs) {
@@ -166,6 +168,8 @@ export function decideReleaseResults(state: State, command: CommandOf<'releaseRe
   const stage = findStage(state, command.job, command.stage)
   // The job may be forgotten already: then there is nothing to let go.
   if (stage instanceof CoxswainError) return answer({ kind: 'done' })
+  // Other steps may still need them.
+  if (stage.job.flow && stage.job.finishedAtMs === 0) return answer({ kind: 'done' })
   const ranges = command.ranges
     .flatMap(range => stage.released.outside(range.first, Math.min(range.count, Math.max(0, stage.added - range.first))))
     .filter(range => range.count > 0)
@@ -187,6 +191,7 @@ export function decideEndSession(state: State, command: CommandOf<'endSession'>)
 /** The final state of a job whose tasks all have outcomes. */
 export function finalState(job: Job): 'succeeded' | 'failed' | 'cancelled' {
   if (job.state === 'cancelled') return 'cancelled'
+  if (job.flow) return job.flow.frames[0]!.broken ? 'failed' : 'succeeded'
   if (job.stages.some(stage => stage.failed > 0)) return 'failed'
   return job.stages.some(stage => stage.abandoned) ? 'cancelled' : 'succeeded'
 }

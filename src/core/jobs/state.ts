@@ -1,6 +1,7 @@
 // Owns what a job is: a graph of stages, each with compact accounts of its tasks. No object per task that is merely waiting or done.
 // Must not hold bytes of inputs or results: those are payloads, named by number.
 import type { AttemptFields, JobId, JobPlan, JobState, StagePlan, TaskBlock } from '../../protocol/index.ts'
+import type { Flow } from '../flows/state.ts'
 import { RangeSet } from '../ranges.ts'
 import { SegmentList } from '../segments.ts'
 import { ReadyLine } from '../tasks/line.ts'
@@ -37,6 +38,14 @@ export interface Stage {
   readyCount: number
   /** Tasks that wait for the time of their next attempt. */
   delayedCount: number
+  /** Tasks that wait for others of their workflow; those of `held` where the stage belongs to one step. */
+  heldCount: number
+  held: RangeSet
+  /** The step of a workflow that has all tasks of the stage; -1 where each task has its own, which `owners` says. */
+  wide: number
+  owners: number[]
+  /** Tasks that ended without a result, as far as others wait for exactly those. */
+  lost: RangeSet
   /** Handed to lanes. */
   runningCount: number
   succeeded: number
@@ -60,6 +69,8 @@ export interface Job {
   finishedAtMs: number
   reason: string
   stages: Stage[]
+  /** Its steps, if it is a workflow. */
+  flow: Flow | undefined
 }
 
 export interface Jobs {
@@ -96,6 +107,11 @@ export function createStage(job: Job, number: number, plan: StagePlan, schedulin
     ready: new ReadyLine(),
     readyCount: 0,
     delayedCount: 0,
+    heldCount: 0,
+    held: new RangeSet(),
+    wide: -1,
+    owners: [],
+    lost: new RangeSet(),
     runningCount: 0,
     succeeded: 0,
     failed: 0,

@@ -109,7 +109,7 @@ function laneOf(state: State, id: number): Lane {
 function keepResults(state: State, stage: Stage, record: RecordOf<'TasksFinished'>, done: Range): void {
   stage.results.insert({ first: done.first, count: done.count, payload: record.payload, bytes: record.bytes, needed: done.count })
   state.jobs.resultBytes += record.bytes
-  state.nextPayload = Math.max(state.nextPayload, record.payload + 1)
+  takePayload(state, record.payload)
   for (const block of record.blocks) keepBlock(state, stage.resultBlocks, block)
 }
 
@@ -117,6 +117,25 @@ function keepResults(state: State, stage: Stage, record: RecordOf<'TasksFinished
 export function keepBlock(state: State, blocks: Map<number, TaskBlock>, block: TaskBlock): void {
   blocks.set(block.index, block)
   needBlock(state, block.block, block.holder)
+}
+
+/** The next task of a lane succeeded: which it was, and `close` that ends the lane if it was its last. */
+export function finishHead(state: State, lane: number): { done: LaneRun; close(): void } {
+  const found = laneOf(state, lane)
+  const done = advance(found, 1)
+  done.stage.troubles.delete(done.first)
+  done.stage.succeeded++
+  return {
+    done,
+    close() {
+      if (found.runs.length === 0) closeLane(state, found)
+    },
+  }
+}
+
+/** Payloads are numbered in the order of the facts that name them. */
+export function takePayload(state: State, payload: number): void {
+  state.nextPayload = Math.max(state.nextPayload, payload + 1)
 }
 
 export function applyTasksFinished(state: State, record: RecordOf<'TasksFinished'>): void {
@@ -128,7 +147,7 @@ export function applyTasksFinished(state: State, record: RecordOf<'TasksFinished
   stage.succeeded += done.count
   settleInputs(state, stage, done)
   if (lane.runs.length === 0) closeLane(state, lane)
-  finishTasks(state, stage, done.count)
+  finishTasks(state, stage, done, 'succeeded')
 }
 
 /** What is remembered of a task's failures, made where there is nothing yet. */
@@ -170,7 +189,7 @@ export function applyTaskFailed(state: State, record: RecordOf<'TaskFailed'>): v
     } else unshiftReady(state, stage, { first: next.index, count: 1, attempt: next.attempt, avoid: next.avoid })
   }
   if (lane.runs.length === 0) closeLane(state, lane)
-  if (record.retryAtMs === undefined) finishTasks(state, stage, 1)
+  if (record.retryAtMs === undefined) finishTasks(state, stage, done, 'failed')
 }
 
 /** Puts tasks that a lane gives up where they belong now: back in line, or among the cancelled. */

@@ -2,12 +2,22 @@
 //
 // A report may hold many outcomes of a lane in order. Each is judged against the state as it will be after the ones before it, so
 // the positions are counted along here: nothing is applied before all records of the command are made.
-import { Chunk, CoxswainError, type JournalRecord, type Outcome, type PayloadId, type Range, type TaskBlock } from '../../protocol/index.ts'
+import {
+  Chunk,
+  CoxswainError,
+  type JournalRecord,
+  type Outcome,
+  outcomeTasks,
+  type PayloadId,
+  type Range,
+  type TaskBlock,
+} from '../../protocol/index.ts'
 import { answer, type CommandOf, type Decision, refuse } from '../commands.ts'
+import { branchesOf, decideExpanded } from '../flows/decide.ts'
 import { checkBlocks, checkedCount } from '../items.ts'
 import type { CoreLimits } from '../limits.ts'
 import type { State } from '../state.ts'
-import { failureOf } from './failures.ts'
+import { type Failure, failureOf } from './failures.ts'
 import type { Lane, LaneRun } from './state.ts'
 
 /** Walks a lane's runs without changing them. */
@@ -56,7 +66,7 @@ export function decideReport(state: State, command: CommandOf<'report'>, limits:
   if (number > lane.done) return refuse(gap(lane, `outcomes from task ${number} on, where ${lane.done} is next`))
   let nextPayload = state.nextPayload
   for (const outcome of command.outcomes) {
-    const count = outcome.kind === 'failed' ? 1 : outcome.count
+    const count = outcomeTasks(outcome)
     const repeated = number + count <= lane.done
     number += count
     if (repeated) continue
@@ -93,12 +103,52 @@ function judge(
     records.push({ kind: 'TasksSkipped', lane: lane.id, count: outcome.count })
     return nextPayload
   }
-  if (outcome.kind === 'failed') {
-    if (dead || head.stage.cancelling.has(head.first)) records.push({ kind: 'TasksSkipped', lane: lane.id, count: 1 })
-    else records.push(failureOf(lane, head, outcome, state.nowMs, jitter, limits))
+  const fail = (failure: Failure): PayloadId => {
+    records.push(failureOf(lane, head, failure, state.nowMs, jitter, limits))
     return nextPayload
   }
+  if (outcome.kind !== 'finished') {
+    if (dead || head.stage.cancelling.has(head.first)) {
+      records.push({ kind: 'TasksSkipped', lane: lane.id, count: 1 })
+      return nextPayload
+    }
+    if (outcome.kind === 'failed') return fail(outcome)
+    return judgeFlow(lane, head, outcome, decision, nextPayload, fail)
+  }
+  records.push(...branchesOf(head.stage, head.first, outcome.count, outcome.items))
   return judgeResults(lane, head, outcome, decision, nextPayload)
+}
+
+/** A list, or steps, as the outcome of one task. */
+function judgeFlow(
+  lane: Lane,
+  head: LaneRun,
+  outcome: Extract<Outcome, { kind: 'spread' | 'expanded' }>,
+  decision: Decision,
+  nextPayload: PayloadId,
+  fail: (failure: Failure) => PayloadId,
+): PayloadId {
+  const { stage } = head
+  if (outcome.kind === 'spread') {
+    const { items, blocks } = outcome
+    const width = checkedCount(items)
+    checkBlocks(blocks, { first: 0, count: width })
+    if (!stage.job.flow)
+      return fail({
+        code: 'TASK_RESULT_INVALID',
+        message: 'Only a step of a workflow has a list of inputs as its result.',
+        stack: '',
+        retryable: false,
+      })
+    decision.records.push({ kind: 'TaskSpread', lane: lane.id, width, payload: nextPayload, bytes: items.length, blocks })
+    decision.payloads.push({ payload: nextPayload, bytes: items })
+    return nextPayload + 1
+  }
+  const grown = decideExpanded(stage, head.first, outcome, lane.id, decision, nextPayload)
+  if ('code' in grown) return fail({ ...grown, stack: '', retryable: false })
+  decision.records.push(...grown.records)
+  decision.payloads.push(...grown.payloads)
+  return nextPayload + grown.payloads.length
 }
 
 /** Results of tasks that were cancelled meanwhile are refused; the others are kept, piece by piece. */

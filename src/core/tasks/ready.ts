@@ -2,7 +2,7 @@
 // Must not decide who runs them.
 import type { Range } from '../../protocol/index.ts'
 import type { Stage } from '../jobs/state.ts'
-import type { DelayedTask, State } from '../state.ts'
+import type { DelayedStep, DelayedTask, State } from '../state.ts'
 import type { ReadyRun } from './line.ts'
 
 function account(state: State, stage: Stage, change: number): void {
@@ -58,8 +58,8 @@ export function takeDelayed(state: State, stage: Stage, first: number, count: nu
   stage.delayedCount -= count
 }
 
-function isDelayed(item: DelayedTask, stage: Stage, first: number, count: number, attempt: number): boolean {
-  return item.stage === stage && item.attempt === attempt && item.index >= first && item.index < first + count
+function isDelayed(item: DelayedTask | DelayedStep, stage: Stage, first: number, count: number, attempt: number): boolean {
+  return 'stage' in item && item.stage === stage && item.attempt === attempt && item.index >= first && item.index < first + count
 }
 
 /** Takes from the line all tasks of `first` … `first + count - 1` that are in it, at any attempt; says which they were. */

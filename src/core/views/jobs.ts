@@ -12,6 +12,7 @@ import {
 } from '../../protocol/index.ts'
 import type { Job, Stage } from '../jobs/state.ts'
 import type { DelayedTask, State } from '../state.ts'
+import { reasonOfFlow, viewFlow } from './flow.ts'
 
 const defaultJobs = 50
 const jobsMax = 1000
@@ -19,7 +20,7 @@ const jobsMax = 1000
 function countsOf(stage: Stage): TaskCounts {
   return {
     total: stage.added,
-    waiting: stage.readyCount + stage.delayedCount,
+    waiting: stage.heldCount + stage.readyCount + stage.delayedCount,
     running: stage.runningCount,
     succeeded: stage.succeeded,
     failed: stage.failed,
@@ -41,19 +42,26 @@ function addCounts(stages: readonly StageView[]): TaskCounts {
 /** A job as people see it. */
 export function viewJob(job: Job): JobView {
   const stages = job.stages.map(viewStage)
+  const reason = reasonOf(job)
   return {
     id: job.plan.job,
     name: job.plan.name,
     state: job.state,
     submittedAtMs: job.submittedAtMs,
     ...(job.finishedAtMs > 0 && { finishedAtMs: job.finishedAtMs }),
-    ...(job.reason !== '' && { reason: job.reason }),
+    ...(reason !== '' && { reason }),
     labels: job.plan.labels,
     priority: job.plan.priority,
     detached: job.plan.detached,
     tasks: addCounts(stages),
     stages,
+    ...(job.flow && job.flow.count > 0 && { flow: viewFlow(job, job.flow) }),
   }
+}
+
+/** Why a job was cancelled, or failed as a whole; empty where its tasks say it. */
+export function reasonOf(job: Job): string {
+  return job.reason !== '' || !job.flow || !job.flow.ended || job.state === 'cancelled' ? job.reason : reasonOfFlow(job, job.flow)
 }
 
 /** The job of this id; throws NOT_FOUND. */
@@ -111,6 +119,6 @@ export function viewTask(state: State, id: string, number: number, index: number
 /** The task and cluster time (`key`) of its next attempt if it waits for that, or undefined. */
 export function findDelayed(state: State, stage: Stage, index: number): { key: number; item: DelayedTask } | undefined {
   if (stage.delayedCount === 0) return undefined
-  for (const one of state.delayed) if (one.item.stage === stage && one.item.index === index) return one
+  for (const { key, item } of state.delayed) if ('stage' in item && item.stage === stage && item.index === index) return { key, item }
   return undefined
 }

@@ -42,7 +42,7 @@ function whyPaused(state: State, stage: Stage, index: number | undefined): Rule 
   }
   if (stage.readyCount > 0 || stage.delayedCount === 0) return undefined
   let nextMs = Number.POSITIVE_INFINITY
-  for (const { key, item } of state.delayed) if (item.stage === stage) nextMs = Math.min(nextMs, key)
+  for (const { key, item } of state.delayed) if ('stage' in item && item.stage === stage) nextMs = Math.min(nextMs, key)
   const text = `${stage.delayedCount} failed and will be tried again, the first in ${nextMs - state.nowMs} ms`
   return { rule: 'retry-pause', text }
 }

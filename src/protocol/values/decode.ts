@@ -11,6 +11,13 @@ const copyBytesMax = 16 << 10
 export class Decoder extends Cursor {
   #depth = 0
   readonly #objects: unknown[] = []
+  readonly #fill: ((hole: number) => unknown) | undefined
+
+  /** With `fill` it is a template: what comes into its holes. */
+  constructor(bytes: Uint8Array, from: number, end: number, fill?: (hole: number) => unknown) {
+    super(bytes, from, end)
+    this.#fill = fill
+  }
 
   /** The value; throws VALUE_MALFORMED unless the bytes are exactly one. */
   decode(): unknown {
@@ -74,6 +81,8 @@ export class Decoder extends Cursor {
         return this.#error()
       case tags.reference:
         return this.#reference()
+      case tags.hole:
+        return this.#filled()
       default:
         throw this.malformed(`${tag} is no kind of value`)
     }
@@ -87,6 +96,12 @@ export class Decoder extends Cursor {
 
   #enter(): void {
     if (++this.#depth > limits.valueDepthMax) throw this.malformed('it is nested too deeply')
+  }
+
+  #filled(): unknown {
+    const hole = this.varint()
+    if (!this.#fill) throw this.malformed('it is a template')
+    return this.#fill(hole)
   }
 
   #reference(): unknown {

@@ -20,19 +20,28 @@ export class Encoder {
   #origin = 0
   #segments: Uint8Array[] | undefined
   #bytesMax = 0
+  #hole: ((value: object) => number | undefined) | undefined
   readonly #path: Step[] = []
   #depth = 0
   readonly #seen = new Seen()
 
   /**
    * Appends a value to `writer`; with `segments`, what was written is moved there together with large binary parts.
-   * False, with anything written, if it takes more than `bytesMax` bytes.
+   * False, with anything written, if it takes more than `bytesMax` bytes. In a template `hole` says which objects only stand for something.
    */
-  encode(writer: Writer, value: unknown, root: string, segments?: Uint8Array[], bytesMax = Number.POSITIVE_INFINITY): boolean {
+  encode(
+    writer: Writer,
+    value: unknown,
+    root: string,
+    segments?: Uint8Array[],
+    bytesMax = Number.POSITIVE_INFINITY,
+    hole?: (value: object) => number | undefined,
+  ): boolean {
     this.#writer = writer
     this.#origin = writer.length
     this.#segments = segments
     this.#bytesMax = bytesMax
+    this.#hole = hole
     try {
       this.#value(value)
       return writer.length - this.#origin <= bytesMax
@@ -50,6 +59,7 @@ export class Encoder {
   #clear(): void {
     this.#seen.clear()
     this.#segments = undefined
+    this.#hole = undefined
     this.#depth = 0
   }
 
@@ -120,6 +130,12 @@ export class Encoder {
   }
 
   #object(value: object): void {
+    const hole = this.#hole?.(value)
+    if (hole !== undefined) {
+      this.#writer.byte(tags.hole)
+      this.#writer.varint(hole)
+      return
+    }
     const known = this.#seen.number(value)
     if (known >= 0) {
       this.#writer.byte(tags.reference)

@@ -35,6 +35,8 @@ export const tags = {
   error: 0xb3,
   /** An object that was there before, by its number: objects are numbered in the order in which they begin. */
   reference: 0xb4,
+  /** Only in a template: what another step gives comes here, by its number. */
+  hole: 0xb5,
 } as const
 
 /** Fields or items up to this count have it in their tag. */

@@ -1,9 +1,9 @@
 // Owns which executor runs which lane, and how much of a lane is sent ahead.
 // Must not judge how tasks or executors end.
 
-import { limits, type Outcome } from '../../protocol/index.ts'
+import { limits, type Outcome, outcomeTasks } from '../../protocol/index.ts'
 import { kill } from './endings.ts'
-import { type Lane, outcomeCount } from './lane.ts'
+import type { Lane } from './lane.ts'
 import { addRange, nextRangeStart, rangeEnd } from './ranges.ts'
 import { settle } from './reporting.ts'
 import type { Executor, ExecutorKind, MachineState } from './state.ts'
@@ -226,7 +226,7 @@ export function learn(state: MachineState, lane: Lane, outcomes: readonly Outcom
   for (const outcome of outcomes) {
     if (outcome.kind === 'skipped') continue
     micros += outcome.elapsedMicros
-    count += outcomeCount(outcome)
+    count += outcomeTasks(outcome)
   }
   if (count === 0) return
   const key = estimateKey(lane)

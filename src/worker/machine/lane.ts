@@ -6,6 +6,7 @@ import {
   type LaneId,
   type LaneReport,
   type Outcome,
+  outcomeTasks,
   type Range,
   type Run,
   type StagePlan,
@@ -43,14 +44,19 @@ interface KeptOutcome {
   outcome: Outcome
 }
 
-/** How many tasks an outcome is about. */
-export function outcomeCount(outcome: Outcome): number {
-  return outcome.kind === 'failed' ? 1 : outcome.count
-}
-
-function outcomeBytes(outcome: Outcome): number {
-  if (outcome.kind === 'finished') return 64 + outcome.items.length + outcome.blocks.length * 128
-  return outcome.kind === 'failed' ? 64 + outcome.message.length + outcome.stack.length : 16
+/** About how many bytes an outcome takes. */
+export function outcomeBytes(outcome: Outcome): number {
+  switch (outcome.kind) {
+    case 'finished':
+    case 'spread':
+      return 64 + outcome.items.length + outcome.blocks.length * 128
+    case 'expanded':
+      return outcome.inputs.reduce((sum, one) => sum + one.items.length, 256) + outcome.flow.steps.length * 64
+    case 'failed':
+      return 64 + outcome.message.length + outcome.stack.length
+    case 'skipped':
+      return 16
+  }
 }
 
 export class Lane {
@@ -118,7 +124,7 @@ export class Lane {
 
   /** Keeps an outcome of the next tasks and moves on. */
   settle(outcome: Outcome): void {
-    const count = outcomeCount(outcome)
+    const count = outcomeTasks(outcome)
     assertInvariant(this.head + count <= this.received, `lane ${this.id} has an outcome of a task that it was not given`)
     const bytes = outcomeBytes(outcome)
     this.outcomes.push({ from: this.head, count, bytes, outcome })
@@ -192,7 +198,7 @@ export class Lane {
   /** Part of a kept outcome, from number to number. */
   #part(kept: KeptOutcome, from: number, to: number): KeptOutcome {
     const { outcome } = kept
-    if (outcome.kind === 'failed') return kept
+    if (outcome.kind !== 'finished' && outcome.kind !== 'skipped') return kept
     const count = to - from
     if (outcome.kind === 'skipped') return { from, count, bytes: kept.bytes, outcome: { ...outcome, count } }
     const index = this.#indexOf(from)

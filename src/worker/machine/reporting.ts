@@ -1,10 +1,10 @@
 // Owns what goes to the leader about lanes: outcomes, tasks given back, and how lanes stand after a registration.
 // Must not choose executors.
-import type { LaneId, LaneReport, Outcome } from '../../protocol/index.ts'
+import { type LaneId, type LaneReport, type Outcome, outcomeTasks } from '../../protocol/index.ts'
 import { assertInvariant } from './assert.ts'
 import { kill } from './endings.ts'
 import { atExecutor, unbind } from './feeding.ts'
-import type { Lane } from './lane.ts'
+import { type Lane, outcomeBytes } from './lane.ts'
 import { type MachineState, wakeBy } from './state.ts'
 import { tuning } from './tuning.ts'
 
@@ -21,8 +21,7 @@ function report(state: MachineState, lane: LaneId, from: number, outcomes: reado
   let number = from
   let bytes = 0
   for (const outcome of outcomes) {
-    const size =
-      outcome.kind === 'finished' ? outcome.items.length : outcome.kind === 'failed' ? outcome.stack.length + outcome.message.length : 0
+    const size = outcomeBytes(outcome)
     if (part.length >= tuning.reportOutcomesMax || (part.length > 0 && bytes + size > tuning.reportBytesMax)) {
       state.out.push({ kind: 'report', lane, from: partFrom, outcomes: part })
       part = []
@@ -31,7 +30,7 @@ function report(state: MachineState, lane: LaneId, from: number, outcomes: reado
     }
     part.push(outcome)
     bytes += size
-    number += outcome.kind === 'failed' ? 1 : outcome.count
+    number += outcomeTasks(outcome)
   }
   state.out.push({ kind: 'report', lane, from: partFrom, outcomes: part })
 }

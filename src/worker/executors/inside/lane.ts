@@ -6,6 +6,7 @@ import { Attempt } from './attempt.ts'
 import { nowMs } from './clock.ts'
 import { timeoutFailure } from './judge.ts'
 import { type AttemptFailure, Outbox, resultFailure } from './outbox.ts'
+import { expansionOf, listOf } from './results.ts'
 import { runTask, type TaskEnd, type TaskHost } from './run.ts'
 
 /** Tasks behind one that takes longer than this are given back to the agent. */
@@ -212,12 +213,19 @@ export class LaneRunner {
       return
     }
     try {
-      if (!this.#outbox.addInline(end.value)) this.#store(attempt, end.value)
+      this.#add(attempt, end)
     } catch (error) {
       this.#fail(attempt, resultFailure(error))
       return
     }
     this.#over(attempt)
+  }
+
+  #add(attempt: Attempt, { value, spread }: Extract<TaskEnd, { value: unknown }>): void {
+    const built = expansionOf(value)
+    if (built) this.#outbox.addExpanded(built, attempt.startedAtMs, nowMs())
+    else if (spread) this.#outbox.addSpread(attempt, this.#host.blocksFolder, listOf(value), attempt.startedAtMs, nowMs())
+    else if (!this.#outbox.addInline(value)) this.#store(attempt, value)
   }
 
   /** Large results are written to disk, which is not the task's own time. */

@@ -29,6 +29,33 @@ export function attemptFailure(code: string, message: string, stack: string, ret
   return { code, message: clipText(message, messageBytesMax), stack: clipText(stack, limits.errorBytesMax), retryable }
 }
 
+/** What a workflow as a step was built into. */
+export type Expansion = Pick<Extract<Outcome, { kind: 'expanded' }>, 'stages' | 'inputs' | 'flow'>
+
+function microsFrom(startedAtMs: number, nowMs: number): number {
+  return Math.max(0, Math.round((nowMs - startedAtMs) * 1000))
+}
+
+/** Appends a value that fits into a message; false, with nothing appended, if it must become a block. Throws VALUE_CANNOT_TRAVEL. */
+function appendInline(chunk: ChunkWriter, value: unknown): boolean {
+  if (looksLarge(value)) return false
+  const writer = chunk.beginItem()
+  const start = writer.length
+  try {
+    writer.byte(itemInline)
+    writeValue(writer, value, 'result')
+  } catch (error) {
+    chunk.dropItem()
+    throw error
+  }
+  if (writer.length - start - 1 > limits.inlineBytesMax) {
+    chunk.dropItem()
+    return false
+  }
+  chunk.endItem()
+  return true
+}
+
 export class Outbox {
   readonly #chunk = new ChunkWriter()
   #blocks: TaskBlock[] = []
@@ -70,21 +97,7 @@ export class Outbox {
 
   /** Appends a result that fits into the message; false, with nothing appended, if it must become a block. Throws VALUE_CANNOT_TRAVEL. */
   addInline(value: unknown): boolean {
-    if (looksLarge(value)) return false
-    const writer = this.#chunk.beginItem()
-    const start = writer.length
-    try {
-      writer.byte(itemInline)
-      writeValue(writer, value, 'result')
-    } catch (error) {
-      this.#chunk.dropItem()
-      throw error
-    }
-    if (writer.length - start - 1 > limits.inlineBytesMax) {
-      this.#chunk.dropItem()
-      return false
-    }
-    this.#chunk.endItem()
+    if (!appendInline(this.#chunk, value)) return false
     this.#next++
     return true
   }
@@ -96,6 +109,29 @@ export class Outbox {
     writeBlockItem(writer, { block, bytes, holder: attempt.worker })
     this.#chunk.endItem()
     this.#blocks.push({ index: attempt.index, block, bytes, holder: attempt.worker })
+    this.#next++
+  }
+
+  /** Appends a list as the outcome of one task: each item inline, or as a block where it or all before it is too large. Throws as `addBlock` does. */
+  addSpread(attempt: Attempt, folder: string, values: readonly unknown[], startedAtMs: number, nowMs: number): void {
+    this.#closeChunk(startedAtMs)
+    const chunk = new ChunkWriter()
+    const blocks: TaskBlock[] = []
+    for (const [index, value] of values.entries()) {
+      if (chunk.bytes < limits.spreadBytesMax && appendInline(chunk, value)) continue
+      const { block, bytes } = storeBlock(folder, value)
+      writeBlockItem(chunk.beginItem(), { block, bytes, holder: attempt.worker })
+      chunk.endItem()
+      blocks.push({ index, block, bytes, holder: attempt.worker })
+    }
+    this.#outcomes.push({ kind: 'spread', items: chunk.finish(), blocks, elapsedMicros: microsFrom(startedAtMs, nowMs) })
+    this.#next++
+  }
+
+  /** Appends what a workflow as a step was built into. */
+  addExpanded(built: Expansion, startedAtMs: number, nowMs: number): void {
+    this.#closeChunk(startedAtMs)
+    this.#outcomes.push({ kind: 'expanded', ...built, elapsedMicros: microsFrom(startedAtMs, nowMs) })
     this.#next++
   }
 

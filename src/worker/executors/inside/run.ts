@@ -1,10 +1,11 @@
 // Owns calling a user's function with its input, checked, and what comes out of it.
 // Must not report anything: how a task ends is told by its lane.
 import type { AsyncLocalStorage } from 'node:async_hooks'
-import { type BlockReference, type Chunk, decodeValue, itemInline, readItem } from '../../../protocol/index.ts'
+import { type BlockReference, type Chunk, decodeValue, itemBlock, itemInline, readItem } from '../../../protocol/index.ts'
 import type { Attempt, AttemptHost } from './attempt.ts'
 import type { InputBlocks } from './blocks.ts'
 import { nowMs } from './clock.ts'
+import { readInput } from './input.ts'
 import { errorFailure, validate } from './judge.ts'
 import { type AttemptFailure, attemptFailure } from './outbox.ts'
 import type { Definition } from './program.ts'
@@ -21,8 +22,8 @@ export interface TaskHost extends AttemptHost {
   definition(task: string): Definition | undefined
 }
 
-/** What user code came to. */
-export type TaskEnd = { value: unknown } | { failure: AttemptFailure }
+/** What user code came to. `spread`: its value is a list of inputs for other tasks. */
+export type TaskEnd = { value: unknown; spread?: boolean } | { failure: AttemptFailure }
 
 /** Runs a task with the chunk's item at this position. `awaited` is called when its end has to be waited for. */
 export function runTask(host: TaskHost, attempt: Attempt, chunk: Chunk, position: number, awaited: () => void): TaskEnd | Promise<TaskEnd> {
@@ -64,9 +65,11 @@ async function runSlowly(
   awaited: () => void,
 ): Promise<TaskEnd> {
   let value: unknown
+  let spread = false
   try {
-    const read = readItem(chunk.item(position))
-    value = decodeValue('inline' in read ? read.inline : await fetchBlock(host, attempt, chunk, position, read))
+    const input = await readInput(chunk.item(position), reference => fetchBlock(host, attempt, chunk, position, reference))
+    value = input.value
+    spread = input.spread
   } catch (error) {
     const { code, message } = error as Error & { code?: unknown }
     return { failure: attemptFailure(String(code), message, '', code !== 'VALUE_MALFORMED') }
@@ -79,9 +82,11 @@ async function runSlowly(
       value = checked.value
     }
     value = await call(host, attempt, definition, value, 1)
-    if (!definition.output) return { value }
+    if (!definition.output) return { value, spread }
     const checked = await validate(definition.output, value, 'result')
-    return checked.failure ? { failure: attemptFailure('TASK_RESULT_INVALID', checked.failure, '', false) } : { value: checked.value }
+    return checked.failure
+      ? { failure: attemptFailure('TASK_RESULT_INVALID', checked.failure, '', false) }
+      : { value: checked.value, spread }
   } catch (error) {
     return { failure: errorFailure(error) }
   }
@@ -91,7 +96,7 @@ async function runSlowly(
 async function fetchBlock(host: TaskHost, attempt: Attempt, chunk: Chunk, position: number, reference: BlockReference): Promise<Buffer> {
   for (let i = position + 1; i < chunk.count; i++) {
     const item = chunk.item(i)
-    if (item[0] === itemInline) continue
+    if (item[0] !== itemBlock) continue
     const next = readItem(item)
     if ('block' in next) host.blocks.want(next)
   }

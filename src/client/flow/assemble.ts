@@ -1,0 +1,180 @@
+// Owns turning the notes of a build into a plan: stages, steps, and the bytes of their inputs.
+// Must not send anything.
+import {
+  beginTemplate,
+  ChunkWriter,
+  CoxswainError,
+  type FlowPlan,
+  type Inputs,
+  itemInline,
+  limits,
+  type Need,
+  type StagePlan,
+  type TaskBlock,
+  writeTemplate,
+} from '../../protocol/index.ts'
+import type { TaskOf, TaskPolicy } from '../define.ts'
+import type { Flow, NotedStep } from './builder.ts'
+import type { RefTarget } from './ref.ts'
+
+/** A workflow that was built. */
+export interface Built {
+  flow: Flow
+  steps: readonly NotedStep[]
+  output: number
+}
+
+/** A plan, ready but for the program, and the items of each stage's tasks. */
+export interface Assembled {
+  stages: StagePlan[]
+  items: Uint8Array[][]
+  plan: FlowPlan
+}
+
+/** Under this key an executor finds what a workflow as a step was built into. */
+const expansionMark: symbol = Symbol.for('coxswain.expansion')
+
+/** What a workflow as a step gives to its executor. */
+export function expansionOf(built: Built): object {
+  const { stages, items, plan } = assemble(built)
+  return { [expansionMark]: { stages, inputs: items.flatMap((one, stage) => packed(stage, one, [])), flow: plan } }
+}
+
+/** The items of a stage in chunks; `blocks` says which of them only name a block. */
+export function packed(stage: number, items: readonly Uint8Array[], blocks: readonly TaskBlock[]): Inputs[] {
+  const inputs: Inputs[] = []
+  const chunk = new ChunkWriter()
+  let first = 0
+  const flush = (end: number): void => {
+    if (chunk.count === 0) return
+    const own = blocks.filter(block => block.index >= first && block.index < end)
+    inputs.push({ stage, first, items: chunk.finish(), blocks: own, seal: false })
+    first = end
+  }
+  for (const [index, item] of items.entries()) {
+    if (chunk.count >= limits.chunkTasksMax || chunk.bytes + item.length > limits.chunkBytesMax) flush(index)
+    chunk.add(item)
+  }
+  flush(items.length)
+  return inputs
+}
+
+interface Gathered {
+  plan: StagePlan
+  items: Uint8Array[]
+}
+
+/** Turns notes into a plan. Throws INVALID_WORKFLOW, or VALUE_CANNOT_TRAVEL for an input. */
+export function assemble(built: Built): Assembled {
+  return new Assembler(built).assemble()
+}
+
+class Assembler {
+  readonly #built: Built
+  readonly #stages: Gathered[] = []
+  readonly #shared = new Map<string, number>()
+  readonly #names = new Map<string, TaskOf<unknown, unknown>>()
+
+  constructor(built: Built) {
+    this.#built = built
+  }
+
+  assemble(): Assembled {
+    const { steps, output } = this.#built
+    if (steps.length > limits.stepsMax)
+      throw this.#refuse(`it has ${steps.length} steps; ${limits.stepsMax} are allowed in one build. Use flow.map, or workflows as steps`)
+    const plan: FlowPlan = { steps: steps.map((step, number) => this.#step(step, number)), output }
+    return { stages: this.#stages.map(one => one.plan), items: this.#stages.map(one => one.items), plan }
+  }
+
+  #refuse(what: string): CoxswainError {
+    const { name: workflow } = this.#built.flow
+    return new CoxswainError('INVALID_WORKFLOW', `Workflow ${workflow}: ${what}.`, { id: workflow })
+  }
+
+  #step(step: NotedStep, number: number): FlowPlan['steps'][number] {
+    const { kind, name, amount, definition } = step
+    if (!definition) return { kind, stage: 0, count: 0, name, amount, needs: step.needs }
+    const count = step.inputs?.length ?? 0
+    const stage = this.#stageOf(step, definition, count === 1)
+    const needs: Need[] = step.inputs && count === 1 ? this.#single(stage, step, number) : step.needs
+    if (step.inputs && count !== 1) for (const input of step.inputs) this.#item(stage, step, input, () => undefined)
+    if (needs.length > limits.needsMax)
+      throw this.#refuse(
+        `step ${number} (${definition.name}) needs ${needs.length} others; ${limits.needsMax} are allowed. Use flow.map and flow.reduce`,
+      )
+    return { kind, stage, count, name, amount, needs }
+  }
+
+  /** Steps of one task share a stage where everything about them is the same; any other step has one of its own. */
+  #stageOf(step: NotedStep, definition: TaskOf<unknown, unknown>, shared: boolean): number {
+    const before = this.#names.get(definition.name)
+    if (before && before !== definition)
+      throw this.#refuse(`two definitions that it uses are named ${definition.name}: give each a name of its own`)
+    this.#names.set(definition.name, definition)
+    const { resources, retry, timeoutMs } = step.policy as TaskPolicy
+    const key = JSON.stringify([definition.name, resources, retry, timeoutMs])
+    const known = shared ? this.#shared.get(key) : undefined
+    if (known !== undefined) return known
+    if (this.#stages.length >= limits.stagesMax)
+      throw this.#refuse(`it has more than ${limits.stagesMax} different tasks and maps in one build. Use workflows as steps`)
+    const plan = { task: definition.name, program: '', resources, retry, timeoutMs, edges: [] }
+    this.#stages.push({ plan, items: [] })
+    if (shared) this.#shared.set(key, this.#stages.length - 1)
+    return this.#stages.length - 1
+  }
+
+  /** Encodes the input of a step with one task; what it needs, in the order of the holes in it, then what it waits for. */
+  #single(stage: number, step: NotedStep, number: number): Need[] {
+    const holes: Need[] = []
+    const positions = new Map<string, number>()
+    const hole = (target: Exclude<RefTarget, { kind: 'made' }>): number => {
+      if (target.step >= number) throw this.#refuse(`step ${number} uses the result of a later one`)
+      const kind = target.kind === 'list' ? ('all' as const) : target.kind
+      const key = `${kind} ${target.step}`
+      const known = positions.get(key)
+      if (known !== undefined) return known
+      positions.set(key, holes.length)
+      return holes.push({ kind, step: target.step }) - 1
+    }
+    this.#item(stage, step, step.inputs![0], hole)
+    const rest = step.needs.filter(need => !positions.has(`${need.kind} ${need.step}`))
+    return [...holes, ...rest]
+  }
+
+  #item(stage: number, step: NotedStep, input: unknown, hole: (target: Exclude<RefTarget, { kind: 'made' }>) => number | undefined): void {
+    const { flow } = this.#built
+    let holes = false
+    const scratch = new ChunkWriter()
+    const body = scratch.beginItem()
+    beginTemplate(body, step.spread)
+    const start = body.length
+    const value = flow.makesValues ? unfolded(input, flow) : input
+    const whole = writeTemplate(body, value, limits.frameBytesMax / 2, object => {
+      const found = flow.target(object)
+      if (!found) return undefined
+      holes = true
+      if (found.target.kind === 'made') throw this.#refuse('flow.all() stands within a Map, Set or class, where it cannot be put in place')
+      return hole(found.target)
+    })
+    if (!whole) throw this.#refuse(`an input of ${step.definition!.name} takes more than ${limits.frameBytesMax / 2} bytes`)
+    const bytes = body.view()
+    const item = holes || step.spread ? bytes : Buffer.concat([Buffer.of(itemInline), bytes.subarray(start)])
+    this.#stages[stage]!.items.push(item)
+  }
+}
+
+/** The value with what `flow.all` made put in its place; the value itself where there is none. */
+function unfolded(value: unknown, flow: Flow, depth: number = limits.valueDepthMax): unknown {
+  if (typeof value !== 'object' || value === null || depth === 0) return value
+  const found = flow.target(value)
+  if (found) return found.target.kind === 'made' ? unfolded(found.target.value, flow, depth - 1) : value
+  if (Array.isArray(value)) {
+    const copy = value.map(one => unfolded(one, flow, depth - 1))
+    return copy.some((one, at) => one !== value[at]) ? copy : value
+  }
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) return value
+  const entries = Object.entries(value).map(([key, one]) => [key, unfolded(one, flow, depth - 1)] as const)
+  return entries.some(([key, one]) => one !== (value as Record<string, unknown>)[key]) ? Object.fromEntries(entries) : value
+}

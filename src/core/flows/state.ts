@@ -1,0 +1,313 @@
+// Owns what a workflow is while it runs: its steps in columns, so that one which waits costs some forty bytes, and the frames they belong to.
+// Must not move anything on: that is steps.ts.
+import { type FlowStep, type NeedKind, needKinds, type PayloadId, type StepKind, stepKinds, type TaskBlock } from '../../protocol/index.ts'
+
+/** Where a step stands. `skipped`: it was not needed (a branch not taken); `cancelled`: it never will run, because of a failure or a cancel. */
+export const stepStatuses = ['waiting', 'open', 'succeeded', 'failed', 'cancelled', 'skipped'] as const
+export type StepStatus = (typeof stepStatuses)[number]
+
+/** Whole numbers in a row that grows. */
+class Column {
+  #data = new Int32Array(4)
+  length = 0
+
+  push(value: number): void {
+    if (this.length === this.#data.length) {
+      const larger = new Int32Array(this.length * 2)
+      larger.set(this.#data)
+      this.#data = larger
+    }
+    this.#data[this.length++] = value
+  }
+
+  at(position: number): number {
+    return this.#data[position]!
+  }
+
+  set(position: number, value: number): void {
+    this.#data[position] = value
+  }
+
+  add(position: number, change: number): number {
+    return (this.#data[position]! += change)
+  }
+}
+
+/** A workflow, or one that is a step of it: steps that end together. */
+export interface Frame {
+  /** The step that became this; -1 for the workflow itself. */
+  parent: number
+  /** Its steps: `first` … `first + count - 1`. */
+  first: number
+  count: number
+  /** Whose result is the workflow's. */
+  output: number
+  /** Steps without an end, compensations not counted. */
+  open: number
+  /** A step failed and nothing caught that. */
+  broken: boolean
+  /** Compensations in the order in which they have their turn: the one that was named last goes first. Those before `undone` have had it. */
+  undos: readonly number[]
+  undone: number
+  depth: number
+}
+
+/** A list that is a result: its items are those of a chunk. */
+export interface Spread {
+  payload: PayloadId
+  bytes: number
+  width: number
+  blocks: readonly TaskBlock[]
+}
+
+/** How far a `fold` is: task t of it waits for `waits[t]` results. Level l holds the tasks from `levels[l]` up to `levels[l + 1]`. */
+export interface Fold {
+  fanIn: number
+  levels: number[]
+  waits: Int32Array
+}
+
+/** A signal that came, as long as no step took it. */
+export interface Signal {
+  payload: PayloadId
+  bytes: number
+}
+
+/** Steps of one workflow. */
+export class Flow {
+  readonly frames: Frame[] = []
+  /** The workflow has ended, well or not. */
+  ended = false
+  readonly #kind = new Column()
+  readonly #status = new Column()
+  readonly #stage = new Column()
+  readonly #first = new Column()
+  readonly #count = new Column()
+  readonly #left = new Column()
+  readonly #blocked = new Column()
+  readonly #frame = new Column()
+  readonly #amount: number[] = []
+  /** Step → the step whose result is its result. */
+  readonly #alias = new Map<number, number>()
+  readonly #names = new Map<number, string>()
+  /** Steps that will not succeed, and how they will end when all their tasks have. */
+  readonly #damaged = new Map<number, 'failed' | 'cancelled' | 'skipped'>()
+  /** Whether a step's result is true in the sense of `if`, where branches wait for that. */
+  readonly #truth = new Map<number, boolean>()
+  /** Needs of step s are `needsFrom(s)` … `needsFrom(s + 1) - 1`. */
+  readonly #needsFrom = new Column()
+  readonly #needKind = new Column()
+  readonly #needStep = new Column()
+  readonly #needOwner = new Column()
+  /** Chain of the needs that name a step: the last one first. */
+  readonly #lastUse = new Column()
+  readonly #nextUse = new Column()
+  /** Compensations. */
+  readonly undos = new Set<number>()
+  /** Steps that became steps themselves. */
+  readonly expanded = new Set<number>()
+  /** Pauses of it, and signals that are waited for up to a time, among what the cluster waits for. */
+  pauses = 0
+  readonly spreads = new Map<number, Spread>()
+  readonly folds = new Map<number, Fold>()
+  /** Signals that no step waited for yet, and steps that wait for one, by name, oldest first. */
+  readonly mailbox = new Map<string, Signal[]>()
+  readonly listeners = new Map<string, Set<number>>()
+  /** Ids of signals that came: each counts once. */
+  readonly signals = new Set<string>()
+  /** What steps that are no tasks have as results. */
+  readonly values = new Map<number, Signal>()
+  constructor() {
+    this.#needsFrom.push(0)
+  }
+
+  get count(): number {
+    return this.#kind.length
+  }
+
+  /** Appends a step; `base` is what its needs' numbers are counted from. */
+  add(step: FlowStep, base: number, stage: number, first: number, frame: number): number {
+    const number = this.count
+    this.#kind.push(stepKinds.indexOf(step.kind))
+    this.#status.push(0)
+    this.#stage.push(stage)
+    this.#first.push(first)
+    this.#count.push(step.count)
+    this.#left.push(step.count)
+    this.#blocked.push(0)
+    this.#frame.push(frame)
+    this.#lastUse.push(-1)
+    if (step.amount > 0) this.#amount[number] = step.amount
+    if (step.name !== '') this.#names.set(number, step.name)
+    for (const { kind, step: target } of step.needs) {
+      if (kind === 'undo') this.undos.add(number)
+      const use = this.#needKind.length
+      this.#needKind.push(needKinds.indexOf(kind))
+      this.#needStep.push(base + target)
+      this.#needOwner.push(number)
+      this.#nextUse.push(this.#lastUse.at(base + target))
+      this.#lastUse.set(base + target, use)
+    }
+    this.#needsFrom.push(this.#needKind.length)
+    return number
+  }
+
+  kind(step: number): StepKind {
+    return stepKinds[this.#kind.at(step)]!
+  }
+
+  status(step: number): StepStatus {
+    return stepStatuses[this.#status.at(step)]!
+  }
+
+  setStatus(step: number, status: StepStatus): void {
+    this.#status.set(step, stepStatuses.indexOf(status))
+  }
+
+  /** True once it has an end. */
+  settled(step: number): boolean {
+    return this.#status.at(step) > 1
+  }
+
+  stage(step: number): number {
+    return this.#stage.at(step)
+  }
+
+  first(step: number): number {
+    return this.#first.at(step)
+  }
+
+  /** How many tasks it has; 0 as long as that follows from what it waits for. */
+  width(step: number): number {
+    return this.#count.at(step)
+  }
+
+  setTasks(step: number, first: number, count: number): void {
+    this.#first.set(step, first)
+    this.#count.set(step, count)
+    this.#left.set(step, count)
+  }
+
+  /** Tasks of it without an outcome. */
+  left(step: number): number {
+    return this.#left.at(step)
+  }
+
+  addLeft(step: number, change: number): number {
+    return this.#left.add(step, change)
+  }
+
+  /** Needs that it still waits for. */
+  blocked(step: number): number {
+    return this.#blocked.at(step)
+  }
+
+  addBlocked(step: number, change: number): number {
+    return this.#blocked.add(step, change)
+  }
+
+  frame(step: number): Frame {
+    return this.frames[this.#frame.at(step)]!
+  }
+
+  frameNumber(step: number): number {
+    return this.#frame.at(step)
+  }
+
+  amount(step: number): number {
+    return this.#amount[step] ?? 0
+  }
+
+  name(step: number): string {
+    return this.#names.get(step) ?? ''
+  }
+
+  damage(step: number): 'failed' | 'cancelled' | 'skipped' | undefined {
+    return this.#damaged.get(step)
+  }
+
+  /** The worst is remembered: failed before cancelled before skipped. */
+  setDamage(step: number, damage: 'failed' | 'cancelled' | 'skipped'): void {
+    const before = this.#damaged.get(step)
+    if (before === undefined || before === 'skipped' || damage === 'failed') this.#damaged.set(step, damage)
+  }
+
+  truth(step: number): boolean | undefined {
+    return this.#truth.get(step)
+  }
+
+  setTruth(step: number, truth: boolean): void {
+    this.#truth.set(step, truth)
+  }
+
+  setAlias(step: number, other: number): void {
+    this.#alias.set(step, other)
+  }
+
+  alias(step: number): number | undefined {
+    return this.#alias.get(step)
+  }
+
+  /** The step that really has the result of this one. */
+  source(step: number): number {
+    let source = step
+    for (let next = this.#alias.get(source); next !== undefined; next = this.#alias.get(source)) source = next
+    return source
+  }
+
+  /** The needs of a step, in order. */
+  *needs(step: number): Generator<{ kind: NeedKind; step: number }> {
+    for (let use = this.#needsFrom.at(step); use < this.#needsFrom.at(step + 1); use++)
+      yield { kind: needKinds[this.#needKind.at(use)]!, step: this.#needStep.at(use) }
+  }
+
+  /** Who needs a step, and how, the earliest first. */
+  uses(step: number): { kind: NeedKind; step: number }[] {
+    const uses: { kind: NeedKind; step: number }[] = []
+    for (let use = this.#lastUse.at(step); use >= 0; use = this.#nextUse.at(use))
+      uses.push({ kind: needKinds[this.#needKind.at(use)]!, step: this.#needOwner.at(use) })
+    return uses.reverse()
+  }
+
+  /** The need from which it follows how many tasks a step has, or undefined. */
+  widthNeed(step: number): { kind: 'each' | 'spread' | 'fold'; step: number } | undefined {
+    for (const { kind, step: target } of this.needs(step))
+      if (kind === 'each' || kind === 'spread' || kind === 'fold') return { kind, step: target }
+    return undefined
+  }
+
+  /** True for a compensation. */
+  isUndo(step: number): boolean {
+    return this.undos.has(step)
+  }
+
+  /** The step waits for a signal from now on. */
+  listen(step: number): void {
+    const name = this.name(step)
+    this.listeners.set(name, (this.listeners.get(name) ?? new Set()).add(step))
+  }
+
+  unlisten(step: number): void {
+    const name = this.name(step)
+    const waiting = this.listeners.get(name)
+    waiting?.delete(step)
+    if (waiting?.size === 0) this.listeners.delete(name)
+  }
+
+  /** The step that waits for this signal the longest. */
+  firstListener(name: string): number | undefined {
+    return this.listeners.get(name)?.values().next().value
+  }
+
+  keepSignal(name: string, signal: Signal): void {
+    this.mailbox.set(name, [...(this.mailbox.get(name) ?? []), signal])
+  }
+
+  /** The oldest signal of this name that nobody took. */
+  takeSignal(name: string): Signal | undefined {
+    const mail = this.mailbox.get(name)
+    const signal = mail?.shift()
+    if (mail?.length === 0) this.mailbox.delete(name)
+    return signal
+  }
+}

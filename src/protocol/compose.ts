@@ -1,0 +1,69 @@
+// Owns how the input of a workflow's task is put together: its own part, a template, and what other steps gave, which the leader adds unread.
+// Must not look into values: only SDK and executor do.
+import { malformed, Reader, Writer } from './bytes.ts'
+import { itemComposed, itemTemplate } from './chunk.ts'
+
+/** What a step gets of another one, as items of chunks. */
+export type ComposedPart =
+  | { kind: 'item'; item: Uint8Array }
+  | { kind: 'list'; items: readonly Uint8Array[] }
+  /** It has an end and no value: `undefined`. */
+  | { kind: 'nothing' }
+
+const partKinds = ['item', 'list', 'nothing'] as const
+
+/** The item of a task that gets parts of others. `own` undefined: the first part is its input. */
+export function composeItem(own: Uint8Array | undefined, parts: readonly ComposedPart[]): Buffer {
+  const bytes = parts.reduce((sum, part) => sum + partBytes(part), (own?.length ?? 0) + 16)
+  const writer = new Writer(bytes)
+  writer.byte(itemComposed)
+  writer.byte(own ? 1 : 0)
+  if (own) writer.bytes(own)
+  writer.varint(parts.length)
+  for (const part of parts) {
+    writer.byte(partKinds.indexOf(part.kind))
+    if (part.kind === 'item') writer.bytes(part.item)
+    else if (part.kind === 'list') {
+      writer.varint(part.items.length)
+      for (const item of part.items) writer.bytes(item)
+    }
+  }
+  return writer.finish()
+}
+
+function partBytes(part: ComposedPart): number {
+  if (part.kind === 'nothing') return 1
+  return part.kind === 'item' ? part.item.length + 8 : part.items.reduce((sum, item) => sum + item.length + 4, 8)
+}
+
+/** The parts of a composed item. Throws FRAME_MALFORMED. */
+export function readComposed(item: Uint8Array): { own: Buffer | undefined; parts: ComposedPart[] } {
+  const reader = new Reader(item)
+  if (reader.byte() !== itemComposed) throw malformed('is no composed input', 0)
+  const read = (): Buffer => reader.bytes(item.length)
+  const own = reader.byte() === 1 ? read() : undefined
+  const parts: ComposedPart[] = []
+  for (let count = reader.varint(); parts.length < count; ) {
+    const kind = partKinds[reader.byte()]
+    if (kind === 'item') parts.push({ kind, item: read() })
+    else if (kind === 'nothing') parts.push({ kind })
+    else if (kind === 'list') {
+      const items: Buffer[] = []
+      for (let length = reader.varint(); items.length < length; ) items.push(read())
+      parts.push({ kind, items })
+    } else throw malformed('has a part of an unknown kind', reader.position)
+  }
+  reader.finish()
+  return { own, parts }
+}
+
+/** Begins a step's own part: a value in which holes stand for parts; with `spread` the task's result is a list of inputs for others. */
+export function beginTemplate(writer: Writer, spread: boolean): void {
+  writer.byte(itemTemplate)
+  writer.byte(spread ? 1 : 0)
+}
+
+/** A template's value and what it asks for, or undefined if the item is none. */
+export function readTemplate(item: Uint8Array): { spread: boolean; value: Uint8Array } | undefined {
+  return item[0] === itemTemplate && item.length > 2 ? { spread: item[1] === 1, value: item.subarray(2) } : undefined
+}

@@ -1,0 +1,43 @@
+// Owns the plan of a workflow: steps and what each waits for, as plain data. Which function a step runs is said by its stage.
+// Must not hold anything that changes while the workflow runs.
+import { enumeration, type Infer, list, string, struct, varint } from './codec.ts'
+import { limits } from './limits.ts'
+
+/**
+ * What a step needs of an earlier one:
+ * - `value`: its result; `all`: the list of the results of all its tasks; `each`: task i needs the result of its task i, and there are as many of them;
+ * - `spread`: its result is a list, and there is a task for each item; `fold`: lists of results, `amount` at a time, until one is left;
+ * - `after`: that it succeeded or was passed over, and nothing of it;
+ * - `taken`, `untaken`: that its result is true, or false, in the sense of `if`;
+ * - `failure`: that it failed; its error is received;
+ * - `option`: nothing but its end: of several the first that succeeded is the result of a `choice`;
+ * - `undo`: that the workflow failed although this one succeeded.
+ */
+export const needKinds = ['value', 'all', 'each', 'spread', 'fold', 'after', 'taken', 'untaken', 'failure', 'option', 'undo'] as const
+export type NeedKind = (typeof needKinds)[number]
+
+/** A need, of a step with a lower number: so there are no cycles. */
+export const need = struct({ kind: enumeration(...needKinds), step: varint })
+export type Need = Infer<typeof need>
+
+/** What a step is: tasks of a stage, a pause of `amount` ms, a signal by name (for at most `amount` ms, if that is not 0), or one of several others. */
+export const stepKinds = ['tasks', 'sleep', 'signal', 'choice'] as const
+export type StepKind = (typeof stepKinds)[number]
+
+/** One step of a workflow. */
+export const flowStep = struct({
+  kind: enumeration(...stepKinds),
+  /** Of `tasks`: whose next `count` tasks it has. 0 where the number follows from its needs; the stage is then its own. */
+  stage: varint,
+  count: varint,
+  /** What people call it, or the name of the signal. */
+  name: string(limits.nameBytesMax),
+  amount: varint,
+  /** In the order in which its inputs name them. */
+  needs: list(need, limits.needsMax),
+})
+export type FlowStep = Infer<typeof flowStep>
+
+/** The steps of a workflow, or of one that became part of another: numbers are counted from its own first step. */
+export const flowPlan = struct({ steps: list(flowStep, limits.stepsMax), output: varint })
+export type FlowPlan = Infer<typeof flowPlan>

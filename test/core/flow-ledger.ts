@@ -1,0 +1,250 @@
+// A naive second opinion on workflows: it keeps the facts, and from them works out what each step has come to, anew whenever it is asked. It holds
+// every handing out to what the steps before it came to, and the end of a job to what all of its steps did.
+import assert from 'node:assert/strict'
+import type { FlowPlan, FlowStep, Need } from '../../src/protocol/index.ts'
+
+/** A task as the ledger knows it. */
+export interface FlowTask {
+  key: string
+  status: 'waiting' | 'delayed' | 'running' | 'succeeded' | 'failed' | 'cancelled'
+}
+
+/** `lost`: it failed, or will never run because something before it failed. */
+type Verdict = 'succeeded' | 'lost' | 'skipped' | 'pending'
+
+interface Step {
+  plan: FlowStep
+  needs: Need[]
+  /** Number of its stage in the job. */
+  stage: number
+  first: number
+  frame: number
+  truth?: boolean
+  width?: number
+  expanded?: number
+}
+
+interface Frame {
+  parent: number | undefined
+  first: number
+  count: number
+  output: number
+}
+
+function foldTasks(width: number, fanIn: number): number {
+  let tasks = 0
+  for (let below = width; below > 0; ) {
+    below = Math.ceil(below / fanIn)
+    tasks += below
+    if (below === 1) break
+  }
+  return tasks
+}
+
+/** The steps of one workflow. */
+export class FlowLedger {
+  readonly #steps: Step[] = []
+  readonly #frames: Frame[] = []
+  readonly #tasksOf: (stage: number) => FlowTask[]
+  readonly #signals: string[] = []
+  #verdicts = new Map<number, Verdict>()
+
+  readonly #nowMs: () => number
+  readonly #sinceMs: number
+
+  constructor(tasksOf: (stage: number) => FlowTask[], nowMs: () => number) {
+    this.#tasksOf = tasksOf
+    this.#nowMs = nowMs
+    this.#sinceMs = nowMs()
+  }
+
+  add(flow: FlowPlan, stageBase: number, parent: number | undefined): void {
+    const first = this.#steps.length
+    const cursor = new Map<number, number>()
+    for (const plan of flow.steps) {
+      const stage = stageBase + plan.stage
+      const from = cursor.get(stage) ?? 0
+      if (plan.kind === 'tasks') cursor.set(stage, from + plan.count)
+      const needs = plan.needs.map(need => ({ ...need, step: first + need.step }))
+      this.#steps.push({ plan, needs, stage, first: from, frame: this.#frames.length })
+    }
+    this.#frames.push({ parent, first, count: flow.steps.length, output: first + flow.output })
+    if (parent !== undefined) this.#steps[parent]!.expanded = this.#frames.length - 1
+    this.changed()
+  }
+
+  /** A fact was added: what was worked out before may be wrong now. */
+  changed(): void {
+    this.#verdicts = new Map()
+  }
+
+  decided(step: number, taken: boolean): void {
+    this.#steps[step]!.truth = taken
+    this.changed()
+  }
+
+  signalled(name: string): void {
+    this.#signals.push(name)
+    this.changed()
+  }
+
+  spread(stage: number, task: number, width: number): void {
+    this.#steps[this.stepOf(stage, task)]!.width = width
+    this.changed()
+  }
+
+  stepOf(stage: number, task: number): number {
+    const step = this.#steps.findIndex(
+      one => one.plan.kind === 'tasks' && one.stage === stage && one.first <= task && task < one.first + this.#widthOf(one),
+    )
+    assert(step >= 0, `task ${task} of stage ${stage} belongs to no step`)
+    return step
+  }
+
+  #needed(step: Step): Need | undefined {
+    return step.needs.find(need => need.kind === 'each' || need.kind === 'spread' || need.kind === 'fold')
+  }
+
+  #widthOf(step: Step): number {
+    const need = this.#needed(step)
+    if (!need) return step.plan.count
+    const producer = this.#steps[need.step]!
+    if (need.kind === 'spread') return producer.width ?? 0
+    const width = this.#widthOf(producer)
+    return need.kind === 'each' ? width : foldTasks(width, step.plan.amount)
+  }
+
+  #tasks(step: Step): FlowTask[] {
+    return this.#tasksOf(step.stage).slice(step.first, step.first + this.#widthOf(step))
+  }
+
+  /** The task was handed out: all that it needs must be there. */
+  begins(stage: number, task: number): void {
+    const number = this.stepOf(stage, task)
+    const step = this.#steps[number]!
+    const position = task - step.first
+    for (const need of step.needs) {
+      const before = this.#steps[need.step]!
+      const verdict = this.#verdict(need.step)
+      const text = `task ${stage}/${task} of step ${number} was handed out, and ${need.kind} step ${need.step} is ${verdict}`
+      if (need.kind === 'each') assert.equal(this.#tasks(before)[position]?.status, 'succeeded', text)
+      else if (need.kind === 'fold') this.#foldFed(step, before, position)
+      else if (need.kind === 'after') assert(verdict === 'succeeded' || verdict === 'skipped', text)
+      else if (need.kind === 'failure') assert.equal(verdict, 'lost', text)
+      else {
+        assert.equal(verdict, 'succeeded', text)
+        if (need.kind === 'taken' || need.kind === 'untaken') assert.equal(before.truth, need.kind === 'taken', text)
+      }
+      if (need.kind === 'undo')
+        assert.equal(this.#frameVerdict(this.#frames[step.frame]!, false), 'lost', 'a compensation began in a workflow that did not fail')
+    }
+  }
+
+  #foldFed(step: Step, before: Step, position: number): void {
+    const fanIn = step.plan.amount
+    let inputs = this.#tasks(before)
+    let at = position
+    let own = 0
+    for (;;) {
+      const level = Math.ceil(inputs.length / fanIn)
+      if (at < level) break
+      at -= level
+      inputs = this.#tasks(step).slice(own, own + level)
+      own += level
+    }
+    for (const task of inputs.slice(at * fanIn, (at + 1) * fanIn))
+      assert.equal(task.status, 'succeeded', `${task.key} is folded and has no result`)
+  }
+
+  #verdict(number: number): Verdict {
+    const known = this.#verdicts.get(number)
+    if (known) return known
+    const verdict = this.#judge(this.#steps[number]!)
+    this.#verdicts.set(number, verdict)
+    return verdict
+  }
+
+  #judge(step: Step): Verdict {
+    if (step.plan.kind === 'choice') return this.#judgeChoice(step)
+    const own = step.plan.kind === 'tasks' ? this.#tasks(step) : []
+    if (own.some(task => task.status === 'failed' || task.status === 'cancelled')) return 'lost'
+    const wishes = step.needs.filter(need => need.kind !== 'undo').map(need => this.#wish(need))
+    if (wishes.includes('lost')) return 'lost'
+    if (wishes.includes('skipped')) return 'skipped'
+    if (wishes.includes('pending')) return 'pending'
+    if (step.plan.kind === 'sleep') return this.#waited(step) ? 'succeeded' : 'pending'
+    if (step.plan.kind === 'signal') {
+      if (this.#signals.includes(step.plan.name)) return 'succeeded'
+      return step.plan.amount > 0 && this.#waited(step) ? 'lost' : 'pending'
+    }
+    if (own.length < this.#widthOf(step) || own.some(task => task.status !== 'succeeded')) return 'pending'
+    return step.expanded === undefined ? 'succeeded' : this.#frameVerdict(this.#frames[step.expanded]!, true)
+  }
+
+  /** It may have waited for as long as it was to: since when, is not known. */
+  #waited(step: Step): boolean {
+    return this.#nowMs() >= this.#sinceMs + step.plan.amount
+  }
+
+  #judgeChoice(step: Step): Verdict {
+    const guards = step.needs.filter(need => need.kind !== 'option').map(need => this.#wish(need))
+    if (guards.includes('lost')) return 'lost'
+    if (guards.includes('skipped')) return 'skipped'
+    const options = step.needs.filter(need => need.kind === 'option').map(need => this.#verdict(need.step))
+    if (options.includes('pending') || guards.includes('pending')) return 'pending'
+    return options.find(one => one === 'succeeded') ?? options.find(one => one === 'lost') ?? 'skipped'
+  }
+
+  /** What a need makes of its step: `succeeded` where it is met. */
+  #wish({ kind, step }: Need): Verdict {
+    const verdict = this.#verdict(step)
+    const { truth } = this.#steps[step]!
+    switch (kind) {
+      case 'failure':
+        return verdict === 'lost' ? 'succeeded' : verdict === 'pending' ? 'pending' : 'skipped'
+      case 'after':
+        return verdict === 'skipped' ? 'succeeded' : verdict
+      case 'taken':
+      case 'untaken':
+        return verdict !== 'succeeded' ? verdict : truth === (kind === 'taken') ? 'succeeded' : 'skipped'
+      default:
+        return verdict
+    }
+  }
+
+  /** `lost` if a step failed and nothing in the frame answers to that. */
+  #frameVerdict(frame: Frame, whole: boolean): Verdict {
+    let broken = false
+    for (let number = frame.first; number < frame.first + frame.count; number++) {
+      const step = this.#steps[number]!
+      if (step.needs.some(need => need.kind === 'undo')) continue
+      const verdict = this.#verdict(number)
+      if (verdict === 'pending' && whole) return 'pending'
+      const used = this.#steps.some(other => other.needs.some(need => need.step === number && need.kind !== 'undo'))
+      if (verdict === 'lost' && (!used || number === frame.output)) broken = true
+    }
+    return broken ? 'lost' : 'succeeded'
+  }
+
+  /** The job ended by itself: how it must have. Tasks that never ran must be of steps that were not to run. */
+  end(): 'succeeded' | 'failed' {
+    this.changed()
+    const ended = this.#frameVerdict(this.#frames[0]!, false) === 'lost' ? 'failed' : 'succeeded'
+    for (const [number, step] of this.#steps.entries()) {
+      if (step.plan.kind !== 'tasks') continue
+      const undo = step.needs.some(need => need.kind === 'undo')
+      const verdict = this.#verdict(number)
+      for (const task of this.#tasks(step)) {
+        if (task.status === 'succeeded' || task.status === 'failed' || task.status === 'cancelled') continue
+        assert.equal(task.status, 'waiting', `${task.key} is ${task.status} and its job has ended`)
+        const each = this.#needed(step)?.kind
+        assert(
+          undo || verdict === 'lost' || verdict === 'skipped' || each === 'each' || each === 'fold',
+          `${task.key} never ran, and its step ${number} is ${verdict}`,
+        )
+        task.status = 'cancelled'
+      }
+    }
+    return ended
+  }
+}
