@@ -212,6 +212,6 @@ export function parsePolicy(name: string, options: TaskOptions): TaskPolicy {
 }
 
 /** A module's URL without query; a path becomes a file URL. */
-export function moduleUrl(module: string): string {
+function moduleUrl(module: string): string {
   return /^[a-z][a-z+.-]+:/i.test(module) ? module.replace(/[?#].*$/, '') : module === '' ? '' : pathToFileURL(module).href
 }

@@ -35,7 +35,8 @@ export {
   type TaskPolicy,
   task,
 } from './define.ts'
-export type { Flow, ReduceOptions, StepError, StepOptions } from './flow/builder.ts'
+export type { Flow, ReduceOptions, StepError } from './flow/builder.ts'
+export type { StepOptions } from './flow/notes.ts'
 export type { Given, Ref, Resolved } from './flow/ref.ts'
 export { type Workflow, type WorkflowOf, type WorkflowOptions, workflow } from './flow/workflow.ts'
 export type { JobEvent, JobHandle, LogsOptions } from './job-handle.ts'

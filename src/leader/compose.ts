@@ -1,11 +1,11 @@
 // Owns the inputs of tasks on their way out: cut from what was sent for them, or composed from what other steps of their workflow gave.
 // Must not look into a value.
-import { composes, inputOf, type Stage, type TaskInput } from '../core/index.ts'
+import { type ComposedInput, composes, inputOf, type Stage } from '../core/index.ts'
 import { ChunkWriter, type ComposedPart, composeItem, itemInline, type Run, writeValue } from '../protocol/index.ts'
 import { type Payloads, type Piece, piecesOf } from './payloads.ts'
 
 /** What a run's inputs are made from, as the state says at the moment at which it is handed out. */
-export type RunInputs = { pieces: Piece[] } | { tasks: TaskInput[] }
+export type RunInputs = { pieces: Piece[] } | { tasks: ComposedInput[] }
 
 /** What these tasks get. */
 export function inputsOf(stage: Stage, run: Run): RunInputs {
@@ -48,12 +48,12 @@ export async function readInputs(payloads: Payloads, inputs: RunInputs, needed: 
   return [writer.finish()]
 }
 
-function piecesIn(task: TaskInput): Piece[] {
+function piecesIn(task: ComposedInput): Piece[] {
   const pieces = task.arguments.flatMap(argument => (argument.kind === 'items' ? argument.pieces : []))
   return task.own ? [task.own, ...pieces] : pieces
 }
 
-function composed(task: TaskInput, itemsOf: (piece: Piece) => readonly Uint8Array[]): Uint8Array {
+function composed(task: ComposedInput, itemsOf: (piece: Piece) => readonly Uint8Array[]): Uint8Array {
   const own = task.own && itemsOf(task.own)[0]!
   if (own && task.arguments.length === 0) return own
   return composeItem(

@@ -14,6 +14,7 @@ import { limits } from './limits.ts'
  * - `undo`: that the workflow failed although this one succeeded.
  */
 export const needKinds = ['value', 'all', 'each', 'spread', 'fold', 'after', 'taken', 'untaken', 'failure', 'option', 'undo'] as const
+/** A way in which a step needs another one. */
 export type NeedKind = (typeof needKinds)[number]
 
 /** A need, of a step with a lower number: so there are no cycles. */
@@ -22,6 +23,7 @@ export type Need = Infer<typeof need>
 
 /** What a step is: tasks of a stage, a pause of `amount` ms, a signal by name (for at most `amount` ms, if that is not 0), or one of several others. */
 export const stepKinds = ['tasks', 'sleep', 'signal', 'choice'] as const
+/** A kind of step. */
 export type StepKind = (typeof stepKinds)[number]
 
 /** One step of a workflow. */

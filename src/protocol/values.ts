@@ -76,7 +76,7 @@ export function decodeValue(bytes: Uint8Array, from = 0, end = bytes.length): un
  */
 export function writeTemplate(writer: Writer, value: unknown, bytesMax: number, hole: (value: object) => number | undefined): boolean {
   const start = writer.length
-  const whole = new Encoder().encode(writer, value, 'input', undefined, bytesMax, hole)
+  const whole = new Encoder(hole).encode(writer, value, 'input', undefined, bytesMax)
   if (!whole) writer.truncate(start)
   return whole
 }

@@ -14,12 +14,12 @@ import {
   writeTemplate,
 } from '../../protocol/index.ts'
 import type { TaskOf, TaskPolicy } from '../define.ts'
-import type { Flow, NotedStep } from './builder.ts'
+import type { NotedStep, Notes } from './notes.ts'
 import type { RefTarget } from './ref.ts'
 
 /** A workflow that was built. */
 export interface Built {
-  flow: Flow
+  notes: Notes
   steps: readonly NotedStep[]
   output: number
 }
@@ -88,7 +88,7 @@ class Assembler {
   }
 
   #refuse(what: string): CoxswainError {
-    const { name: workflow } = this.#built.flow
+    const { workflow } = this.#built.notes
     return new CoxswainError('INVALID_WORKFLOW', `Workflow ${workflow}: ${what}.`, { id: workflow })
   }
 
@@ -143,19 +143,19 @@ class Assembler {
   }
 
   #item(stage: number, step: NotedStep, input: unknown, hole: (target: Exclude<RefTarget, { kind: 'made' }>) => number | undefined): void {
-    const { flow } = this.#built
+    const { notes } = this.#built
     let holes = false
     const scratch = new ChunkWriter()
     const body = scratch.beginItem()
     beginTemplate(body, step.spread)
     const start = body.length
-    const value = flow.makesValues ? unfolded(input, flow) : input
+    const value = notes.makesValues ? unfolded(input, notes) : input
     const whole = writeTemplate(body, value, limits.frameBytesMax / 2, object => {
-      const found = flow.target(object)
-      if (!found) return undefined
+      const target = notes.target(object)
+      if (!target) return undefined
       holes = true
-      if (found.target.kind === 'made') throw this.#refuse('flow.all() stands within a Map, Set or class, where it cannot be put in place')
-      return hole(found.target)
+      if (target.kind === 'made') throw this.#refuse('flow.all() stands within a Map, Set or class, where it cannot be put in place')
+      return hole(target)
     })
     if (!whole) throw this.#refuse(`an input of ${step.definition!.name} takes more than ${limits.frameBytesMax / 2} bytes`)
     const bytes = body.view()
@@ -165,16 +165,16 @@ class Assembler {
 }
 
 /** The value with what `flow.all` made put in its place; the value itself where there is none. */
-function unfolded(value: unknown, flow: Flow, depth: number = limits.valueDepthMax): unknown {
+function unfolded(value: unknown, notes: Notes, depth: number = limits.valueDepthMax): unknown {
   if (typeof value !== 'object' || value === null || depth === 0) return value
-  const found = flow.target(value)
-  if (found) return found.target.kind === 'made' ? unfolded(found.target.value, flow, depth - 1) : value
+  const target = notes.target(value)
+  if (target) return target.kind === 'made' ? unfolded(target.value, notes, depth - 1) : value
   if (Array.isArray(value)) {
-    const copy = value.map(one => unfolded(one, flow, depth - 1))
+    const copy = value.map(one => unfolded(one, notes, depth - 1))
     return copy.some((one, at) => one !== value[at]) ? copy : value
   }
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) return value
-  const entries = Object.entries(value).map(([key, one]) => [key, unfolded(one, flow, depth - 1)] as const)
+  const entries = Object.entries(value).map(([key, one]) => [key, unfolded(one, notes, depth - 1)] as const)
   return entries.some(([key, one]) => one !== (value as Record<string, unknown>)[key]) ? Object.fromEntries(entries) : value
 }

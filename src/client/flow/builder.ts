@@ -1,22 +1,12 @@
 // Owns `flow`, with which a workflow is built: each call notes a step and what it waits for. Pure: the same input gives the same steps.
-// Must not run, send or encode anything: assemble.ts turns the notes into a plan.
-import { CoxswainError, limits, type Need } from '../../protocol/index.ts'
-import { type Duration, durationMs } from '../amounts.ts'
-import { isTask, type TaskOf, type TaskPolicy } from '../define.ts'
+// Must not run, send or encode anything.
+import { limits } from '../../protocol/index.ts'
+import type { Duration } from '../amounts.ts'
+import { isTask, type TaskOf } from '../define.ts'
 import { identity } from './identity.ts'
-import { type Given, makeRef, type Ref, type RefOrigin, type Resolved, refTarget } from './ref.ts'
+import { type NotedStep, Notes, type StepOptions } from './notes.ts'
+import { type Given, type Ref, type Resolved, refTarget } from './ref.ts'
 import { isWorkflow, type WorkflowOf } from './workflow.ts'
-
-/** What can be said about a single step; what is missing is as the task's definition says. */
-export interface StepOptions {
-  /** What people see it called. Default: the task's name. */
-  name?: string
-  /** It begins only when these have succeeded, and gets nothing of them. */
-  after?: Ref<unknown> | readonly Ref<unknown>[]
-  retries?: number
-  /** Limit of one attempt. */
-  timeout?: Duration
-}
 
 /** Options of `flow.reduce`. */
 export interface ReduceOptions extends StepOptions {
@@ -32,35 +22,16 @@ export interface StepError {
   task: string
 }
 
-/** A step as it was asked for. */
-export interface NotedStep {
-  kind: 'tasks' | 'sleep' | 'signal' | 'choice'
-  definition: TaskOf<unknown, unknown> | undefined
-  policy: TaskPolicy | undefined
-  name: string
-  amount: number
-  /** Inputs of its tasks; undefined where they come from its first need. */
-  inputs: readonly unknown[] | undefined
-  needs: Need[]
-  /** Its result is a list that tasks are made from. */
-  spread: boolean
-}
-
 /** Fan-in where none is asked for: leaves of a tree of a million have 10,000 nodes above them. */
 const fanInDefault = 100
 
-type Guard = { kind: 'taken' | 'untaken' | 'after' | 'failure'; step: number }
-
 /** Builds one workflow. */
 export class Flow {
-  readonly #origin: RefOrigin
-  #makesValues = false
-  readonly #steps: NotedStep[] = []
-  #guards: readonly Guard[] = []
+  readonly #notes: Notes
 
   /** @internal Made where a workflow is built. */
   constructor(workflow: string) {
-    this.#origin = { workflow }
+    this.#notes = new Notes(workflow)
   }
 
   /**
@@ -72,7 +43,7 @@ export class Flow {
     ...call: undefined extends Input ? [input?: Given<Input>, options?: StepOptions] : [input: Given<Input>, options?: StepOptions]
   ): Ref<Output> {
     const [input, options = {}] = call
-    return this.#value(this.#tasks(this.#checked(task, 'run'), [input], options))
+    return this.#notes.value(this.#notes.tasks(this.#checked(task, 'run'), [input], options))
   }
 
   /**
@@ -85,22 +56,22 @@ export class Flow {
     options: StepOptions = {},
   ): Ref<Output[]> {
     const definition = this.#checked(task, 'map')
-    const found = this.#target(items)
+    const found = this.#notes.target(items)
     if (!found || found.kind === 'made') {
       const list: unknown = found ? found.value : items
-      if (!Array.isArray(list)) return this.#refuse(`flow.map(${task.name}) got ${typeof list} and no array`)
+      if (!Array.isArray(list)) return this.#notes.refuse(`flow.map(${task.name}) got ${typeof list} and no array`)
       if (isWorkflow(task) || hasRefs(list)) {
-        return this.#made(list.map(item => this.#value(this.#tasks(definition, [item], options))))
+        return this.#notes.made(list.map(item => this.#notes.value(this.#notes.tasks(definition, [item], options))))
       }
-      return makeRef({ kind: 'list', step: this.#tasks(definition, list, options) }, this.#origin)
+      return this.#notes.ref({ kind: 'list', step: this.#notes.tasks(definition, list, options) })
     }
     if (isWorkflow(task))
-      return this.#refuse(`flow.map(${task.name}): a workflow can be mapped over an array only, not over the result of a step`)
+      return this.#notes.refuse(`flow.map(${task.name}): a workflow can be mapped over an array only, not over the result of a step`)
     if (found.kind === 'list')
-      return makeRef({ kind: 'list', step: this.#wide(definition, { kind: 'each', step: found.step }, 0, options) }, this.#origin)
-    const producer = this.#single(items)
-    this.#steps[producer]!.spread = true
-    return makeRef({ kind: 'list', step: this.#wide(definition, { kind: 'spread', step: producer }, 0, options) }, this.#origin)
+      return this.#notes.ref({ kind: 'list', step: this.#notes.wide(definition, { kind: 'each', step: found.step }, 0, options) })
+    const producer = this.#notes.single(items)
+    this.#notes.steps[producer]!.spread = true
+    return this.#notes.ref({ kind: 'list', step: this.#notes.wide(definition, { kind: 'spread', step: producer }, 0, options) })
   }
 
   /**
@@ -111,22 +82,23 @@ export class Flow {
     const definition = this.#checked(task, 'reduce')
     const fanIn = options.fanIn ?? fanInDefault
     if (!Number.isInteger(fanIn) || fanIn < 2)
-      return this.#refuse(`flow.reduce(${task.name}): fanIn is ${fanIn}, and must be a whole number from 2`)
-    const found = this.#target(items)
-    const list = found?.kind === 'list' ? found : this.#target(this.map(identity, items as Given<readonly unknown[]>))
-    const made = list?.kind === 'made' ? this.#target(this.map(identity, this.run(identity, list.value) as Ref<readonly unknown[]>)) : list
-    if (made?.kind !== 'list') return this.#refuse(`flow.reduce(${task.name}) got no array`)
-    return this.#value(this.#wide(definition, { kind: 'fold', step: made.step }, fanIn, options))
+      return this.#notes.refuse(`flow.reduce(${task.name}): fanIn is ${fanIn}, and must be a whole number from 2`)
+    const found = this.#notes.target(items)
+    const list = found?.kind === 'list' ? found : this.#notes.target(this.map(identity, items as Given<readonly unknown[]>))
+    const made =
+      list?.kind === 'made' ? this.#notes.target(this.map(identity, this.run(identity, list.value) as Ref<readonly unknown[]>)) : list
+    if (made?.kind !== 'list') return this.#notes.refuse(`flow.reduce(${task.name}) got no array`)
+    return this.#notes.value(this.#notes.wide(definition, { kind: 'fold', step: made.step }, fanIn, options))
   }
 
   /** Several results as one value; an array or object of Refs can also be passed on as it is. */
   all<const T>(values: T): Ref<Resolved<T>> {
-    return this.#made(values)
+    return this.#notes.made(values)
   }
 
   /** Steps that begin only when these have succeeded, and get nothing of them. */
   after<T>(refs: Ref<unknown> | readonly Ref<unknown>[], steps: () => T): T {
-    return this.#within(this.#afterNeeds(refs), steps)
+    return this.#notes.within(this.#notes.afterNeeds(refs), steps)
   }
 
   /**
@@ -138,16 +110,19 @@ export class Flow {
     then: () => Then,
     otherwise?: () => Otherwise,
   ): Ref<Resolved<Then> | Resolved<Otherwise>> {
-    const step = this.#single(condition)
-    const options = [this.#branch({ kind: 'taken', step }, then), this.#branch({ kind: 'untaken', step }, otherwise ?? (() => undefined))]
-    return this.#choice(options)
+    const step = this.#notes.single(condition)
+    const options = [
+      this.#notes.branch({ kind: 'taken', step }, then),
+      this.#notes.branch({ kind: 'untaken', step }, otherwise ?? (() => undefined)),
+    ]
+    return this.#notes.choice(options)
   }
 
   /** What to do if a step fails for good: the result is that of the step, or else what `handler` gives. */
   catch<T, Handled>(ref: Ref<T>, handler: (error: Ref<StepError>) => Handled): Ref<T | Resolved<Handled>> {
-    const step = this.#stepOf(ref, 'flow.catch')
-    const handled = this.#branch({ kind: 'failure', step }, () => handler(makeRef({ kind: 'failure', step }, this.#origin)))
-    return this.#choice([step, handled])
+    const step = this.#notes.stepOf(ref, 'flow.catch')
+    const handled = this.#notes.branch({ kind: 'failure', step }, () => handler(this.#notes.ref({ kind: 'failure', step })))
+    return this.#notes.choice([step, handled])
   }
 
   /**
@@ -157,178 +132,47 @@ export class Flow {
   onFailure<T>(ref: Ref<T>, task: TaskOf<T, unknown>): void
   onFailure<T, Input>(ref: Ref<T>, task: TaskOf<Input, unknown>, input: Given<Input>, options?: StepOptions): void
   onFailure(ref: Ref<unknown>, task: TaskOf<never, unknown>, ...rest: [input?: unknown, options?: StepOptions]): void {
-    const step = this.#stepOf(ref, 'flow.onFailure')
+    const step = this.#notes.stepOf(ref, 'flow.onFailure')
     const [input, options = {}] = rest
-    const undo = this.#tasks(this.#checked(task as TaskOf<unknown, unknown>, 'onFailure'), [rest.length === 0 ? ref : input], options)
-    this.#steps[undo]!.needs.push({ kind: 'undo', step })
+    const undo = this.#notes.tasks(this.#checked(task as TaskOf<unknown, unknown>, 'onFailure'), [rest.length === 0 ? ref : input], options)
+    this.#notes.steps[undo]!.needs.push({ kind: 'undo', step })
   }
 
   /** A pause, kept by the cluster: nothing waits meanwhile. Steps go into `flow.after(flow.sleep('1h'), () => …)`. */
   sleep(duration: Duration): Ref<undefined> {
-    const amount = durationMs(duration, `Workflow ${this.#origin.workflow}: flow.sleep`, 'INVALID_WORKFLOW')
-    return this.#value(this.#note({ kind: 'sleep', amount }))
+    const amount = this.#notes.durationMs(duration, 'flow.sleep')
+    return this.#notes.value(this.#notes.note({ kind: 'sleep', amount }))
   }
 
   /** Waits for `cluster.signal(job, name, payload)`, whose payload is the result. Each signal is taken by one step. With `timeout` it fails as SIGNAL_TIMEOUT. */
   waitFor<T = unknown>(name: string, options: { timeout?: Duration } = {}): Ref<T> {
     if (typeof name !== 'string' || name === '' || Buffer.byteLength(name) > limits.nameBytesMax)
-      return this.#refuse(`flow.waitFor: ${JSON.stringify(name)} is no name of a signal`)
-    const amount =
-      options.timeout === undefined
-        ? 0
-        : durationMs(options.timeout, `Workflow ${this.#origin.workflow}: timeout of flow.waitFor`, 'INVALID_WORKFLOW')
-    return this.#value(this.#note({ kind: 'signal', name, amount }))
+      return this.#notes.refuse(`flow.waitFor: ${JSON.stringify(name)} is no name of a signal`)
+    const amount = options.timeout === undefined ? 0 : this.#notes.durationMs(options.timeout, 'timeout of flow.waitFor')
+    return this.#notes.value(this.#notes.note({ kind: 'signal', name, amount }))
   }
 
   /** @internal The notes, with the step whose result is the workflow's. `whole`: it may also have many results, in order. */
   finish(result: unknown, whole: boolean): { steps: readonly NotedStep[]; output: number } {
-    const found = this.#target(result)
-    const noted = found && (found.kind === 'value' || found.kind === 'list') ? this.#steps[found.step]! : undefined
+    const found = this.#notes.target(result)
+    const noted = found && (found.kind === 'value' || found.kind === 'list') ? this.#notes.steps[found.step]! : undefined
     const usable = noted && noted.kind === 'tasks' && !noted.spread && (found!.kind === 'value' || whole)
-    if (usable && 'step' in found!) return { steps: this.#steps, output: found.step }
-    return { steps: this.#steps, output: this.#tasks(identity, [result], {}) }
+    if (usable && 'step' in found!) return { steps: this.#notes.steps, output: found.step }
+    return { steps: this.#notes.steps, output: this.#notes.tasks(identity, [result], {}) }
   }
 
-  /** @internal Name of the workflow. */
-  get name(): string {
-    return this.#origin.workflow
-  }
-
-  /** @internal There are values that were put together by `all`, or by `map` from several steps. */
-  get makesValues(): boolean {
-    return this.#makesValues
-  }
-
-  /** @internal What stands for what in an input, for the one that encodes it. Throws INVALID_WORKFLOW for a Ref of another workflow. */
-  target(value: object): ReturnType<typeof refTarget> {
-    const found = refTarget(value)
-    if (found && found.origin !== this.#origin)
-      return this.#refuse(
-        `the result of a step of ${found.origin.workflow === this.#origin.workflow ? 'another run of it' : found.origin.workflow} was used: Refs belong to the workflow that they were made in`,
-      )
-    return found
-  }
-
-  #target(value: unknown): NonNullable<ReturnType<typeof refTarget>>['target'] | undefined {
-    return typeof value === 'object' && value !== null ? this.target(value)?.target : undefined
-  }
-
-  #refuse(what: string): never {
-    throw new CoxswainError('INVALID_WORKFLOW', `Workflow ${this.#origin.workflow}: ${what}.`, { id: this.#origin.workflow })
-  }
-
-  #value<T>(step: number): Ref<T> {
-    return makeRef({ kind: 'value', step }, this.#origin)
-  }
-
-  #made<T>(value: unknown): Ref<T> {
-    this.#makesValues = true
-    return makeRef({ kind: 'made', value }, this.#origin)
+  /** @internal What was noted. */
+  get notes(): Notes {
+    return this.#notes
   }
 
   #checked(task: unknown, method: string): TaskOf<unknown, unknown> {
     if (isTask(task)) return task
+    // To the leader a workflow as a step is a task of the same name.
     if (isWorkflow(task)) return task as unknown as TaskOf<unknown, unknown>
-    return this.#refuse(`flow.${method}: the first argument is neither a task nor a workflow: pass what task() or workflow() returned`)
-  }
-
-  #afterNeeds(refs: Ref<unknown> | readonly Ref<unknown>[]): Guard[] {
-    const list = Array.isArray(refs) ? refs : [refs]
-    return list.map((ref: unknown) => ({ kind: 'after' as const, step: this.#stepOf(ref, 'after') }))
-  }
-
-  /** The step that a Ref stands for; one is made where it stands for a value with others in it. */
-  #stepOf(ref: unknown, where: string): number {
-    const found = this.#target(ref)
-    if (!found) return this.#refuse(`${where}: ${typeof ref} is no result of a step`)
-    if (found.kind === 'value' || found.kind === 'list') return found.step
-    return this.#tasks(identity, [ref], {})
-  }
-
-  /** A step with one task, whose result others may look at: for branches and lists. */
-  #single(ref: unknown): number {
-    const step = this.#stepOf(ref, 'flow')
-    const noted = this.#steps[step]!
-    const plain = noted.kind === 'tasks' && noted.inputs?.length === 1 && noted.definition?.kind === 'task'
-    return plain ? step : this.#tasks(identity, [ref], {})
-  }
-
-  #branch(guard: Guard, steps: () => unknown): number {
-    const first = this.#steps.length
-    return this.#within([guard], () => {
-      const result = steps()
-      const found = this.#target(result)
-      // What was made before the branch, or is no step, becomes one of the branch: only that says whether it was taken.
-      if (found?.kind === 'value' && found.step >= first) return found.step
-      const used = new Set(this.#steps.slice(first).flatMap(step => step.needs.map(need => need.step)))
-      const ends = this.#steps
-        .slice(first)
-        .flatMap((step, i) => (used.has(first + i) || step.needs.some(need => need.kind === 'undo') ? [] : [first + i]))
-      const last = this.#tasks(identity, [result], {})
-      this.#steps[last]!.needs.push(...ends.map(step => ({ kind: 'after' as const, step })))
-      return last
-    })
-  }
-
-  #choice<T>(options: readonly number[]): Ref<T> {
-    const step = this.#note({ kind: 'choice' })
-    this.#steps[step]!.needs.unshift(...options.map(option => ({ kind: 'option' as const, step: option })))
-    return this.#value(step)
-  }
-
-  #within<T>(guards: readonly Guard[], steps: () => T): T {
-    const before = this.#guards
-    this.#guards = [...before, ...guards]
-    try {
-      return steps()
-    } finally {
-      this.#guards = before
-    }
-  }
-
-  #wide(definition: TaskOf<unknown, unknown>, need: Need, amount: number, options: StepOptions): number {
-    const step = this.#tasks(definition, undefined, options)
-    this.#steps[step]!.needs.unshift(need)
-    this.#steps[step]!.amount = amount
-    return step
-  }
-
-  #tasks(definition: TaskOf<unknown, unknown>, inputs: readonly unknown[] | undefined, options: StepOptions): number {
-    const { name, after, retries, timeout } = options
-    const what = `Workflow ${this.#origin.workflow}: step ${name ?? definition.name}`
-    const { policy } = definition
-    if (name !== undefined && (typeof name !== 'string' || Buffer.byteLength(name) > limits.nameBytesMax))
-      return this.#refuse(`a step's name must be a text of at most ${limits.nameBytesMax} bytes`)
-    if (retries !== undefined && (!Number.isInteger(retries) || retries < 0 || retries > 1000))
-      return this.#refuse(`retries is ${retries}: it must be a whole number from 0 to 1000`)
-    const step = this.#note({
-      kind: 'tasks',
-      definition,
-      policy: {
-        ...policy,
-        ...(retries !== undefined && { retry: { ...policy.retry, retriesMax: retries } }),
-        ...(timeout !== undefined && { timeoutMs: durationMs(timeout, `${what}: timeout`, 'INVALID_WORKFLOW') }),
-      },
-      name: name ?? '',
-      inputs,
-    })
-    if (after !== undefined) this.#steps[step]!.needs.push(...this.#afterNeeds(after))
-    return step
-  }
-
-  #note(step: Partial<NotedStep> & Pick<NotedStep, 'kind'>): number {
-    const guards = this.#guards.map(({ kind, step: guard }) => ({ kind, step: guard }))
-    this.#steps.push({
-      definition: undefined,
-      policy: undefined,
-      name: '',
-      amount: 0,
-      inputs: undefined,
-      spread: false,
-      ...step,
-      needs: guards,
-    })
-    return this.#steps.length - 1
+    return this.#notes.refuse(
+      `flow.${method}: the first argument is neither a task nor a workflow: pass what task() or workflow() returned`,
+    )
   }
 }
 

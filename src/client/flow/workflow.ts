@@ -71,7 +71,7 @@ export function workflow(
         { id: name },
       )
     }
-    return { flow, ...flow.finish(result, whole) }
+    return { notes: flow.notes, ...flow.finish(result, whole) }
   }
   return registered({
     kind: 'workflow',

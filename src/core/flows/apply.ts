@@ -5,8 +5,9 @@ import { addStage, applyJobSubmitted } from '../jobs/apply.ts'
 import type { Job, Stage } from '../jobs/state.ts'
 import type { State } from '../state.ts'
 import { finishHead, takePayload } from '../tasks/apply.ts'
-import { Flow, type Frame } from './state.ts'
-import { beginFrame, deliver } from './steps.ts'
+import { deliver } from './events.ts'
+import { type Frame, StepTable } from './state.ts'
+import { beginFrame } from './steps.ts'
 
 /** The step that a task belongs to. */
 export function stepOf(stage: Stage, task: number): number {
@@ -14,7 +15,7 @@ export function stepOf(stage: Stage, task: number): number {
 }
 
 /** A workflow's job and its steps; both must be there. */
-function flowOf(state: State, id: string): { job: Job; flow: Flow } {
+function flowOf(state: State, id: string): { job: Job; flow: StepTable } {
   const job = state.jobs.byId.get(id)
   if (!job?.flow) throw new Error(`no workflow ${id}`)
   return { job, flow: job.flow }
@@ -22,7 +23,7 @@ function flowOf(state: State, id: string): { job: Job; flow: Flow } {
 
 export function applyFlowSubmitted(state: State, record: RecordOf<'FlowSubmitted'>): void {
   applyJobSubmitted(state, { ...record, kind: 'JobSubmitted' })
-  state.jobs.byId.get(record.plan.job)!.flow = new Flow()
+  state.jobs.byId.get(record.plan.job)!.flow = new StepTable()
 }
 
 export function applyStagesAdded(state: State, record: RecordOf<'StagesAdded'>): void {

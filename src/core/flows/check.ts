@@ -1,21 +1,21 @@
 // Owns the invariants of workflows: no step begins before what it needs, each ends once, and what is counted adds up. For tests.
 // Must not repair anything.
 import type { Job } from '../jobs/state.ts'
-import type { Flow } from './state.ts'
+import type { StepTable } from './state.ts'
 
 function assert(holds: boolean, what: string): asserts holds {
   if (!holds) throw new Error(`invariant broken: ${what}`)
 }
 
 /** Bytes that a workflow keeps besides the results of its tasks. */
-export function bytesOf(flow: Flow): number {
+export function bytesOf(flow: StepTable): number {
   let bytes = 0
   for (const one of [...flow.spreads.values(), ...flow.values.values(), ...[...flow.mailbox.values()].flat()]) bytes += one.bytes
   return bytes
 }
 
 /** Throws if an invariant of this workflow is broken. */
-export function checkFlow(job: Job, flow: Flow): void {
+export function checkFlow(job: Job, flow: StepTable): void {
   const name = job.plan.job
   if (job.state === 'cancelled') return
   const held = job.stages.map(() => 0)

@@ -5,7 +5,7 @@ import type { Stage } from '../jobs/state.ts'
 import { failureOfTask } from '../views/jobs.ts'
 import { stepOf } from './apply.ts'
 import { foldedBy } from './fold.ts'
-import type { Flow } from './state.ts'
+import type { StepTable } from './state.ts'
 
 /** A part of a payload: items `from` … of its chunk. */
 export interface Piece {
@@ -28,7 +28,7 @@ export type Argument =
   { kind: 'items'; list: boolean; pieces: Piece[] } | { kind: 'nothing' } | { kind: 'failure'; failure: StepFailure }
 
 /** What the input of a task is made from. */
-export interface TaskInput {
+export interface ComposedInput {
   /** The task's own item; undefined where its input is what another step gave. */
   own: Piece | undefined
   /** In the order of the step's needs. */
@@ -43,7 +43,7 @@ export function composes(stage: Stage): boolean {
 }
 
 /** What the input of this task is made from. All that it needs is there: the task is ready. */
-export function inputOf(stage: Stage, task: number): TaskInput {
+export function inputOf(stage: Stage, task: number): ComposedInput {
   const flow = stage.job.flow!
   const step = stepOf(stage, task)
   const segment = stage.inputs.find(task)
@@ -55,7 +55,7 @@ export function inputOf(stage: Stage, task: number): TaskInput {
   return { own, arguments: asked.flatMap(need => argumentOf(stage, flow, step, need, position)), later: needs.length > 0 }
 }
 
-function argumentOf(stage: Stage, flow: Flow, step: number, need: { kind: string; step: number }, position: number): Argument[] {
+function argumentOf(stage: Stage, flow: StepTable, step: number, need: { kind: string; step: number }, position: number): Argument[] {
   const { job } = stage
   switch (need.kind) {
     case 'value':
@@ -81,7 +81,13 @@ function argumentOf(stage: Stage, flow: Flow, step: number, need: { kind: string
 }
 
 /** The results of tasks `from` … of a step. */
-function tasksOf(stages: readonly Stage[], flow: Flow, step: number, from: number, count: number): Extract<Argument, { kind: 'items' }> {
+function tasksOf(
+  stages: readonly Stage[],
+  flow: StepTable,
+  step: number,
+  from: number,
+  count: number,
+): Extract<Argument, { kind: 'items' }> {
   const stage = stages[flow.stage(step)]!
   const first = flow.first(step) + from
   const pieces: Piece[] = []
@@ -94,7 +100,7 @@ function tasksOf(stages: readonly Stage[], flow: Flow, step: number, from: numbe
 }
 
 /** The result of a step as one value: of what it became, where it became something else. */
-export function resultOf(stages: readonly Stage[], flow: Flow, step: number): Argument {
+function resultOf(stages: readonly Stage[], flow: StepTable, step: number): Argument {
   const source = flow.source(step)
   const spread = flow.spreads.get(source)
   if (spread)
@@ -110,7 +116,7 @@ export function resultOf(stages: readonly Stage[], flow: Flow, step: number): Ar
 }
 
 /** Why a step failed: its own failure, or that of the first step before it that did. */
-export function failureOfStep(stages: readonly Stage[], flow: Flow, step: number): StepFailure {
+export function failureOfStep(stages: readonly Stage[], flow: StepTable, step: number): StepFailure {
   const cause = causeOf(flow, step)
   if (cause === undefined) return { code: 'TASK_CANCELLED', message: 'It was cancelled.', task: '' }
   if (flow.kind(cause) === 'signal')
@@ -125,7 +131,7 @@ export function failureOfStep(stages: readonly Stage[], flow: Flow, step: number
 }
 
 /** The step whose failure this one's end comes from, or undefined if it was cancelled. Looks back along what did not succeed. */
-export function causeOf(flow: Flow, step: number): number | undefined {
+function causeOf(flow: StepTable, step: number): number | undefined {
   const seen = new Set<number>()
   const queue = [step]
   for (const one of queue) {
@@ -142,7 +148,7 @@ export function causeOf(flow: Flow, step: number): number | undefined {
 }
 
 /** The first step that failed and was caught by nobody: why a workflow failed. */
-export function causeOfFlow(flow: Flow): number | undefined {
+export function causeOfFlow(flow: StepTable): number | undefined {
   const root = flow.frames[0]!
   for (let step = root.first; step < root.first + root.count; step++) {
     if (flow.isUndo(step)) continue

@@ -18,7 +18,7 @@ import { needBlock } from '../jobs/accounts.ts'
 import type { Job } from '../jobs/state.ts'
 import { RangeSet } from '../ranges.ts'
 import type { State } from '../state.ts'
-import { Flow, type Frame, type Signal, stepStatuses } from './state.ts'
+import { type Frame, type Signal, StepTable, stepStatuses } from './state.ts'
 
 const countMax = 2 ** 31
 const name = string(4096)
@@ -63,7 +63,7 @@ export const flowState = struct({
 export type FlowState = Infer<typeof flowState>
 
 /** A workflow as it is written. */
-export function flowValue(job: Job, flow: Flow): FlowState {
+export function flowValue(job: Job, flow: StepTable): FlowState {
   return {
     job: job.plan.job,
     plans: job.stages.slice(job.plan.stages.length).map(stage => stage.plan),
@@ -83,7 +83,7 @@ export function flowValue(job: Job, flow: Flow): FlowState {
   }
 }
 
-function stepValue(flow: Flow, step: number): Infer<typeof stepState> {
+function stepValue(flow: StepTable, step: number): Infer<typeof stepState> {
   const fold = flow.folds.get(step)
   const spread = flow.spreads.get(step)
   return {
@@ -113,7 +113,7 @@ function stepValue(flow: Flow, step: number): Infer<typeof stepState> {
 
 /** The workflow of a job whose stages are there already. */
 export function restoreFlow(state: State, job: Job, value: FlowState): void {
-  const flow = new Flow()
+  const flow = new StepTable()
   job.flow = flow
   for (const one of value.steps) restoreStep(state, flow, one)
   for (const frame of value.frames) {
@@ -136,7 +136,7 @@ function held(state: State, signal: Signal): Signal {
   return signal
 }
 
-function restoreStep(state: State, flow: Flow, value: FlowState['steps'][number]): void {
+function restoreStep(state: State, flow: StepTable, value: FlowState['steps'][number]): void {
   const { status, stage, first, left, blocked, frame, alias, damage, truth, spread, fold } = value
   const step = flow.add(value.step, 0, stage, first, frame)
   flow.setStatus(step, status)

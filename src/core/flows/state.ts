@@ -1,37 +1,11 @@
 // Owns what a workflow is while it runs: its steps in columns, so that one which waits costs some forty bytes, and the frames they belong to.
 // Must not move anything on: that is steps.ts.
 import { type FlowStep, type NeedKind, needKinds, type PayloadId, type StepKind, stepKinds, type TaskBlock } from '../../protocol/index.ts'
+import { Column } from './column.ts'
 
 /** Where a step stands. `skipped`: it was not needed (a branch not taken); `cancelled`: it never will run, because of a failure or a cancel. */
 export const stepStatuses = ['waiting', 'open', 'succeeded', 'failed', 'cancelled', 'skipped'] as const
 export type StepStatus = (typeof stepStatuses)[number]
-
-/** Whole numbers in a row that grows. */
-class Column {
-  #data = new Int32Array(4)
-  length = 0
-
-  push(value: number): void {
-    if (this.length === this.#data.length) {
-      const larger = new Int32Array(this.length * 2)
-      larger.set(this.#data)
-      this.#data = larger
-    }
-    this.#data[this.length++] = value
-  }
-
-  at(position: number): number {
-    return this.#data[position]!
-  }
-
-  set(position: number, value: number): void {
-    this.#data[position] = value
-  }
-
-  add(position: number, change: number): number {
-    return (this.#data[position]! += change)
-  }
-}
 
 /** A workflow, or one that is a step of it: steps that end together. */
 export interface Frame {
@@ -74,7 +48,7 @@ export interface Signal {
 }
 
 /** Steps of one workflow. */
-export class Flow {
+export class StepTable {
   readonly frames: Frame[] = []
   /** The workflow has ended, well or not. */
   ended = false

@@ -1,6 +1,7 @@
 // Owns what the facts about jobs do to the state. Must not choose anything.
 import type { Range, RecordOf, StagePlan } from '../../protocol/index.ts'
-import { cancelFlow, cancelHeldTasks, completeIfEnded, forgetFlow, wakeStep } from '../flows/steps.ts'
+import { cancelFlow, cancelHeldTasks, forgetFlow, wakeStep } from '../flows/events.ts'
+import { completeIfEnded } from '../flows/steps.ts'
 import { leaveProgram, useProgram } from '../programs/apply.ts'
 import type { State } from '../state.ts'
 import { keepBlock, stageOf } from '../tasks/apply.ts'

@@ -1,7 +1,7 @@
 // Owns what a job is: a graph of stages, each with compact accounts of its tasks. No object per task that is merely waiting or done.
 // Must not hold bytes of inputs or results: those are payloads, named by number.
 import type { AttemptFields, JobId, JobPlan, JobState, StagePlan, TaskBlock } from '../../protocol/index.ts'
-import type { Flow } from '../flows/state.ts'
+import type { StepTable } from '../flows/state.ts'
 import { RangeSet } from '../ranges.ts'
 import { SegmentList } from '../segments.ts'
 import { ReadyLine } from '../tasks/line.ts'
@@ -62,6 +62,7 @@ export interface Stage {
   resultBlocks: Map<number, TaskBlock>
 }
 
+/** What a user submitted: stages, and the steps they belong to if it is a workflow. */
 export interface Job {
   plan: JobPlan
   submittedAtMs: number
@@ -70,7 +71,7 @@ export interface Job {
   reason: string
   stages: Stage[]
   /** Its steps, if it is a workflow. */
-  flow: Flow | undefined
+  flow: StepTable | undefined
 }
 
 export interface Jobs {

@@ -2,17 +2,17 @@
 // Must not write anything.
 import type { FlowView } from '../../protocol/index.ts'
 import { causeOfFlow, failureOfStep } from '../flows/inputs.ts'
-import type { Flow } from '../flows/state.ts'
+import type { StepTable } from '../flows/state.ts'
 import type { Job } from '../jobs/state.ts'
 
 /** What people call a step: its own name, or its task's. */
-export function stepName(job: Job, flow: Flow, step: number): string {
+function stepName(job: Job, flow: StepTable, step: number): string {
   if (flow.name(step) !== '') return flow.name(step)
   return flow.kind(step) === 'tasks' ? job.stages[flow.stage(step)]!.plan.task : flow.kind(step)
 }
 
 /** A workflow as a whole. */
-export function viewFlow(job: Job, flow: Flow): FlowView {
+export function viewFlow(job: Job, flow: StepTable): FlowView {
   const statuses: FlowView['statuses'] = {}
   for (let step = 0; step < flow.count; step++) {
     const status = flow.status(step)
@@ -48,7 +48,7 @@ export function viewFlow(job: Job, flow: Flow): FlowView {
 }
 
 /** Why a workflow failed, in one line; empty while it did not. */
-export function reasonOfFlow(job: Job, flow: Flow): string {
+export function reasonOfFlow(job: Job, flow: StepTable): string {
   const { cause } = viewFlow(job, flow)
   if (!cause) return ''
   const where = cause.task ? ` (task ${cause.task.stage}/${cause.task.index})` : ''

@@ -20,28 +20,25 @@ export class Encoder {
   #origin = 0
   #segments: Uint8Array[] | undefined
   #bytesMax = 0
-  #hole: ((value: object) => number | undefined) | undefined
   readonly #path: Step[] = []
   #depth = 0
   readonly #seen = new Seen()
+  readonly #hole: ((value: object) => number | undefined) | undefined
+
+  /** With `hole` it makes templates: it says which objects only stand for something. */
+  constructor(hole?: (value: object) => number | undefined) {
+    this.#hole = hole
+  }
 
   /**
    * Appends a value to `writer`; with `segments`, what was written is moved there together with large binary parts.
-   * False, with anything written, if it takes more than `bytesMax` bytes. In a template `hole` says which objects only stand for something.
+   * False, with anything written, if it takes more than `bytesMax` bytes.
    */
-  encode(
-    writer: Writer,
-    value: unknown,
-    root: string,
-    segments?: Uint8Array[],
-    bytesMax = Number.POSITIVE_INFINITY,
-    hole?: (value: object) => number | undefined,
-  ): boolean {
+  encode(writer: Writer, value: unknown, root: string, segments?: Uint8Array[], bytesMax = Number.POSITIVE_INFINITY): boolean {
     this.#writer = writer
     this.#origin = writer.length
     this.#segments = segments
     this.#bytesMax = bytesMax
-    this.#hole = hole
     try {
       this.#value(value)
       return writer.length - this.#origin <= bytesMax
@@ -59,7 +56,6 @@ export class Encoder {
   #clear(): void {
     this.#seen.clear()
     this.#segments = undefined
-    this.#hole = undefined
     this.#depth = 0
   }
 
@@ -131,23 +127,20 @@ export class Encoder {
 
   #object(value: object): void {
     const hole = this.#hole?.(value)
-    if (hole !== undefined) {
-      this.#writer.byte(tags.hole)
-      this.#writer.varint(hole)
-      return
-    }
+    if (hole !== undefined) return this.#pointer(tags.hole, hole)
     const known = this.#seen.number(value)
-    if (known >= 0) {
-      this.#writer.byte(tags.reference)
-      this.#writer.varint(known)
-      return
-    }
+    if (known >= 0) return this.#pointer(tags.reference, known)
     if (this.#depth >= limits.valueDepthMax) throw refused(`is nested deeper than ${limits.valueDepthMax} levels`)
     const prototype: unknown = Object.getPrototypeOf(value)
     if (prototype === Object.prototype) this.#fields(value, 0)
     else if (Array.isArray(value)) this.#array(value)
     else if (prototype === null) this.#fields(value, tags.bareObject)
     else this.#special(value, prototype as object)
+  }
+
+  #pointer(tag: number, number: number): void {
+    this.#writer.byte(tag)
+    this.#writer.varint(number)
   }
 
   #array(value: readonly unknown[]): void {

@@ -5,7 +5,7 @@ import { CoxswainError } from '../../../protocol/index.ts'
 import type { Expansion } from './outbox.ts'
 
 /** Under this key a workflow as a step gives what it was built into, as plain data: the program has its own copy of all classes. */
-export const expansionMark: symbol = Symbol.for('coxswain.expansion')
+const expansionMark: symbol = Symbol.for('coxswain.expansion')
 
 /** What a workflow as a step was built into, or undefined for any other value. */
 export function expansionOf(value: unknown): Expansion | undefined {

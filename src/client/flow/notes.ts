@@ -1,0 +1,179 @@
+// Owns the notes of a workflow that is being built: steps by number, what each needs, which branch is being built.
+// Must not encode or send anything: assemble.ts turns the notes into a plan.
+import { CoxswainError, limits, type Need } from '../../protocol/index.ts'
+import { type Duration, durationMs } from '../amounts.ts'
+import type { TaskOf, TaskPolicy } from '../define.ts'
+import { identity } from './identity.ts'
+import { makeRef, type Ref, type RefOrigin, type RefTarget, refTarget } from './ref.ts'
+
+/** What can be said about a single step; what is missing is as the task's definition says. */
+export interface StepOptions {
+  /** What people see it called. Default: the task's name. */
+  name?: string
+  /** It begins only when these have succeeded, and gets nothing of them. */
+  after?: Ref<unknown> | readonly Ref<unknown>[]
+  retries?: number
+  /** Limit of one attempt. */
+  timeout?: Duration
+}
+
+/** A step as it was asked for. */
+export interface NotedStep {
+  kind: 'tasks' | 'sleep' | 'signal' | 'choice'
+  definition: TaskOf<unknown, unknown> | undefined
+  policy: TaskPolicy | undefined
+  name: string
+  amount: number
+  /** Inputs of its tasks; undefined where they come from its first need. */
+  inputs: readonly unknown[] | undefined
+  needs: Need[]
+  /** Its result is a list that tasks are made from. */
+  spread: boolean
+}
+
+/** What every step that is noted now needs besides its own: a branch, an order. */
+export type Guard = { kind: 'taken' | 'untaken' | 'after' | 'failure'; step: number }
+
+/** The steps of one build. */
+export class Notes {
+  readonly workflow: string
+  readonly steps: NotedStep[] = []
+  /** There are values that were put together by `all`, or by `map` from several steps. */
+  makesValues = false
+  readonly #origin: RefOrigin
+  #guards: readonly Guard[] = []
+
+  constructor(workflow: string) {
+    this.workflow = workflow
+    this.#origin = { workflow }
+  }
+
+  /** Throws INVALID_WORKFLOW. */
+  refuse(what: string): never {
+    throw new CoxswainError('INVALID_WORKFLOW', `Workflow ${this.workflow}: ${what}.`, { id: this.workflow })
+  }
+
+  /** A pause or limit in milliseconds. Throws INVALID_WORKFLOW. */
+  durationMs(duration: Duration, what: string): number {
+    return durationMs(duration, `Workflow ${this.workflow}: ${what}`, 'INVALID_WORKFLOW')
+  }
+
+  ref<T>(target: RefTarget): Ref<T> {
+    return makeRef(target, this.#origin)
+  }
+
+  value<T>(step: number): Ref<T> {
+    return this.ref({ kind: 'value', step })
+  }
+
+  made<T>(value: unknown): Ref<T> {
+    this.makesValues = true
+    return this.ref({ kind: 'made', value })
+  }
+
+  /** What a Ref stands for; undefined for any other value. Throws INVALID_WORKFLOW for one of another build. */
+  target(value: unknown): RefTarget | undefined {
+    const found = refTarget(value)
+    if (!found || found.origin === this.#origin) return found?.target
+    const other = found.origin.workflow === this.workflow ? 'another run of it' : found.origin.workflow
+    return this.refuse(`the result of a step of ${other} was used: Refs belong to the workflow that they were made in`)
+  }
+
+  afterNeeds(refs: Ref<unknown> | readonly Ref<unknown>[]): Guard[] {
+    const list = Array.isArray(refs) ? refs : [refs]
+    return list.map((ref: unknown) => ({ kind: 'after' as const, step: this.stepOf(ref, 'after') }))
+  }
+
+  /** The step that a Ref stands for; one is made where it stands for a value with others in it. */
+  stepOf(ref: unknown, where: string): number {
+    const found = this.target(ref)
+    if (!found) return this.refuse(`${where}: ${typeof ref} is no result of a step`)
+    if (found.kind === 'value' || found.kind === 'list') return found.step
+    return this.tasks(identity, [ref], {})
+  }
+
+  /** A step with one task, whose result others may look at: for branches and lists. */
+  single(ref: unknown): number {
+    const step = this.stepOf(ref, 'flow')
+    const noted = this.steps[step]!
+    const plain = noted.kind === 'tasks' && noted.inputs?.length === 1 && noted.definition?.kind === 'task'
+    return plain ? step : this.tasks(identity, [ref], {})
+  }
+
+  branch(guard: Guard, steps: () => unknown): number {
+    const first = this.steps.length
+    return this.within([guard], () => {
+      const result = steps()
+      const found = this.target(result)
+      // What was made before the branch, or is no step, becomes one of the branch: only that says whether it was taken.
+      if (found?.kind === 'value' && found.step >= first) return found.step
+      const used = new Set(this.steps.slice(first).flatMap(step => step.needs.map(need => need.step)))
+      const ends = this.steps
+        .slice(first)
+        .flatMap((step, i) => (used.has(first + i) || step.needs.some(need => need.kind === 'undo') ? [] : [first + i]))
+      const last = this.tasks(identity, [result], {})
+      this.steps[last]!.needs.push(...ends.map(step => ({ kind: 'after' as const, step })))
+      return last
+    })
+  }
+
+  choice<T>(options: readonly number[]): Ref<T> {
+    const step = this.note({ kind: 'choice' })
+    this.steps[step]!.needs.unshift(...options.map(option => ({ kind: 'option' as const, step: option })))
+    return this.value(step)
+  }
+
+  within<T>(guards: readonly Guard[], steps: () => T): T {
+    const before = this.#guards
+    this.#guards = [...before, ...guards]
+    try {
+      return steps()
+    } finally {
+      this.#guards = before
+    }
+  }
+
+  wide(definition: TaskOf<unknown, unknown>, need: Need, amount: number, options: StepOptions): number {
+    const step = this.tasks(definition, undefined, options)
+    this.steps[step]!.needs.unshift(need)
+    this.steps[step]!.amount = amount
+    return step
+  }
+
+  tasks(definition: TaskOf<unknown, unknown>, inputs: readonly unknown[] | undefined, options: StepOptions): number {
+    const { name, after, retries, timeout } = options
+    const { policy } = definition
+    if (name !== undefined && (typeof name !== 'string' || Buffer.byteLength(name) > limits.nameBytesMax))
+      return this.refuse(`a step's name must be a text of at most ${limits.nameBytesMax} bytes`)
+    if (retries !== undefined && (!Number.isInteger(retries) || retries < 0 || retries > 1000))
+      return this.refuse(`retries is ${retries}: it must be a whole number from 0 to 1000`)
+    const step = this.note({
+      kind: 'tasks',
+      definition,
+      policy: {
+        ...policy,
+        ...(retries !== undefined && { retry: { ...policy.retry, retriesMax: retries } }),
+        ...(timeout !== undefined && { timeoutMs: this.durationMs(timeout, `timeout of ${name ?? definition.name}`) }),
+      },
+      name: name ?? '',
+      inputs,
+    })
+    if (after !== undefined) this.steps[step]!.needs.push(...this.afterNeeds(after))
+    return step
+  }
+
+  note(step: Partial<NotedStep> & Pick<NotedStep, 'kind'>): number {
+    const guards = this.#guards.map(({ kind, step: guard }) => ({ kind, step: guard }))
+    this.steps.push({
+      definition: undefined,
+      policy: undefined,
+      name: '',
+      amount: 0,
+      inputs: undefined,
+      spread: false,
+      ...step,
+      needs: guards,
+    })
+    return this.steps.length - 1
+  }
+}

@@ -1,0 +1,84 @@
+// Owns what comes to a workflow from outside: a cancel, a time that has come, a signal, the end of its retention.
+// Must not choose anything.
+import type { Range } from '../../protocol/index.ts'
+import { cancelTasks, dropBlock } from '../jobs/accounts.ts'
+import type { Job, Stage } from '../jobs/state.ts'
+import type { State } from '../state.ts'
+import { endsAs } from './flowing.ts'
+import type { Signal, StepTable } from './state.ts'
+import { moving } from './steps.ts'
+import { abandon, cancelHeld } from './tasks.ts'
+
+/** The job was cancelled: nothing moves on any more. What runs is told to stop by who cancelled it. */
+export function cancelFlow(state: State, job: Job): void {
+  const { flow } = job
+  if (!flow) return
+  flow.ended = true
+  flow.listeners.clear()
+  if (flow.pauses > 0) state.delayed.remove(item => 'step' in item && item.job === job)
+  flow.pauses = 0
+  for (const stage of job.stages) {
+    const held = stage.wide >= 0 ? stage.held.ranges.map(range => ({ ...range })) : heldAlone(flow, stage)
+    stage.held.clear()
+    stage.heldCount = 0
+    for (const part of held) cancelTasks(state, stage, part)
+  }
+  for (let step = 0; step < flow.count; step++) if (!flow.settled(step)) flow.setStatus(step, 'cancelled')
+}
+
+function heldAlone(flow: StepTable, stage: Stage): Range[] {
+  if (stage.heldCount === 0) return []
+  return stage.owners.flatMap((step, first) => (flow.status(step) === 'waiting' ? [{ first, count: 1 }] : []))
+}
+
+/** Tasks were cancelled one by one: those that wait for others will not run. */
+export function cancelHeldTasks(state: State, stage: Stage, range: Range): void {
+  if (stage.heldCount === 0) return
+  moving(state, stage.job, on => {
+    if (stage.wide >= 0) return cancelHeld(on, stage, range)
+    for (let task = range.first; task < range.first + range.count; task++) {
+      const step = stage.owners[task]!
+      if (on.flow.status(step) === 'waiting') abandon(on, step, 'cancelled')
+    }
+  })
+}
+
+/** A pause is over, or a signal did not come in time. */
+export function wakeStep(state: State, job: Job, step: number): void {
+  moving(state, job, on => {
+    const { flow } = on
+    flow.pauses--
+    if (flow.kind(step) === 'sleep') return endsAs(on, step, 'succeeded')
+    flow.unlisten(step)
+    // Nobody sent it: that can be caught.
+    endsAs(on, step, 'failed')
+  })
+}
+
+/** A signal came: the step that waits for it the longest gets it, or it is kept for one that will. */
+export function deliver(state: State, job: Job, name: string, signal: Signal): void {
+  moving(state, job, on => {
+    const { flow } = on
+    const step = flow.firstListener(name)
+    if (step === undefined) return flow.keepSignal(name, signal)
+    flow.unlisten(step)
+    flow.values.set(step, signal)
+    if (flow.amount(step) > 0) {
+      state.delayed.remove(item => 'step' in item && item.job === job && item.step === step)
+      flow.pauses--
+    }
+    endsAs(on, step, 'succeeded')
+  })
+}
+
+/** Lists and signals of a workflow that nobody asks for any more. */
+export function forgetFlow(state: State, job: Job): void {
+  const { flow } = job
+  if (!flow) return
+  const kept = [...flow.spreads.values(), ...flow.values.values(), ...[...flow.mailbox.values()].flat()]
+  for (const { payload, bytes } of kept) {
+    state.payloadDrops.push(payload)
+    state.jobs.resultBytes -= bytes
+  }
+  for (const { blocks } of flow.spreads.values()) for (const { block, holder } of blocks) dropBlock(state, block, holder)
+}
