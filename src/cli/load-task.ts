@@ -3,15 +3,16 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { TaskOf } from '../client/index.ts'
+import type { TaskOf, WorkflowOf } from '../client/index.ts'
 import { CoxswainError } from '../protocol/index.ts'
 import { nearest } from './nearest.ts'
 
-/** A task of which nothing is known before it is loaded. */
-export type AnyTask = TaskOf<unknown, unknown>
+/** A task or workflow of which nothing is known before it is loaded. */
+export type AnyTask = TaskOf<unknown, unknown> | WorkflowOf<unknown, unknown>
 
 function looksLikeTask(value: unknown): value is AnyTask {
-  return typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'task'
+  const kind = typeof value === 'object' && value !== null ? (value as { kind?: unknown }).kind : undefined
+  return kind === 'task' || kind === 'workflow'
 }
 
 /** The task that `FILE#TASK` names, by its export or its own name; with only FILE, the one task that it exports. */

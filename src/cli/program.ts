@@ -19,6 +19,7 @@ const verbs: Record<string, () => Promise<{ declare: Declare }>> = {
   result: () => import('./verbs/result.ts'),
   logs: () => import('./verbs/logs.ts'),
   cancel: () => import('./verbs/cancel.ts'),
+  signal: () => import('./verbs/signal.ts'),
   workers: () => import('./verbs/workers.ts'),
   drain: () => import('./verbs/drain.ts'),
   promote: () => import('./verbs/promote.ts'),

@@ -1,6 +1,15 @@
 // Owns a job as its user holds it: outcome, state, events, logs, cancel. It needs nothing but the job's id.
 // Must not release results: whoever holds the id may ask again, until the job's retention is over.
-import { Chunk, type CoxswainError, decodeValue, errorFromWire, type JobView, type LogLine, type TaskFailure } from '../protocol/index.ts'
+import {
+  Chunk,
+  CoxswainError,
+  decodeValue,
+  errorFromWire,
+  type JobView,
+  type LogLine,
+  type StepView,
+  type TaskFailure,
+} from '../protocol/index.ts'
 import { blockOf, inlineValue, isBlock } from './items.ts'
 import { endedError, failureError, readOutcomes } from './outcomes.ts'
 import type { Parts } from './parts.ts'
@@ -117,6 +126,30 @@ export class JobHandle<Output = unknown> {
   async status(): Promise<JobView> {
     const reply = await this.#parts.session.request({ kind: 'ask', view: 'job', argument: JSON.stringify({ job: this.id }) })
     return JSON.parse(reply.kind === 'view' ? reply.body : 'null') as JobView
+  }
+
+  /** The steps of a workflow, in order, as they are now. Rejects with NOT_FOUND for any other job. */
+  async *steps(): AsyncGenerator<StepView> {
+    for (let first: number | undefined = 0; first !== undefined; ) {
+      const argument = JSON.stringify({ job: this.id, first })
+      const reply = await this.#parts.session.request({ kind: 'ask', view: 'steps', argument })
+      const page = JSON.parse(reply.kind === 'view' ? reply.body : 'null') as { steps: StepView[]; next?: number }
+      yield* page.steps
+      first = page.next
+    }
+  }
+
+  /** What a step of a workflow came to: its value, or all values of its tasks in order. Rejects with its error, or RESULT_GONE. */
+  async stepResult(step: StepView): Promise<unknown> {
+    const { stage, first, tasks } = step
+    if (stage === undefined || first === undefined || !tasks)
+      throw new CoxswainError('NOT_FOUND', `Step ${step.step} (${step.kind}) has no tasks, and no result of its own.`, { id: this.id })
+    const values: unknown[] = []
+    for await (const outcome of outcomesInOrder(this.#parts, this.id, stage, first, tasks.total)) {
+      if ('error' in outcome) throw outcome.error
+      values.push(outcome.value)
+    }
+    return tasks.total === 1 ? values[0] : values
   }
 
   /** Cancels the job; resolves when that is durable. A job that has ended stays as it ended. */

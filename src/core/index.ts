@@ -18,6 +18,7 @@ export {
 export { type SettleOptions, settle } from './placement/settle.ts'
 export { decodeSnapshot, encodeSnapshot } from './snapshot.ts'
 export { createState, type State } from './state.ts'
+export { viewSteps } from './views/flow.ts'
 export { failureOfTask, jobOf, listJobs, reasonOf, viewJob, viewTask } from './views/jobs.ts'
 export { Story } from './views/story.ts'
 export { why } from './views/why.ts'

@@ -9,6 +9,7 @@ import {
   type Stage,
   Story,
   viewJob,
+  viewSteps,
   viewTask,
   viewWorkers,
   why,
@@ -120,6 +121,7 @@ const handlers: Handlers = {
   story: (context, { id, limit }) => story(context, id, Math.min(limit ?? storyLinesMax, storyLinesMax)),
   why: (context, { id }) => why(context.state, context.observed, id),
   task: (context, { job, stage, index }) => viewTask(context.state, job, stage, index),
+  steps: (context, query) => viewSteps(context.state, jobOf(context.state, query.job), query),
   locate: context =>
     [...context.state.membership.workers.values()]
       .filter(worker => context.observed.workers.has(worker.id))

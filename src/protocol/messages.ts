@@ -67,7 +67,7 @@ export const logLine = struct({
 export type LogLine = Infer<typeof logLine>
 
 /** The questions that can be asked about the cluster (see views.ts). */
-export const viewName = enumeration('status', 'jobs', 'job', 'workers', 'story', 'why', 'task', 'locate')
+export const viewName = enumeration('status', 'jobs', 'job', 'workers', 'story', 'why', 'task', 'locate', 'steps')
 export type ViewName = Infer<typeof viewName>
 
 /** What a client asks of the leader. */

@@ -60,6 +60,31 @@ export interface FlowView {
   cause?: { step: number; name: string; code: string; message: string; task?: { stage: number; index: number } }
 }
 
+/** One step of a workflow as it is now. */
+export interface StepView {
+  step: number
+  name: string
+  kind: 'tasks' | 'sleep' | 'signal' | 'choice'
+  status: 'waiting' | 'open' | 'succeeded' | 'failed' | 'cancelled' | 'skipped'
+  /** The step that became this one and others; missing at the top. */
+  parent?: number
+  /** What it needs, and how (see docs/workflows.md). */
+  needs: { kind: string; step: number }[]
+  /** Of a step with tasks: which of which stage, and how far they are. */
+  stage?: number
+  first?: number
+  tasks?: TaskCounts
+  /** Cluster time at which a pause ends, or a signal is given up. */
+  untilMs?: number
+}
+
+/** Argument of `steps`: those from `first` on, at most `limit` (1,000 by default, and at most). */
+export interface StepsQuery {
+  job: JobId
+  first?: number
+  limit?: number
+}
+
 /** A worker as the leader knows it. */
 export interface WorkerView {
   id: WorkerId
@@ -174,5 +199,7 @@ export interface Views {
   story: { argument: { id: string; limit?: number }; answer: { lines: StoryLine[]; complete: boolean } }
   why: { argument: { id: string }; answer: WhyView[] }
   task: { argument: { job: JobId; stage: number; index: number }; answer: TaskView }
+  /** `next`: where the rest begins. */
+  steps: { argument: StepsQuery; answer: { steps: StepView[]; next?: number } }
   locate: { argument: Record<string, never>; answer: WorkerAddress[] }
 }

@@ -1,6 +1,7 @@
 // Owns `cox result ID`: waits for a job and prints its result as JSON.
 // Must not change the job: Ctrl-C only stops the waiting.
 import type { Command } from 'commander'
+import type { Cluster, StepView } from '../../client/index.ts'
 import { type ClusterOptions, withCluster, withClusterOptions } from '../cluster.ts'
 
 /** Declares the verb. */
@@ -11,13 +12,31 @@ export function declare(program: Command): void {
       'Waits for the job and prints its result as JSON on stdout (what JSON has no word for: see docs/cli.md). Ctrl-C stops waiting, not the job.',
     )
     .argument('<id>', 'the job')
-    .addHelpText('after', '\nExamples:\n  cox result nightly-2026-11-23\n  cox result nightly-2026-11-23 | jq .total')
+    .argument('[step]', 'a step of a workflow, by its number or name: what it came to, as far as it has')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  cox result nightly-2026-11-23\n  cox result nightly-2026-11-23 | jq .total\n  cox result nightly-2026-11-23 split',
+    )
     .action(result)
 }
 
-async function result(id: string, options: ClusterOptions): Promise<void> {
+async function result(id: string, step: string | undefined, options: ClusterOptions): Promise<void> {
   const { printLine } = await import('../output/print.ts')
   const { valueText } = await import('../output/value.ts')
-  const value = await withCluster(options, (cluster, signal) => cluster.job(id).result({ signal }))
+  const value = await withCluster(options, (cluster, signal) =>
+    step === undefined ? cluster.job(id).result({ signal }) : resultOfStep(cluster, id, step),
+  )
   printLine(valueText(value, options.json || !process.stdout.isTTY ? 0 : 2))
+}
+
+/** What one step came to. The last one of a name counts. */
+async function resultOfStep(cluster: Cluster, id: string, wanted: string): Promise<unknown> {
+  const { CoxswainError } = await import('../../protocol/index.ts')
+  const handle = cluster.job(id)
+  let found: StepView | undefined
+  for await (const step of handle.steps()) if (String(step.step) === wanted || step.name === wanted) found = step
+  if (!found) throw new CoxswainError('NOT_FOUND', `Job ${id} has no step ${wanted}: cox job ${id} shows them.`, { id })
+  if (found.status !== 'succeeded' && found.status !== 'failed')
+    throw new CoxswainError('NOT_FOUND', `Step ${wanted} of job ${id} is ${found.status}: it has no result.`, { id })
+  return handle.stepResult(found)
 }

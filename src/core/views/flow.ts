@@ -1,9 +1,10 @@
 // Owns the answers about workflows. Reads state, in pieces of bounded size.
 // Must not write anything.
-import type { FlowView } from '../../protocol/index.ts'
+import { CoxswainError, type FlowView, type StepsQuery, type StepView, type TaskCounts } from '../../protocol/index.ts'
 import { causeOfFlow, failureOfStep } from '../flows/inputs.ts'
 import type { StepTable } from '../flows/state.ts'
-import type { Job } from '../jobs/state.ts'
+import type { Job, Stage } from '../jobs/state.ts'
+import type { State } from '../state.ts'
 
 /** What people call a step: its own name, or its task's. */
 function stepName(job: Job, flow: StepTable, step: number): string {
@@ -53,4 +54,74 @@ export function reasonOfFlow(job: Job, flow: StepTable): string {
   if (!cause) return ''
   const where = cause.task ? ` (task ${cause.task.stage}/${cause.task.index})` : ''
   return `step ${cause.name}${where} failed: ${cause.code}: ${cause.message}`
+}
+
+const stepsMax = 1000
+const stepsShownMax = 5
+
+/** Steps of a workflow, in order. Throws NOT_FOUND for a job that is none. */
+export function viewSteps(state: State, job: Job, query: StepsQuery): { steps: StepView[]; next?: number } {
+  const { flow } = job
+  if (!flow) throw new CoxswainError('NOT_FOUND', `Job ${job.plan.job} is no workflow: it has no steps.`, { id: job.plan.job })
+  const first = Number.isSafeInteger(query.first) ? Math.max(0, query.first!) : 0
+  const limit = Number.isSafeInteger(query.limit) ? Math.min(Math.max(query.limit!, 1), stepsMax) : stepsMax
+  const end = Math.min(flow.count, first + limit)
+  const untilMs = pausesOf(state, job, flow)
+  const steps: StepView[] = []
+  for (let step = first; step < end; step++) steps.push(viewStep(job, flow, step, untilMs.get(step)))
+  return { steps, ...(end < flow.count && { next: end }) }
+}
+
+function pausesOf(state: State, job: Job, flow: StepTable): Map<number, number> {
+  const pauses = new Map<number, number>()
+  if (flow.pauses > 0) for (const { key, item } of state.delayed) if ('step' in item && item.job === job) pauses.set(item.step, key)
+  return pauses
+}
+
+function viewStep(job: Job, flow: StepTable, step: number, untilMs: number | undefined): StepView {
+  const { parent } = flow.frame(step)
+  const kind = flow.kind(step)
+  return {
+    step,
+    name: stepName(job, flow, step),
+    kind,
+    status: flow.status(step),
+    ...(parent >= 0 && { parent }),
+    needs: [...flow.needs(step)],
+    ...(kind === 'tasks' && {
+      stage: flow.stage(step),
+      first: flow.first(step),
+      tasks: countsOf(job.stages[flow.stage(step)]!, flow, step),
+    }),
+    ...(untilMs !== undefined && { untilMs }),
+  }
+}
+
+/** How far the tasks of a step are. A single one has its step's status, or runs. */
+function countsOf(stage: Stage, flow: StepTable, step: number): TaskCounts {
+  const { succeeded, failed, cancelled, runningCount } = stage
+  const total = flow.width(step)
+  if (stage.wide >= 0)
+    return { total, waiting: total - succeeded - failed - cancelled - runningCount, running: runningCount, succeeded, failed, cancelled }
+  const counts: TaskCounts = { total, waiting: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 }
+  const status = flow.status(step)
+  if (status === 'succeeded' || status === 'failed') counts[status] = total
+  else if (status === 'cancelled' || status === 'skipped') counts.cancelled = total
+  else if (flow.left(step) === 0) counts.succeeded = total
+  else if (status === 'waiting' || stage.ready.find(flow.first(step))) counts.waiting = total
+  else counts.running = total
+  return counts
+}
+
+/** What a step that waits is waiting for: the rule and its words. */
+export function whyStep(job: Job, flow: StepTable, step: number): { rule: string; text: string } | undefined {
+  if (flow.status(step) === 'open') {
+    if (flow.kind(step) === 'signal')
+      return { rule: 'signal', text: `waits for the signal ${flow.name(step)}: cox signal ${job.plan.job} ${flow.name(step)}` }
+    return flow.kind(step) === 'sleep' ? { rule: 'sleep', text: `sleeps for ${flow.amount(step)} ms in all` } : undefined
+  }
+  if (flow.isUndo(step)) return { rule: 'compensation', text: 'runs only if the workflow fails' }
+  const missing = [...flow.needs(step)].filter(need => !flow.settled(need.step)).slice(0, stepsShownMax)
+  const names = missing.map(need => `${stepName(job, flow, need.step)} (step ${need.step}, ${flow.status(need.step)})`)
+  return { rule: 'dependency', text: `waits for ${names.join(', ')}` }
 }

@@ -112,8 +112,14 @@ export function viewTask(state: State, id: string, number: number, index: number
     const run = lane.runs.find(run => run.stage === stage && run.first <= index && index < run.first + run.count)
     if (run) return { ...view, state: 'running', attempt: run.attempt, worker: lane.worker.id }
   }
+  if (stage.heldCount > 0 && isHeld(stage, index)) return { ...view, state: 'waiting', attempt: 1 }
   const waiting = stage.ready.find(index) ?? findDelayed(state, stage, index)?.item
   return waiting ? { ...view, state: 'waiting', attempt: waiting.attempt } : { ...view, state: 'cancelled' }
+}
+
+/** True if the task waits for other steps of its workflow. */
+function isHeld(stage: Stage, index: number): boolean {
+  return stage.wide >= 0 ? stage.held.has(index) : stage.job.flow?.status(stage.owners[index]!) === 'waiting'
 }
 
 /** The task and cluster time (`key`) of its next attempt if it waits for that, or undefined. */

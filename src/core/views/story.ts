@@ -77,6 +77,8 @@ export class Story {
       case 'TasksFinished':
       case 'TaskFailed':
       case 'TasksSkipped':
+      case 'TaskExpanded':
+      case 'TaskSpread':
         return this.#advanced(record)
       case 'TasksReturned':
         return this.#returned(record)
@@ -123,6 +125,7 @@ export class Story {
   #jobLine(record: Exclude<JournalRecord, { kind: 'TimePassed' }>): string | undefined {
     switch (record.kind) {
       case 'JobSubmitted':
+      case 'FlowSubmitted':
         return this.#isJob(record.plan.job)
           ? `submitted: ${record.plan.name}, ${record.plan.stages.length === 1 ? '1 stage' : `${record.plan.stages.length} stages`}, program ${record.plan.stages[0]?.program.slice(0, 12)}`
           : undefined
@@ -136,6 +139,13 @@ export class Story {
         return record.ranges.some(range => this.#concerns({ ...range, job: record.job, stage: record.stage }))
           ? `${record.ranges.map(tasksText).join(', ')} cancelled`
           : undefined
+      case 'StepsAdded':
+        if (!this.#isJob(record.job)) return undefined
+        return `${record.flow.steps.length} steps added${record.parent === undefined ? '' : `: what step ${record.parent} became`}`
+      case 'BranchDecided':
+        return this.#isJob(record.job) ? `step ${record.step} decided a branch: ${record.taken ? 'taken' : 'not taken'}` : undefined
+      case 'SignalReceived':
+        return this.#isJob(record.job) ? `the signal ${record.name} came, ${record.bytes} bytes` : undefined
       case 'JobFinished':
         return this.#isJob(record.job) ? `ended: ${record.state}` : undefined
       case 'ResultsReleased':
@@ -163,12 +173,12 @@ export class Story {
     return `${this.#isJob(run.job) ? '' : `${run.job}: `}${tasksText(run)}, attempt ${run.attempt}`
   }
 
-  #advanced(record: RecordOf<'TasksFinished' | 'TaskFailed' | 'TasksSkipped'>): string | undefined {
+  #advanced(record: RecordOf<'TasksFinished' | 'TaskFailed' | 'TasksSkipped' | 'TaskExpanded' | 'TaskSpread'>): string | undefined {
     const lane = this.#lanes.get(record.lane)
     const head = lane?.runs[0]
     // The lane was opened before the first record we were given.
     if (!lane || !head) return undefined
-    const count = record.kind === 'TaskFailed' ? 1 : record.count
+    const count = 'count' in record ? record.count : 1
     const done: Told = { ...head, count }
     head.first += count
     head.count -= count
@@ -177,6 +187,8 @@ export class Story {
     if (!this.#concerns(done) && !this.#isWorker(lane.worker) && this.#subject.id !== laneText(record.lane)) return undefined
     const what = `${this.#isJob(done.job) ? '' : `${done.job}: `}${tasksText(done)}`
     if (record.kind === 'TasksFinished') return `${what} finished on ${lane.worker}, ${record.bytes} bytes of results`
+    if (record.kind === 'TaskExpanded') return `${what} was built on ${lane.worker}: it is steps now`
+    if (record.kind === 'TaskSpread') return `${what} finished on ${lane.worker} with a list of ${record.width}`
     if (record.kind === 'TasksSkipped') return `${what} stopped on ${lane.worker}: cancelled`
     const next = record.retryAtMs === undefined ? 'for good' : `; next attempt in ${Math.max(0, record.retryAtMs - this.#nowMs)} ms`
     return `${what} failed on ${lane.worker} at attempt ${done.attempt} ${next}: ${record.code}: ${record.message}`

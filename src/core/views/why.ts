@@ -1,13 +1,19 @@
 // Owns the answer to "why does it wait?": the rule that holds it and its numbers. Follows the rules of placement in their order.
 // Must not write anything.
 import type { WhyView } from '../../protocol/index.ts'
-import { type Stage, stageDone } from '../jobs/state.ts'
+import { stepOf } from '../flows/apply.ts'
+import type { StepTable } from '../flows/state.ts'
+import { type Job, type Stage, stageDone } from '../jobs/state.ts'
 import { fits, shortage } from '../membership/resources.ts'
 import type { Worker } from '../membership/state.ts'
 import type { Observed } from '../observed/observed.ts'
 import { keptForOther } from '../placement/workers.ts'
 import type { State } from '../state.ts'
+import { whyStep } from './flow.ts'
 import { findDelayed, jobOf, viewTask } from './jobs.ts'
+
+/** Steps of one workflow that are told of at once. */
+const stepsMax = 20
 
 /** The largest of the workers that lack something for the stage, and what it lacks. */
 function nearest(stage: Stage, workers: readonly Worker[], of: 'capacity' | 'free'): { worker: Worker; lacks: string } | undefined {
@@ -71,6 +77,9 @@ interface Rule {
 }
 
 function whyStage(state: State, observed: Observed, stage: Stage, index: number | undefined): Rule {
+  const step = index !== undefined && stage.job.flow ? stepOf(stage, index) : undefined
+  const held = step !== undefined && stage.job.flow!.status(step) === 'waiting' ? whyStep(stage.job, stage.job.flow!, step) : undefined
+  if (held) return held
   if (stage.blockedBy > 0) {
     const producers = stage.plan.edges.filter(edge => !stageDone(stage.job.stages[edge.producer]!)).map(edge => edge.producer)
     return { rule: 'dependency', text: `waits for stage ${producers.join(', ')} of the same job` }
@@ -92,14 +101,25 @@ export function why(state: State, observed: Observed, id: string): WhyView[] {
   const job = jobOf(state, id)
   if (job.state !== 'running')
     return [{ id, rule: job.state, text: `does not wait: it has ${job.state === 'cancelled' ? 'been cancelled' : job.state}` }]
+  const steps = job.flow ? whySteps(job, job.flow) : []
   const waiting = job.stages.filter(stage => stage.readyCount + stage.delayedCount > 0)
-  if (waiting.length > 0)
-    return waiting.map(stage => {
-      const name = job.stages.length === 1 ? id : `${id}/${stage.number}`
-      return { id: name, ...whyStage(state, observed, stage, undefined) }
-    })
+  const held = waiting.map(stage => {
+    const name = job.stages.length === 1 ? id : `${id}/${stage.number}`
+    return { id: name, ...whyStage(state, observed, stage, undefined) }
+  })
+  if (held.length + steps.length > 0) return [...held, ...steps]
   if (job.stages.some(stage => stage.runningCount > 0)) return [{ id, rule: 'running', text: 'does not wait: all its tasks are running' }]
   return [{ id, rule: 'inputs', text: 'all tasks so far are done; its client has not sent the rest yet' }]
+}
+
+/** Why steps of a workflow wait, as many as people read. */
+function whySteps(job: Job, flow: StepTable): WhyView[] {
+  const views: WhyView[] = []
+  for (let step = 0; step < flow.count && views.length < stepsMax; step++) {
+    const held = flow.settled(step) ? undefined : whyStep(job, flow, step)
+    if (held) views.push({ id: `${job.plan.job} step ${step}`, ...held })
+  }
+  return views
 }
 
 /** Reads `job/index` or `job/stage/index`; undefined if the text names no task of a known job. */
