@@ -95,6 +95,8 @@ const types = new Map<string, Read>([
   ['text', text],
   ['end', word('succeeded', 'failed', 'cancelled')],
   ['edgeKind', word('after')],
+  ['needKind', word('value', 'all', 'each', 'spread', 'fold', 'after', 'taken', 'untaken', 'failure', 'option', 'undo')],
+  ['stepKind', word('tasks', 'sleep', 'signal', 'choice')],
 ])
 
 function typed(name: string): Read {
@@ -127,6 +129,9 @@ const structs: readonly (readonly [string, string])[] = [
   ['range', 'first:whole count:whole'],
   ['run', 'job:text stage:whole first:whole count:whole attempt:whole'],
   ['block', 'index:whole block:text bytes:whole holder:text'],
+  ['need', 'kind:needKind step:whole'],
+  ['step', 'kind:stepKind stage:whole count:whole name:text amount:whole needs:need*'],
+  ['flow', 'steps:step* output:whole'],
 ]
 for (const [name, line] of structs) {
   const read = fields(line)
@@ -159,6 +164,13 @@ const records: readonly (readonly [number, string, string])[] = [
   [43, 'TasksSkipped', 'lane:whole count:whole'],
   [44, 'TasksReturned', 'lane:whole keep:whole'],
   [45, 'LaneVacated', 'lane:whole'],
+  [50, 'FlowSubmitted', 'plan:plan'],
+  [51, 'StagesAdded', 'job:text stages:stage*'],
+  [52, 'StepsAdded', 'job:text parent:whole? flow:flow'],
+  [53, 'TaskExpanded', 'lane:whole'],
+  [54, 'TaskSpread', 'lane:whole width:whole payload:whole bytes:whole blocks:block*'],
+  [55, 'BranchDecided', 'job:text step:whole taken:flag'],
+  [56, 'SignalReceived', 'job:text name:text signal:text payload:whole bytes:whole'],
 ]
 const byNumber: ((place: Place) => unknown)[] = []
 for (const [number, kind, line] of records) {

@@ -79,7 +79,7 @@ test('a program collects the tasks that its modules export, and refuses two of o
   const one = task({ name: 'one', run })
   const other = task({ name: 'one', module: 'file:///other.ts', run })
   const { tasks } = collectTasks([{ one, alias: one, other: 5 }, {}])
-  assert.deepEqual(Object.keys(tasks), ['one'])
+  assert.deepEqual(Object.keys(tasks), ['one', 'coxswain.identity'])
   assert.throws(() => collectTasks([{ one }, { other }]), { code: 'DUPLICATE_TASK' })
   assert.throws(() => connectInProgram(), { code: 'CONNECT_WHILE_LOADING' })
 })

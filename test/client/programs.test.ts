@@ -58,7 +58,10 @@ describe('a program', () => {
        if (import.meta.main) { await using cluster = await connect() }`,
     )
     const { bytes, id, inputs } = await bundleProgram(url, [])
-    assert.equal(await loaded(bytes, `tasks.one.run(21) + ' ' + Object.keys(tasks) + ' ' + tasks.where.run()`), '42 one,where b')
+    assert.equal(
+      await loaded(bytes, `tasks.one.run(21) + ' ' + Object.keys(tasks) + ' ' + tasks.where.run()`),
+      '42 one,where,coxswain.identity b',
+    )
     assert.match(id, /^[0-9a-f]{64}$/)
     assert.ok(inputs.includes(fileURLToPath(url)))
     const text = Buffer.from(bytes).toString()

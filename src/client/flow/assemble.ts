@@ -11,6 +11,7 @@ import {
   type Need,
   type StagePlan,
   type TaskBlock,
+  type Writer,
   writeTemplate,
 } from '../../protocol/index.ts'
 import type { TaskOf, TaskPolicy } from '../define.ts'
@@ -150,7 +151,7 @@ class Assembler {
     beginTemplate(body, step.spread)
     const start = body.length
     const value = notes.makesValues ? unfolded(input, notes) : input
-    const whole = writeTemplate(body, value, limits.frameBytesMax / 2, object => {
+    const whole = this.#write(body, value, object => {
       const target = notes.target(object)
       if (!target) return undefined
       holes = true
@@ -161,6 +162,16 @@ class Assembler {
     const bytes = body.view()
     const item = holes || step.spread ? bytes : Buffer.concat([Buffer.of(itemInline), bytes.subarray(start)])
     this.#stages[stage]!.items.push(item)
+  }
+
+  /** Encodes a template; what is wrong with a Ref is told as it is. */
+  #write(body: Writer, value: unknown, hole: (value: object) => number | undefined): boolean {
+    try {
+      return writeTemplate(body, value, limits.frameBytesMax / 2, hole)
+    } catch (error) {
+      const { cause } = error as Error
+      throw cause instanceof CoxswainError && cause.code === 'INVALID_WORKFLOW' ? cause : error
+    }
   }
 }
 
