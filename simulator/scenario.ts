@@ -81,7 +81,7 @@ export interface Knobs {
   readMs?: number
 }
 
-export const workloadNames = ['runs', 'submits', 'arrays', 'maps', 'cancels', 'retries', 'poison', 'resubmits'] as const
+export const workloadNames = ['runs', 'submits', 'arrays', 'maps', 'cancels', 'retries', 'poison', 'resubmits', 'flows'] as const
 
 function drawKnobs(random: RandomStream): Knobs {
   return {

@@ -52,6 +52,8 @@ export class JournalChecker {
   readonly #ledger = new Ledger()
   readonly #keys = new Map<string, string>()
   readonly #inputs = new Map<number, { job: string; stage: number; first: number; count: number }>()
+  /** How many stages each workflow has by now. */
+  readonly #flows = new Map<string, number>()
   #last: DurableRow | undefined
 
   constructor(history: History) {
@@ -114,6 +116,18 @@ export class JournalChecker {
       case 'LeaderClaimed':
         facts.clusters.add(record.cluster)
         return
+      case 'FlowSubmitted':
+        facts.submittedMs.set(record.plan.job, row.atMs)
+        this.#flowStages(record.plan.job, record.plan.stages.length)
+        return
+      case 'StagesAdded':
+        return this.#flowStages(record.job, record.stages.length)
+      case 'SignalReceived':
+        facts.resultEpochs.set(`${record.job}/`, row.epoch)
+        return
+      case 'TaskSpread':
+      case 'TaskExpanded':
+        return this.#advanced(record.lane, 1, row)
       case 'JobSubmitted':
         facts.submittedMs.set(record.plan.job, row.atMs)
         for (const [index, { edges }] of record.plan.stages.entries())
@@ -147,6 +161,21 @@ export class JournalChecker {
     }
   }
 
+  /** Each step of a workflow waits for some of the others: for the latest of any of them, as far as N1 is concerned. */
+  #flowStages(job: string, count: number): void {
+    const known = this.#flows.get(job) ?? 0
+    this.#flows.set(job, known + count)
+    for (let stage = known; stage < known + count; stage++) this.facts.producers.set(`${job}/${stage}`, [`${job}/`])
+  }
+
+  /** The next tasks of a lane have results. */
+  #advanced(lane: number, count: number, row: DurableRow): void {
+    for (const { job, stage } of this.#ledger.lanes.get(lane)?.queue.slice(0, count) ?? []) {
+      this.facts.resultEpochs.set(`${job}/${stage}`, row.epoch)
+      this.facts.resultEpochs.set(`${job}/`, row.epoch)
+    }
+  }
+
   #failed(lane: number, row: DurableRow): void {
     const task = this.#ledger.lanes.get(lane)?.queue[0]
     if (task) this.facts.failedEpochs.set(`${task.key}#${task.attempt}`, row.epoch)
@@ -171,9 +200,10 @@ export class JournalChecker {
     const tasks = this.#ledger.lanes.get(record.lane)?.queue.slice(0, record.count) ?? []
     if (!bytes) return this.#history.violate('S9', `payload ${record.payload} is named and not there`, row.atMs)
     const chunk = new Chunk(bytes)
+    this.#advanced(record.lane, record.count, row)
     for (const [position, { key: task }] of tasks.entries()) {
-      this.facts.resultEpochs.set(task.slice(0, task.lastIndexOf('/')), row.epoch)
-      const key = this.#keys.get(task)!
+      // A task of a workflow that has no input of its own is named by what it is.
+      const key = this.#keys.get(task) ?? task
       const value = inline(chunk.item(position))
       if (value !== resultOf(key)) this.#history.violate('S9', `task ${task} (${key}) has the result ${String(value)}`, row.atMs)
       this.facts.resultMs.set(key, row.atMs)
@@ -184,10 +214,11 @@ export class JournalChecker {
   #dropped(row: DurableRow): void {
     for (const payload of row.drops) {
       const input = this.#inputs.get(payload)
-      const stage = input && this.#ledger.jobs.get(input.job)?.stages[input.stage]
-      const needed = stage?.tasks
+      const job = input && this.#ledger.jobs.get(input.job)
+      const needed = job?.stages[input!.stage]?.tasks
         .slice(input!.first, input!.first + input!.count)
-        .some(task => ['waiting', 'delayed', 'running'].includes(task.status))
+        .filter(task => ['waiting', 'delayed', 'running'].includes(task.status))
+        .some(task => task.status !== 'waiting' || (job.flow?.wanted(task.stage, task.index) ?? true))
       if (needed) this.#history.violate('S20', `inputs ${payload} of ${input!.job} were dropped while they are needed`, row.atMs)
     }
   }

@@ -1,9 +1,20 @@
 // The workloads by their names.
 import { poison, retries, runs } from './calls.ts'
+import { flows } from './flows.ts'
 import { cancels, resubmits, submits } from './jobs.ts'
 import { arrays, maps } from './many.ts'
 import type { WorkloadMaker } from './workload.ts'
 
 export { Tools, type Workload } from './workload.ts'
 
-export const workloads: Readonly<Record<string, WorkloadMaker>> = { runs, retries, poison, submits, cancels, resubmits, maps, arrays }
+export const workloads: Readonly<Record<string, WorkloadMaker>> = {
+  runs,
+  retries,
+  poison,
+  submits,
+  cancels,
+  resubmits,
+  maps,
+  arrays,
+  flows,
+}

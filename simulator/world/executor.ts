@@ -1,10 +1,11 @@
 // Owns one executor process as the simulator plays it: it runs tasks as their fates say, gives back, is killed.
 // Must behave as the real one in executors/inside does, seen from the agent; and must not know the leader.
-import { Chunk, ChunkWriter, decodeValue, itemInline, type Outcome, outcomeTasks, readItem, writeValue } from '../../src/protocol/index.ts'
+import { Chunk, ChunkWriter, itemInline, type Outcome, outcomeTasks, writeValue } from '../../src/protocol/index.ts'
 import type { PoolHandlers } from '../../src/worker/executors/pool.ts'
 import type { Batch, ExecutorExit, ExecutorId } from '../../src/worker/machine/index.ts'
 import type { Boot, Kernel } from '../kernel/kernel.ts'
 import { type Fate, resultOf } from './fates.ts'
+import { flowOutcome, readFate } from './steps.ts'
 
 /** One execution of user code, as an onlooker sees it. */
 export interface Execution {
@@ -155,9 +156,8 @@ export class SimExecutor {
 
   #run(lane: LaneInside, batch: Batch, item: Uint8Array, position: number): void {
     const { kernel } = this
-    const read = readItem(item)
-    const fate = ('inline' in read ? decodeValue(read.inline) : { key: 'block', ms: 1 }) as Fate
     const { job, stage, attempt, epoch } = batch
+    const { fate, wrong } = readFate(item, `${job}/${stage}/${batch.first + position}`)
     const node = this.#boot.node.name
     const boot = this.#boot.number
     const execution = { worker: node, boot, job, stage, index: batch.first + position, attempt, epoch, lane: lane.id, fate }
@@ -191,7 +191,7 @@ export class SimExecutor {
       if (over) return
       if (fate.exits) this.tell({ kind: 'exiting', executor: this.id, lane: lane.id, number })
       if (dies || fate.exits) return this.die(dies ? 'SIGSEGV' : 'exit code 3')
-      end(() => (attempt <= (fate.fails ?? 0) ? this.#failed(lane, 'TASK_FAILED', startedAtMs, true) : this.#finished(lane, fate)))
+      end(() => (attempt <= (fate.fails ?? 0) ? this.#failed(lane, 'TASK_FAILED', startedAtMs, true) : this.#finished(lane, fate, wrong)))
     })
   }
 
@@ -206,10 +206,17 @@ export class SimExecutor {
     lane.outcomes.push({ kind: 'finished', count, items: lane.chunk.finish(), blocks: [], elapsedMicros })
   }
 
-  #finished(lane: LaneInside, fate: Fate): void {
+  #finished(lane: LaneInside, fate: Fate, wrong: string | undefined): void {
+    const outcome = wrong === undefined ? flowOutcome(fate, Math.round(fate.ms * 1000)) : undefined
+    if (outcome) {
+      this.#closeChunk(lane)
+      lane.outcomes.push(outcome)
+      return
+    }
     const writer = lane.chunk.beginItem()
     writer.byte(itemInline)
-    writeValue(writer, resultOf(fate.key))
+    // The journal's checker knows what it should have been.
+    writeValue(writer, wrong === undefined ? resultOf(fate.key) : `wrong: ${wrong}`)
     lane.chunk.endItem()
   }
 

@@ -16,6 +16,10 @@ export interface Fate {
   hangs?: boolean
   /** When it is told to stop it goes on. */
   deaf?: boolean
+  /** As a step of a workflow: the values that it must get from others, its result is a list of so many, it becomes a chain of so many steps. */
+  expects?: string[]
+  spread?: number
+  expands?: number
 }
 
 /** What the task gives if it ends well. */

@@ -1,21 +1,11 @@
 // Owns a job as its user holds it: outcome, state, events, logs, cancel. It needs nothing but the job's id.
 // Must not release results: whoever holds the id may ask again, until the job's retention is over.
-import {
-  Chunk,
-  CoxswainError,
-  decodeValue,
-  errorFromWire,
-  type JobView,
-  type LogLine,
-  type StepView,
-  type TaskFailure,
-} from '../protocol/index.ts'
-import { blockOf, inlineValue, isBlock } from './items.ts'
-import { endedError, failureError, readOutcomes } from './outcomes.ts'
+import { CoxswainError, errorFromWire, type JobView, type LogLine, type StepView } from '../protocol/index.ts'
+import { JobWaiting, jobView, outcomesInOrder } from './job-waiting.ts'
+import { endedError } from './outcomes.ts'
 import type { Parts } from './parts.ts'
 import { orAborted } from './pause.ts'
 import { BoundedQueue } from './queue.ts'
-import type { JobChange, JobListener } from './session.ts'
 
 /** What `events` tells of a job. */
 export type JobEvent =
@@ -34,8 +24,6 @@ export interface LogsOptions {
 /** Progress that nobody took is dropped beyond this; changes of state are not. */
 const eventsMax = 1000
 const logLinesMax = 10_000
-
-type End = { state: JobChange['state']; reason: string }
 
 /** What is known of a job: it has one task, it is a workflow, or it may be anything. */
 type JobKind = 'task' | 'workflow' | 'unknown'
@@ -124,8 +112,7 @@ export class JobHandle<Output = unknown> {
 
   /** Where the job stands. Rejects with NOT_FOUND once its retention is over. */
   async status(): Promise<JobView> {
-    const reply = await this.#parts.session.request({ kind: 'ask', view: 'job', argument: JSON.stringify({ job: this.id }) })
-    return JSON.parse(reply.kind === 'view' ? reply.body : 'null') as JobView
+    return await jobView(this.#parts, this.id)
   }
 
   /** The steps of a workflow, in order, as they are now. Rejects with NOT_FOUND for any other job. */
@@ -223,109 +210,3 @@ export class JobHandle<Output = unknown> {
 }
 
 function nothing(): void {}
-
-/** The outcomes that the leader keeps of a stage, in order; what has none is given its error. */
-async function* outcomesInOrder(
-  parts: Parts,
-  job: string,
-  stage: number,
-  first: number,
-  count: number,
-  signal?: AbortSignal,
-): AsyncGenerator<{ index: number; value: unknown } | { index: number; error: CoxswainError }> {
-  let index = first
-  const total = first + count
-  for await (const page of readOutcomes(parts, job, stage, first, total)) {
-    signal?.throwIfAborted()
-    const failures = new Map(page.failures.map(failure => [failure.index, failure]))
-    const chunks = page.parts.map(part => ({ first: part.first, chunk: new Chunk(part.items) }))
-    const end = page.next ?? total
-    for (; index < end; index++) {
-      const failure = failures.get(index)
-      const part = chunks.find(({ first, chunk }) => index >= first && index < first + chunk.count)
-      if (failure) yield { index, error: failureError(job, stage, failure) }
-      else if (!part) yield { index, error: endedError(job, 'succeeded', '') }
-      else if (isBlock(part.chunk, index - part.first)) {
-        yield { index, value: decodeValue(await parts.blocks.fetch(blockOf(part.chunk, index - part.first), signal)) }
-      } else yield { index, value: inlineValue(part.chunk, index - part.first) }
-    }
-  }
-}
-
-/** Waits for a job's end, and for the value of its only task if it has one. */
-class JobWaiting implements JobListener {
-  readonly #parts: Parts
-  readonly #job: string
-  readonly #stage: number
-  readonly #single: boolean
-  readonly #ended = Promise.withResolvers<End>()
-  readonly #value = Promise.withResolvers<{ chunk: Chunk }>()
-  readonly #stopListening: () => void
-
-  constructor(parts: Parts, job: string, stage: number, single: boolean) {
-    this.#parts = parts
-    this.#job = job
-    this.#stage = stage
-    this.#single = single
-    this.#ended.promise.catch(nothing)
-    this.#value.promise.catch(nothing)
-    this.#stopListening = parts.session.listen(job, this)
-    parts.session.request({ kind: 'watch', job }).then(
-      () => parts.session.establish(job),
-      error => this.lost(error),
-    )
-  }
-
-  close(): void {
-    this.#stopListening()
-  }
-
-  end(): Promise<End> {
-    return this.#ended.promise
-  }
-
-  async outcome(signal: AbortSignal | undefined): Promise<unknown> {
-    if (this.#single) {
-      const found = await Promise.race([this.#value.promise, this.#ended.promise])
-      if ('chunk' in found) {
-        const { chunk } = found
-        return isBlock(chunk, 0) ? decodeValue(await this.#parts.blocks.fetch(blockOf(chunk, 0), signal)) : inlineValue(chunk, 0)
-      }
-    }
-    const { state, reason } = await this.#ended.promise
-    if (state === 'cancelled') throw endedError(this.#job, state, reason)
-    const values: unknown[] = []
-    const total = this.#single ? 1 : await this.#total()
-    for await (const outcome of outcomesInOrder(this.#parts, this.#job, this.#stage, 0, total, signal)) {
-      if ('error' in outcome) throw outcome.error
-      values.push(outcome.value)
-    }
-    if (values.length < total) throw endedError(this.#job, state, reason)
-    return total === 1 ? values[0] : values
-  }
-
-  async #total(): Promise<number> {
-    const view = await new JobHandle(this.#parts, this.#job, 'unknown').status()
-    return view.stages[this.#stage]!.tasks.total
-  }
-
-  results(stage: number, first: number, items: Uint8Array): void {
-    if (this.#single && stage === this.#stage && first === 0) this.#value.resolve({ chunk: new Chunk(items) })
-  }
-
-  failures(stage: number, failures: readonly TaskFailure[]): void {
-    const failure = failures[0]
-    if (this.#single && stage === this.#stage && failure) this.#value.reject(failureError(this.#job, stage, failure))
-  }
-
-  changed(state: JobChange['state'], reason: string): void {
-    if (state !== 'running') this.#ended.resolve({ state, reason })
-  }
-
-  progress(): void {}
-
-  lost(error: CoxswainError): void {
-    this.#value.reject(error)
-    this.#ended.reject(error)
-  }
-}

@@ -101,6 +101,12 @@ export class FlowLedger {
     return step
   }
 
+  /** True if the task may still run: its step was neither given up nor passed over. */
+  wanted(stage: number, task: number): boolean {
+    const verdict = this.#verdict(this.stepOf(stage, task))
+    return verdict !== 'lost' && verdict !== 'skipped'
+  }
+
   #needed(step: Step): Need | undefined {
     return step.needs.find(need => need.kind === 'each' || need.kind === 'spread' || need.kind === 'fold')
   }
@@ -142,18 +148,19 @@ export class FlowLedger {
 
   #foldFed(step: Step, before: Step, position: number): void {
     const fanIn = step.plan.amount
-    let inputs = this.#tasks(before)
+    let from = before
+    let first = 0
+    let below = this.#widthOf(before)
     let at = position
-    let own = 0
-    for (;;) {
-      const level = Math.ceil(inputs.length / fanIn)
-      if (at < level) break
+    for (let level = Math.ceil(below / fanIn); at >= level; level = Math.ceil(below / fanIn)) {
+      first = from === step ? first + below : 0
       at -= level
-      inputs = this.#tasks(step).slice(own, own + level)
-      own += level
+      below = level
+      from = step
     }
-    for (const task of inputs.slice(at * fanIn, (at + 1) * fanIn))
-      assert.equal(task.status, 'succeeded', `${task.key} is folded and has no result`)
+    const tasks = this.#tasks(from)
+    for (let i = first + at * fanIn; i < first + Math.min(below, (at + 1) * fanIn); i++)
+      assert.equal(tasks[i]?.status, 'succeeded', `task ${i} of the step before is folded and has no result`)
   }
 
   #verdict(number: number): Verdict {

@@ -81,6 +81,7 @@ function countDown(on: Flowing, stage: Stage, step: number, part: Part): void {
   // Tasks of a step that was given up are cancelled: why it was, stands already.
   if (outcome === 'failed' || (outcome === 'cancelled' && flow.damage(step) === undefined)) flow.setDamage(step, outcome)
   const left = flow.addLeft(step, -part.count)
+  if (left < 0) throw new Error(`step ${step} of ${on.job.plan.job} has more ends than tasks`)
   const own = { ...part, first: part.first - flow.first(step) }
   if (flow.folds.has(step)) foldOwn(on, step, own)
   for (const use of flow.uses(step)) {

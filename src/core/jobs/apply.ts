@@ -91,6 +91,7 @@ function stageRuns(state: State, stage: Stage): Range[] {
 export function applyJobFinished(state: State, record: RecordOf<'JobFinished'>): void {
   const job = state.jobs.byId.get(record.job)
   if (!job) throw new Error(`no job ${record.job}`)
+  if (job.finishedAtMs > 0) throw new Error(`job ${record.job} ended twice`)
   job.state = record.state
   job.finishedAtMs = state.nowMs
   state.jobs.complete.delete(job)

@@ -127,9 +127,9 @@ export class Encoder {
 
   #object(value: object): void {
     const hole = this.#hole?.(value)
-    if (hole !== undefined) return this.#pointer(tags.hole, hole)
+    if (hole !== undefined) return this.#tagged(tags.hole, hole)
     const known = this.#seen.number(value)
-    if (known >= 0) return this.#pointer(tags.reference, known)
+    if (known >= 0) return this.#tagged(tags.reference, known)
     if (this.#depth >= limits.valueDepthMax) throw refused(`is nested deeper than ${limits.valueDepthMax} levels`)
     const prototype: unknown = Object.getPrototypeOf(value)
     if (prototype === Object.prototype) this.#fields(value, 0)
@@ -138,7 +138,7 @@ export class Encoder {
     else this.#special(value, prototype as object)
   }
 
-  #pointer(tag: number, number: number): void {
+  #tagged(tag: number, number: number): void {
     this.#writer.byte(tag)
     this.#writer.varint(number)
   }
@@ -150,8 +150,7 @@ export class Encoder {
     else {
       if (length > sparseLengthMin && !(0 in value && length >> 1 in value && length - 1 in value))
         throw refused(`is a sparse array of length ${length}`)
-      writer.byte(tags.array)
-      writer.varint(length)
+      this.#tagged(tags.array, length)
     }
     const path = this.#path
     const depth = this.#depth++

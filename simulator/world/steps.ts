@@ -1,0 +1,83 @@
+// Owns what simulated tasks of workflows get and give: inputs that were put together on their way, lists, steps of their own.
+// Must not know the leader's way of putting them together: it says what must have come.
+import {
+  ChunkWriter,
+  decodeValue,
+  type FlowPlan,
+  type Inputs,
+  itemComposed,
+  itemInline,
+  type Outcome,
+  readComposed,
+  readItem,
+  type StagePlan,
+  writeValue,
+} from '../../src/protocol/index.ts'
+import { type Fate, resultOf } from './fates.ts'
+import { program } from './program.ts'
+
+function valueIn(item: Uint8Array): unknown {
+  const read = readItem(item)
+  return 'inline' in read ? decodeValue(read.inline) : undefined
+}
+
+/** The fate in an item, and what is wrong with what came with it. A task without one of its own has its name as its key. */
+export function readFate(item: Uint8Array, task: string): { fate: Fate; wrong: string | undefined } {
+  if (item[0] !== itemComposed) return { fate: (valueIn(item) ?? { key: 'block', ms: 1 }) as Fate, wrong: undefined }
+  const { own, parts } = readComposed(item)
+  const values = parts.flatMap(part =>
+    part.kind === 'nothing' ? [] : part.kind === 'item' ? [valueIn(part.item)] : part.items.map(valueIn),
+  )
+  if (!own) {
+    const strange = values.find(value => typeof value !== 'string' || !value.startsWith('result of '))
+    return {
+      fate: { key: task, ms: 1 },
+      wrong: values.length > 0 && strange === undefined ? undefined : `it got ${JSON.stringify(values)}`,
+    }
+  }
+  const fate = valueIn(own) as Fate
+  const got = JSON.stringify(values.filter(value => typeof value === 'string'))
+  const wanted = JSON.stringify(fate.expects ?? [])
+  return { fate, wrong: got === wanted ? undefined : `it got ${got} and should have got ${wanted}` }
+}
+
+/** A chunk of one value each. */
+export function chunkOfValues(values: readonly unknown[]): Buffer {
+  const chunk = new ChunkWriter()
+  for (const value of values) {
+    const writer = chunk.beginItem()
+    writer.byte(itemInline)
+    writeValue(writer, value)
+    chunk.endItem()
+  }
+  return chunk.finish()
+}
+
+/** A stage as clients ask for it. */
+export function simStage(task: string): StagePlan {
+  const resources = { cpuMillis: 1000, memoryBytes: 0, gpuMillis: 0, named: [] }
+  return { task, program: program.id, resources, retry: { retriesMax: 3, backoffBaseMs: 20, backoffMsMax: 100 }, timeoutMs: 0, edges: [] }
+}
+
+/** The outcome of a task that has another one than a value. */
+export function flowOutcome(fate: Fate, elapsedMicros: number): Outcome | undefined {
+  if (fate.spread !== undefined) {
+    const items = Array.from({ length: fate.spread }, (_, i) => resultOf(`${fate.key}[${i}]`))
+    return { kind: 'spread', items: chunkOfValues(items), blocks: [], elapsedMicros }
+  }
+  if (fate.expands === undefined) return undefined
+  const inner: Fate[] = Array.from({ length: fate.expands }, (_, i) => {
+    const key = `${fate.key}/inner-${i}`
+    return { key, ms: 1, ...(i > 0 && { expects: [resultOf(`${fate.key}/inner-${i - 1}`)] }) }
+  })
+  const steps: FlowPlan['steps'] = inner.map((_, i) => ({
+    kind: 'tasks',
+    stage: 0,
+    count: 1,
+    name: '',
+    amount: 0,
+    needs: i === 0 ? [] : [{ kind: 'value', step: i - 1 }],
+  }))
+  const inputs: Inputs[] = [{ stage: 0, first: 0, items: chunkOfValues(inner), blocks: [], seal: false }]
+  return { kind: 'expanded', stages: [simStage('inner')], inputs, flow: { steps, output: steps.length - 1 }, elapsedMicros }
+}
