@@ -1,7 +1,7 @@
 // Shows that the examples run as their headers say, each with a cluster of its own for the life of the process.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
@@ -43,5 +43,25 @@ describe('the examples', () => {
       assert.equal(picture.length, head.length + 160 * 120 * 3)
       assert.ok(new Set(picture.subarray(head.length)).size > 10, `${name} is of one colour`)
     }
+  })
+
+  it('orders.ts ships an order, and takes another one back', async () => {
+    const lines = (await run('orders.ts', [])).trim().split('\n')
+    assert.deepEqual(lines, ['on its way to Kiel, receipt-o-1', 'nobody ships to the moon', 'refunded receipt-o-2', 'put o-2 back'])
+  })
+
+  it('words.ts counts the words of as many files as there are', async () => {
+    for (const [name, text] of Object.entries({ 'a.md': 'steer steer oars', 'b.md': 'steer oars boat', 'c.txt': 'boat boat boat' }))
+      writeFileSync(join(folder, name), text)
+    assert.deepEqual((await run('words.ts', [folder])).trim().split('\n'), ['3 steer', '2 oars', '1 boat'])
+  })
+
+  it('agent.ts goes on until it has an answer', async () => {
+    assert.equal((await run('agent.ts', [])).trim(), 'found 700 after 8 looks')
+  })
+
+  it('approval.ts publishes what was approved, and shelves what was not', async () => {
+    const lines = (await run('approval.ts', [])).trim().split('\n')
+    assert.deepEqual(lines, ['"Oars", three pages: published, approved by Ada', '"Rudders", three pages: shelved, nobody answered'])
   })
 })
