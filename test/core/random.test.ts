@@ -7,7 +7,7 @@ import type { JournalRecord } from '../../src/protocol/index.ts'
 import { Harness, type HarnessOptions, scenario } from './harness.ts'
 import { heal, type RandomStep, steps, take } from './random-steps.ts'
 
-const runs = 300
+const runs = 240
 const stepsMax = 200
 const options: HarnessOptions = { limits: { finishedJobsMax: 6, openTasksMax: 150, workersMax: 6 } }
 

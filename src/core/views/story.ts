@@ -32,6 +32,11 @@ function tasksText(run: { first: number; count: number }): string {
   return run.count === 1 ? `task ${run.first}` : `tasks ${run.first} to ${run.first + run.count - 1}`
 }
 
+/** The same, with the stage where it is not the first. */
+function inStage(run: { stage: number; first: number; count: number }): string {
+  return run.stage === 0 ? tasksText(run) : `${tasksText(run)} of stage ${run.stage}`
+}
+
 /** Collects the lines about one id from records given in order. */
 export class Story {
   readonly #subject: ReturnType<typeof subjectOf>
@@ -170,7 +175,7 @@ export class Story {
   }
 
   #runText(run: Run): string {
-    return `${this.#isJob(run.job) ? '' : `${run.job}: `}${tasksText(run)}, attempt ${run.attempt}`
+    return `${this.#isJob(run.job) ? '' : `${run.job}: `}${inStage(run)}, attempt ${run.attempt}`
   }
 
   #advanced(record: RecordOf<'TasksFinished' | 'TaskFailed' | 'TasksSkipped' | 'TaskExpanded' | 'TaskSpread'>): string | undefined {
@@ -185,7 +190,7 @@ export class Story {
     if (head.count <= 0) lane.runs.shift()
     if (lane.runs.length === 0) this.#lanes.delete(record.lane)
     if (!this.#concerns(done) && !this.#isWorker(lane.worker) && this.#subject.id !== laneText(record.lane)) return undefined
-    const what = `${this.#isJob(done.job) ? '' : `${done.job}: `}${tasksText(done)}`
+    const what = `${this.#isJob(done.job) ? '' : `${done.job}: `}${inStage(done)}`
     if (record.kind === 'TasksFinished') return `${what} finished on ${lane.worker}, ${record.bytes} bytes of results`
     if (record.kind === 'TaskExpanded') return `${what} was built on ${lane.worker}: it is steps now`
     if (record.kind === 'TaskSpread') return `${what} finished on ${lane.worker} with a list of ${record.width}`
