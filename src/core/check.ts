@@ -1,7 +1,7 @@
 // Owns the invariants that hold after every record: S9 to S12 and S14 as far as one state can show them. Run after every step in tests.
 // Must not repair anything.
 import { blockHolding, type Range, type Resources } from '../protocol/index.ts'
-import { bytesOf, checkFlow } from './flows/check.ts'
+import { checkFlow } from './flows/check.ts'
 import type { Job, Stage } from './jobs/state.ts'
 import { change, copy, fits } from './membership/resources.ts'
 import { bucketsOf, type Worker } from './membership/state.ts'
@@ -87,7 +87,7 @@ function checkClass(state: State, schedulingClass: SchedulingClass): void {
 
 function checkTotals(state: State, jobs: readonly Job[]): void {
   const stages = jobs.flatMap(job => job.stages)
-  const flowBytes = sum(jobs, job => (job.flow ? bytesOf(job.flow) : 0))
+  const flowBytes = sum(jobs, job => job.flow?.keptBytes ?? 0)
   assert(sum(stages, stage => sum(stage.inputs, segment => segment.bytes)) === state.jobs.inputBytes, 'bytes of inputs do not add up')
   const resultBytes = sum(stages, stage => sum(stage.results, segment => segment.bytes))
   assert(resultBytes + flowBytes === state.jobs.resultBytes, 'bytes of results do not add up')

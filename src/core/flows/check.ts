@@ -7,13 +7,6 @@ function assert(holds: boolean, what: string): asserts holds {
   if (!holds) throw new Error(`invariant broken: ${what}`)
 }
 
-/** Bytes that a workflow keeps besides the results of its tasks. */
-export function bytesOf(flow: StepTable): number {
-  let bytes = 0
-  for (const one of [...flow.spreads.values(), ...flow.values.values(), ...[...flow.mailbox.values()].flat()]) bytes += one.bytes
-  return bytes
-}
-
 /** Throws if an invariant of this workflow is broken. */
 export function checkFlow(job: Job, flow: StepTable): void {
   const name = job.plan.job

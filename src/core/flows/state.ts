@@ -5,7 +5,7 @@ import { Column } from './column.ts'
 
 /** Where a step stands. `skipped`: it was not needed (a branch not taken); `cancelled`: it never will run, because of a failure or a cancel. */
 export const stepStatuses = ['waiting', 'open', 'succeeded', 'failed', 'cancelled', 'skipped'] as const
-export type StepStatus = (typeof stepStatuses)[number]
+type StepStatus = (typeof stepStatuses)[number]
 
 /** A workflow, or one that is a step of it: steps that end together. */
 export interface Frame {
@@ -54,6 +54,7 @@ export class StepTable {
   ended = false
   readonly #kind = new Column()
   readonly #status = new Column()
+  readonly #statuses = stepStatuses.map(() => 0)
   readonly #stage = new Column()
   readonly #first = new Column()
   readonly #count = new Column()
@@ -104,6 +105,7 @@ export class StepTable {
     const number = this.count
     this.#kind.push(stepKinds.indexOf(step.kind))
     this.#status.push(0)
+    this.#statuses[0]!++
     this.#stage.push(stage)
     this.#first.push(first)
     this.#count.push(step.count)
@@ -135,7 +137,20 @@ export class StepTable {
   }
 
   setStatus(step: number, status: StepStatus): void {
+    this.#statuses[this.#status.at(step)]!--
     this.#status.set(step, stepStatuses.indexOf(status))
+    this.#statuses[this.#status.at(step)]!++
+  }
+
+  /** How many steps have a status. */
+  countOf(status: StepStatus): number {
+    return this.#statuses[stepStatuses.indexOf(status)]!
+  }
+
+  /** Bytes that it keeps besides the results of its tasks: lists, and signals. */
+  get keptBytes(): number {
+    const kept = [...this.spreads.values(), ...this.values.values(), ...[...this.mailbox.values()].flat()]
+    return kept.reduce((sum, one) => sum + one.bytes, 0)
   }
 
   /** True once it has an end. */
@@ -202,8 +217,7 @@ export class StepTable {
 
   /** The worst is remembered: failed before cancelled before skipped. */
   setDamage(step: number, damage: 'failed' | 'cancelled' | 'skipped'): void {
-    const before = this.#damaged.get(step)
-    if (before === undefined || before === 'skipped' || damage === 'failed') this.#damaged.set(step, damage)
+    if (damage === 'failed' || (this.#damaged.get(step) ?? 'skipped') === 'skipped') this.#damaged.set(step, damage)
   }
 
   truth(step: number): boolean | undefined {
@@ -224,9 +238,8 @@ export class StepTable {
 
   /** The step that really has the result of this one. */
   source(step: number): number {
-    let source = step
-    for (let next = this.#alias.get(source); next !== undefined; next = this.#alias.get(source)) source = next
-    return source
+    const next = this.#alias.get(step)
+    return next === undefined ? step : this.source(next)
   }
 
   /** The needs of a step, in order. */

@@ -22,11 +22,12 @@ export function moving(state: State, job: Job, act: (on: Flowing) => void): void
 
 /** Takes in all ends of tasks that were noted, and those that follow from them. */
 export function moveOn(state: State): void {
-  for (let next = state.endings.shift(); next; next = state.endings.shift()) {
-    const { stage, outcome, ...range } = next
+  // The list grows while it is walked.
+  for (const { stage, outcome, ...range } of state.endings) {
     if (stage.job.state === 'running') moving(state, stage.job, on => tasksEnded(on, stage, { ...range, outcome }))
     else completeIfEnded(state, stage.job)
   }
+  state.endings = []
 }
 
 /** Notes a workflow that is over, and of which nothing runs any more. */

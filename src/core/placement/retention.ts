@@ -20,6 +20,7 @@ export function retire(state: State, limits: CoreLimits, emit: (record: JournalR
     if ((surplus <= 0 && !tooLarge && ageMs <= limits.finishedJobAgeMs) || old.length === forgottenPerTurnMax) break
     old.push(job.plan.job)
     surplus--
+    bytesOver -= job.flow?.keptBytes ?? 0
     for (const stage of job.stages) for (const segment of stage.results) bytesOver -= segment.bytes
   }
   if (old.length > 0) emit({ kind: 'JobsForgotten', jobs: old })

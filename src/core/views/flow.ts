@@ -2,7 +2,7 @@
 // Must not write anything.
 import { CoxswainError, type FlowView, type StepsQuery, type StepView, type TaskCounts } from '../../protocol/index.ts'
 import { causeOfFlow, failureOfStep } from '../flows/inputs.ts'
-import type { StepTable } from '../flows/state.ts'
+import { type StepTable, stepStatuses } from '../flows/state.ts'
 import type { Job, Stage } from '../jobs/state.ts'
 import type { State } from '../state.ts'
 
@@ -15,10 +15,7 @@ function stepName(job: Job, flow: StepTable, step: number): string {
 /** A workflow as a whole. */
 export function viewFlow(job: Job, flow: StepTable): FlowView {
   const statuses: FlowView['statuses'] = {}
-  for (let step = 0; step < flow.count; step++) {
-    const status = flow.status(step)
-    statuses[status] = (statuses[status] ?? 0) + 1
-  }
+  for (const status of stepStatuses) if (flow.countOf(status) > 0) statuses[status] = flow.countOf(status)
   const view: FlowView = { steps: flow.count, statuses }
   const root = flow.frames[0]!
   if (flow.ended && !root.broken && job.state !== 'cancelled') {
