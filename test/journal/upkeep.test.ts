@@ -105,7 +105,8 @@ describe('upkeep', () => {
     const { rows, diskBytes } = await store.journal.size()
     assert.ok(rows < 1000, `${rows} rows`)
     assert.ok(diskBytes < 60 * mebibyte, `${diskBytes} bytes on disk`)
-    assert.ok(statSync(join(place.folder, 'journal.db-wal')).size < 48 * mebibyte)
+    // It begins anew at about 32 MiB, or a few checkpoints later where one was just under way; at 64 it would be told of.
+    assert.ok(statSync(join(place.folder, 'journal.db-wal')).size < 64 * mebibyte)
     assert.deepEqual((await verifyStore(store)).problems, [])
   })
 
@@ -123,8 +124,8 @@ describe('upkeep', () => {
     reader.close()
     const size = (): number => statSync(join(folder, 'journal.db-wal')).size
     const grown = size()
-    for (let i = 0; i < 60; i++) await writer.append({ count: 1, recordBytes: mebibyte })
-    assert.ok(size() < grown + 40 * mebibyte, 'the log began anew')
+    for (let i = 0; i < 120; i++) await writer.append({ count: 1, recordBytes: mebibyte })
+    assert.ok(size() < grown + 80 * mebibyte, 'the log began anew')
     await own.close()
     rmSync(folder, { recursive: true, force: true })
   })
