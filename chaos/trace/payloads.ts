@@ -3,8 +3,9 @@
 import { hashOf } from '../../simulator/checkers/reader.ts'
 import { resultOf } from '../../simulator/world/fates.ts'
 import type { DurableRow } from '../../simulator/world/store.ts'
-import { ChunkWriter, decodeRecords, itemInline, type JournalRecord, type PayloadId, writeValue } from '../../src/protocol/index.ts'
+import { decodeRecords, type JournalRecord, type PayloadId } from '../../src/protocol/index.ts'
 import { Ledger } from '../../test/core/ledger.ts'
+import { chunkOf } from '../../test/fakes/values.ts'
 import type { TraceEvent } from './events.ts'
 
 /** The rows with all payloads that the rules look into. */
@@ -15,17 +16,6 @@ export interface FilledRows {
   gone: number
   /** Rows whose bytes are not those that their hashes say. */
   broken: string[]
-}
-
-function chunkOf(values: readonly unknown[]): Buffer {
-  const writer = new ChunkWriter()
-  for (const value of values) {
-    const item = writer.beginItem()
-    item.byte(itemInline)
-    writeValue(item, value)
-    writer.endItem()
-  }
-  return writer.finish()
 }
 
 /** The key of each task, as who asked for it and who ran it wrote them down. */

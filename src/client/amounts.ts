@@ -50,7 +50,11 @@ export function sizeBytes(size: Size): number | undefined {
 }
 
 /** The milliseconds that a duration means; throws `code` naming the field. */
-export function durationMs(duration: Duration, field: string, code: 'INVALID_TASK' | 'INVALID_WORKFLOW' | 'INVALID_ARGUMENT'): number {
+export function durationMs(
+  duration: Duration,
+  field: string,
+  code: 'INVALID_TASK' | 'INVALID_WORKFLOW' | 'INVALID_SCHEDULE' | 'INVALID_ARGUMENT',
+): number {
   const value = typeof duration === 'number' ? duration : typeof duration === 'string' ? withUnit(duration, durationUnits) : undefined
   if (value === undefined || !Number.isFinite(value) || value < 0 || value > durationMsMax) {
     throw new CoxswainError(code, `${field} is ${shown(duration)}: it must be milliseconds or text like "30s", at most 24 days.`, {

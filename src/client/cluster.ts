@@ -3,35 +3,33 @@
 import {
   ChunkWriter,
   CoxswainError,
-  encodeValue,
   type JobsQuery,
   type JobView,
+  type LockView,
   limits,
+  type ScheduleView,
   type StatusView,
   type StoryLine,
-  type TaskBlock,
   type Views,
   type WhyView,
   type WorkerView,
-  writeBlockItem,
 } from '../protocol/index.ts'
-import { copiedSegments } from './blocks/segments.ts'
 import type { TaskOf } from './define.ts'
-import { FlowJobs } from './flow/flow-jobs.ts'
 import { isWorkflow, type WorkflowOf } from './flow/workflow.ts'
 import { addInline } from './items.ts'
 import { JobHandle } from './job-handle.ts'
+import { type LockGrant, type LockOptions, Locks, type SemaphoreOptions } from './locks.ts'
 import { type MapOptions, MapRun } from './map/map.ts'
-import { ContentHash, checkJobOptions, checkTask, type JobOptions, jobPlan, newJobId, type Parts, type Prepared } from './parts.ts'
-import { orAborted, pause } from './pause.ts'
+import { checkJobOptions, checkTask, type JobOptions, type Parts } from './parts.ts'
+import { orAborted } from './pause.ts'
+import { promote } from './promote.ts'
 import { Runner } from './run.ts'
 import type { RunOptions } from './run-batch.ts'
-import { checkInput } from './schema.ts'
-import { Submitter } from './submitter.ts'
-
-/** So long a promoted standby may take to lead, and how often that is looked at. */
-const promoteMsMax = 10_000
-const promoteLookMs = 10
+import type { Schedule } from './schedule.ts'
+import { ScheduleHandle, setSchedule } from './schedules.ts'
+import { Spaces, type StateSpace, type Transaction, type TransactOptions } from './spaces.ts'
+import { prepareJob } from './submission.ts'
+import { type Submission, Submitter } from './submitter.ts'
 
 /** Options of `submit`. */
 export type SubmitOptions = JobOptions
@@ -50,15 +48,13 @@ export type MapValue<Output, Options> = Options extends { errors: 'yield' } ? Ou
 /** What `map` returns: iterate it with `for await`. Leaving the loop early cancels the rest. */
 export type MapResults<Item> = AsyncIterableIterator<Item> & AsyncDisposable
 
-/** So long a full leader is asked again before the caller is told. */
-const patienceMs = 60_000
-
 /** A connection to a cluster, made by `connect`. Close it, or hold it with `await using`. */
 export class Cluster implements AsyncDisposable {
   readonly #parts: Parts
   readonly #submitter: Submitter
   readonly #runner: Runner
-  readonly #flows: FlowJobs
+  readonly #locks: Locks
+  readonly #spaces: Spaces
   readonly #close: () => Promise<void>
   #closing: Promise<void> | undefined
 
@@ -68,7 +64,8 @@ export class Cluster implements AsyncDisposable {
     this.#close = close
     this.#submitter = new Submitter(parts)
     this.#runner = new Runner(parts, this.#submitter)
-    this.#flows = new FlowJobs(parts, this.#submitter)
+    this.#locks = new Locks(parts)
+    this.#spaces = new Spaces(parts, this.#submitter)
   }
 
   /** The cluster's id, made once by its first leader. */
@@ -101,46 +98,26 @@ export class Cluster implements AsyncDisposable {
     ...call: CallArguments<Input, SubmitOptions>
   ): Promise<JobHandle<Output>> {
     const [input, options = {}] = call
-    const { signal } = options
-    if (isWorkflow(task)) return this.#flows.submit(task as WorkflowOf<Input, Output>, input, options, true)
-    checkTask(task)
-    checkJobOptions(options)
-    signal?.throwIfAborted()
-    const checking = task.input && checkInput(task.name, task.input, input)
-    if (checking) await orAborted(checking, signal)
-    const chunk = new ChunkWriter()
-    const blocks: TaskBlock[] = []
-    if (!addInline(chunk, input)) {
-      const reference = await this.#parts.blocks.store(copiedSegments(encodeValue(input)), signal)
-      blocks.push({ index: 0, ...reference })
-      writeBlockItem(chunk.beginItem(), reference)
-      chunk.endItem()
-    }
-    const prepared = this.#parts.plans.find(task) ?? (await this.#parts.plans.get(task))
-    const id = options.id ?? newJobId(this.#parts.platform)
-    await this.#send(id, prepared, chunk.finish(), blocks, options)
-    return new JobHandle<Output>(this.#parts, id, 'task')
+    const submission = await prepareJob(this.#parts, task as TaskOf<unknown, unknown>, input, options, true)
+    return this.#submit<Output>(submission, isWorkflow(task) ? 'workflow' : 'task')
   }
 
-  async #send(id: string, prepared: Prepared, items: Uint8Array, blocks: TaskBlock[], options: SubmitOptions): Promise<void> {
-    const hash = new ContentHash('task', prepared.stage)
-    const contentHash = (blocks[0] ? hash.addBlock(blocks[0]) : hash.add(items)).finish()
-    const plan = jobPlan(id, prepared.stage, contentHash, this.#parts.session.id, options, true)
-    const inputs = [{ stage: 0, first: 0, items, blocks, seal: true }]
-    const { signal } = options
-    const submitted = this.#submitter.submit({ plan, inputs, prepared, watch: false, signal, patienceMs })
+  async #submit<Output>(submission: Submission, kind: 'task' | 'workflow'): Promise<JobHandle<Output>> {
+    const { plan, signal } = submission
+    const submitted = this.#submitter.submit(submission)
     try {
       await orAborted(submitted, signal)
     } catch (error) {
       // It may be on its way already: then it is taken back, unless somebody else had asked for it before.
       if (signal?.aborted) {
         const takeBack = async ({ existing }: { existing: boolean }): Promise<void> => {
-          if (!existing) await new JobHandle(this.#parts, id, 'task').cancel()
+          if (!existing) await new JobHandle(this.#parts, plan.job, kind).cancel()
         }
         submitted.then(takeBack).catch(nothing)
       }
       throw error
     }
+    return new JobHandle<Output>(this.#parts, plan.job, kind)
   }
 
   /**
@@ -168,7 +145,8 @@ export class Cluster implements AsyncDisposable {
   /** A workflow that ends with this client, and its result. */
   async #runFlow<Input, Output>(workflow: WorkflowOf<Input, Output>, input: unknown, options: RunOptions): Promise<Output> {
     const { signal } = options
-    const job = await this.#flows.submit(workflow, input, options, false)
+    const submission = await prepareJob(this.#parts, workflow as WorkflowOf<unknown, unknown>, input, options, false)
+    const job = await this.#submit<Output>(submission, 'workflow')
     try {
       return await job.result(signal ? { signal } : {})
     } catch (error) {
@@ -193,6 +171,66 @@ export class Cluster implements AsyncDisposable {
       )
     const signal = options.id ?? this.#parts.platform.random.uuid()
     await this.#parts.session.request({ kind: 'signal', job, name, signal, items: chunk.finish() })
+  }
+
+  /**
+   * Asks for a lock, waits in its fair line, and resolves with the grant. It is this client's until it is given back, or nothing was heard of it for `ttl`.
+   * Rejects with LOCK_TIMEOUT where `wait` is over, LIMIT_CONFLICT where the name is a semaphore's, OVERLOADED, or the reason of `signal`.
+   */
+  lock(name: string, options: LockOptions = {}): Promise<LockGrant> {
+    const { mode = 'write' } = options
+    if (mode !== 'write' && mode !== 'read')
+      return Promise.reject(
+        new CoxswainError('INVALID_ARGUMENT', `mode is ${JSON.stringify(mode)}: it is "write" or "read".`, { id: 'mode' }),
+      )
+    return this.#locks.lock(name, mode === 'read' ? 'read' : 'exclusive', 0, options)
+  }
+
+  /** Asks for one of the permits of a semaphore; all else as `lock`. Rejects with LIMIT_CONFLICT where others use it with another number of permits. */
+  semaphore(name: string, options: SemaphoreOptions): Promise<LockGrant> {
+    const { permits } = options
+    if (!Number.isInteger(permits) || permits < 1)
+      return Promise.reject(
+        new CoxswainError('INVALID_ARGUMENT', `permits is ${permits}: it must be a whole number from 1.`, { id: 'permits' }),
+      )
+    return this.#locks.lock(name, 'permit', permits, options)
+  }
+
+  /** A small durable key-value space, of values that fit into a message (64 KiB). */
+  state<T = unknown>(name: string): StateSpace<T> {
+    return this.#spaces.state<T>(name)
+  }
+
+  /**
+   * Reads and writes entries, submits jobs and checks locks, all of it at once or not at all. The function is called again where another transaction changed
+   * what it read: it must do nothing else that counts. Resolves with its result when that is durable. Rejects with what it throws, TRANSACTION_CONFLICT after
+   * `retries`, LOCK_LOST, JOB_ID_REUSED or OVERLOADED.
+   */
+  transact<Result>(body: (transaction: Transaction) => Result | Promise<Result>, options: TransactOptions = {}): Promise<Result> {
+    return this.#spaces.transact(body, options)
+  }
+
+  /**
+   * Makes a schedule known to the cluster; resolves when that is durable. The same one again changes nothing; another one of its name rejects with
+   * SCHEDULE_CHANGED, unless `replace` is set. It goes on without this client, and outlives leaders: each tick runs once.
+   */
+  schedule<Input>(definition: Schedule<Input>, options: { replace?: boolean } = {}): Promise<ScheduleHandle> {
+    return setSchedule(this.#parts, this.#submitter, definition, options.replace === true)
+  }
+
+  /** The handle of a schedule that is known already. */
+  scheduled(name: string): ScheduleHandle {
+    return new ScheduleHandle(this.#parts, name)
+  }
+
+  /** The schedules, in the order of their names; at most 1,000, behind `after`. */
+  schedules(query: { after?: string; limit?: number } = {}): Promise<ScheduleView[]> {
+    return this.#ask('schedules', query)
+  }
+
+  /** The locks that are held, who holds them and who waits; with `prefix` those whose names begin with it. */
+  locks(prefix?: string): Promise<LockView[]> {
+    return this.#ask('locks', prefix === undefined ? {} : { prefix })
   }
 
   /** Jobs, newest first. */
@@ -229,17 +267,8 @@ export class Cluster implements AsyncDisposable {
    * Hands the leadership over to this standby; resolves with the new leader when it leads. What runs goes on. Rejects with NOT_FOUND for a
    * candidate that the cluster does not know, and with UNAVAILABLE for one that is away, far behind, or did not take over within 10 s.
    */
-  async promote(candidate: string): Promise<StatusView['leader']> {
-    const { session, clock } = this.#parts
-    await session.request({ kind: 'promote', candidate })
-    const untilMs = clock.monotonicMs() + promoteMsMax
-    for (;;) {
-      const { leader } = await this.status()
-      if (leader.id === candidate) return leader
-      if (clock.monotonicMs() > untilMs)
-        throw new CoxswainError('UNAVAILABLE', `Candidate ${candidate} did not take over; ${leader.id} leads.`, { id: candidate })
-      await pause(clock, promoteLookMs)
-    }
+  promote(candidate: string): Promise<StatusView['leader']> {
+    return promote(this.#parts, () => this.status(), candidate)
   }
 
   async #ask<View extends keyof Views>(view: View, argument: Views[View]['argument']): Promise<Views[View]['answer']> {
@@ -249,8 +278,9 @@ export class Cluster implements AsyncDisposable {
 
   /** Ends the connection. Calls that are not answered reject with CONNECTION_LOST, and jobs that are not detached are cancelled. */
   close(): Promise<void> {
-    this.#closing ??= this.#close()
-    return this.#closing
+    const closing = this.#closing ?? this.#locks.close().then(this.#close)
+    this.#closing = closing
+    return closing
   }
 
   [Symbol.asyncDispose](): Promise<void> {

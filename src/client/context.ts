@@ -1,5 +1,7 @@
 // Owns the type of what a running task is given besides its input. The executor makes it.
 // Must not hold behaviour.
+import type { TaskOf } from './define.ts'
+import type { WorkflowOf } from './flow/workflow.ts'
 
 /** Writes lines to the task's log, as the `console` methods do. */
 export interface TaskLog {
@@ -7,6 +9,21 @@ export interface TaskLog {
   info(...values: unknown[]): void
   warn(...values: unknown[]): void
   error(...values: unknown[]): void
+}
+
+/** What happens together with the result of a task. */
+export interface CommitChanges {
+  /** Entries of `cluster.state(space)`: without `value` one is deleted; with `version` it must still be of that, 0: not there. */
+  state?: readonly { space: string; key: string; value?: unknown; version?: number }[]
+  /** Tasks and workflows of the same program to be submitted. `id` as in `cluster.submit`. */
+  submit?: readonly {
+    // biome-ignore lint/suspicious/noExplicitAny: tasks of any input
+    task: TaskOf<any, unknown> | WorkflowOf<any, unknown>
+    input?: unknown
+    id?: string
+    labels?: readonly string[]
+    priority?: number
+  }[]
 }
 
 /** The second argument of `run`. */
@@ -17,6 +34,12 @@ export interface TaskContext {
   readonly log: TaskLog
   /** Tells how far the task is, from 0 to 1, with a short note. */
   progress(fraction: number, note?: string): void
+  /**
+   * Asks for changes that are made together with the result of this task, or not at all: if the attempt fails, is lost or comes too late, nothing of it
+   * happens. May be called several times before the task returns. An entry that is not of the `version` that is named fails the attempt with
+   * TRANSACTION_CONFLICT, which is retried. Throws INVALID_ARGUMENT or VALUE_CANNOT_TRAVEL.
+   */
+  commit(changes: CommitChanges): void
   /** Which try this is, counted from 1. */
   readonly attempt: number
   /** The id of the job. */

@@ -14,6 +14,11 @@ export function connect(): never {
   throw new CoxswainError('CONNECT_WHILE_LOADING', 'connect() was called by a program that runs on a worker, not by a client.')
 }
 
+/** In a program a schedule is only what it was written as: it was checked where it is made. */
+export function schedule<Options extends object>(options: Options): Options & { kind: 'schedule' } {
+  return { ...options, kind: 'schedule' }
+}
+
 type AnyDefinition = TaskOf<unknown, unknown> | WorkflowOf<unknown, unknown>
 
 /**

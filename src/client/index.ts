@@ -10,9 +10,12 @@ export type {
   JobState,
   JobsQuery,
   JobView,
+  LockHolderView,
+  LockView,
   LogLine,
   Resources,
   RetryPolicy,
+  ScheduleView,
   StageView,
   StatusView,
   StepView,
@@ -25,7 +28,7 @@ export { CoxswainError, OverloadedError, release as version, TaskFailedError } f
 export type { Duration, ResourceOptions, Size } from './amounts.ts'
 export type { CallArguments, Cluster, MapItem, MapResults, MapValue, SubmitOptions } from './cluster.ts'
 export { type ConnectOptions, connect } from './connect.ts'
-export type { TaskContext, TaskLog } from './context.ts'
+export type { CommitChanges, TaskContext, TaskLog } from './context.ts'
 export {
   type Awaitable,
   type BackoffOptions,
@@ -38,12 +41,17 @@ export {
   task,
 } from './define.ts'
 export type { Flow, ReduceOptions, StepError } from './flow/builder.ts'
+export { dryRun } from './flow/dry-run.ts'
 export type { StepOptions } from './flow/notes.ts'
 export type { Given, Ref, Resolved } from './flow/ref.ts'
 export { type Workflow, type WorkflowOf, type WorkflowOptions, workflow } from './flow/workflow.ts'
 export type { JobEvent, JobHandle, LogsOptions } from './job-handle.ts'
 export type { LocalOptions } from './local.ts'
+export type { LockGrant, LockOptions, SemaphoreOptions } from './locks.ts'
 export type { MapOptions } from './map/map.ts'
 export type { JobOptions } from './parts.ts'
 export type { RunOptions } from './run-batch.ts'
+export { type Schedule, type ScheduleOptions, schedule } from './schedule.ts'
+export type { ScheduleHandle } from './schedules.ts'
 export type { SchemaInput, SchemaIssue, SchemaOutput, SchemaResult, StandardSchema } from './schema.ts'
+export type { StateEntry, StateSpace, Transaction, TransactionSpace, TransactOptions, WriteOptions } from './spaces.ts'

@@ -1,7 +1,7 @@
 // Owns a job as its user holds it: outcome, state, events, logs, cancel. It needs nothing but the job's id.
 // Must not release results: whoever holds the id may ask again, until the job's retention is over.
 import { CoxswainError, errorFromWire, type JobView, type LogLine, type StepView } from '../protocol/index.ts'
-import { JobWaiting, jobView, outcomesInOrder } from './job-waiting.ts'
+import { JobWaiting, jobView, outcomesInOrder, valuesInOrder } from './job-waiting.ts'
 import { endedError } from './outcomes.ts'
 import type { Parts } from './parts.ts'
 import { orAborted } from './pause.ts'
@@ -73,13 +73,8 @@ export class JobHandle<Output = unknown> {
     }
     const { flow, state, reason } = await this.status()
     if (!flow?.output) throw await this.#flowError(flow?.cause, state, reason ?? '')
-    const { stage, first, count, list } = flow.output
-    const values: unknown[] = []
-    for await (const outcome of outcomesInOrder(this.#parts, this.id, stage, first, count, signal)) {
-      if ('error' in outcome) throw outcome.error
-      values.push(outcome.value)
-    }
-    return list ? values : values[0]
+    const values = await valuesInOrder(this.#parts, this.id, flow.output, signal)
+    return flow.output.list ? values : values[0]
   }
 
   /** Why a workflow failed: the error of the first step that nobody caught. */
@@ -131,11 +126,7 @@ export class JobHandle<Output = unknown> {
     const { stage, first, tasks } = step
     if (stage === undefined || first === undefined || !tasks)
       throw new CoxswainError('NOT_FOUND', `Step ${step.step} (${step.kind}) has no tasks, and no result of its own.`, { id: this.id })
-    const values: unknown[] = []
-    for await (const outcome of outcomesInOrder(this.#parts, this.id, stage, first, tasks.total)) {
-      if ('error' in outcome) throw outcome.error
-      values.push(outcome.value)
-    }
+    const values = await valuesInOrder(this.#parts, this.id, { stage, first, count: tasks.total })
     return tasks.total === 1 ? values[0] : values
   }
 

@@ -42,6 +42,21 @@ export async function* outcomesInOrder(
   }
 }
 
+/** The values of tasks, in order; throws the first error among them. */
+export async function valuesInOrder(
+  parts: Parts,
+  job: string,
+  { stage, first, count }: { stage: number; first: number; count: number },
+  signal?: AbortSignal,
+): Promise<unknown[]> {
+  const values: unknown[] = []
+  for await (const outcome of outcomesInOrder(parts, job, stage, first, count, signal)) {
+    if ('error' in outcome) throw outcome.error
+    values.push(outcome.value)
+  }
+  return values
+}
+
 /** Waits for a job's end, and for the value of its only task if it has one. */
 export class JobWaiting implements JobListener {
   readonly #parts: Parts
@@ -84,12 +99,8 @@ export class JobWaiting implements JobListener {
     }
     const { state, reason } = await this.#ended.promise
     if (state === 'cancelled') throw endedError(this.#job, state, reason)
-    const values: unknown[] = []
     const total = this.#single ? 1 : await this.#total()
-    for await (const outcome of outcomesInOrder(this.#parts, this.#job, this.#stage, 0, total, signal)) {
-      if ('error' in outcome) throw outcome.error
-      values.push(outcome.value)
-    }
+    const values = await valuesInOrder(this.#parts, this.#job, { stage: this.#stage, first: 0, count: total }, signal)
     if (values.length < total) throw endedError(this.#job, state, reason)
     return total === 1 ? values[0] : values
   }

@@ -33,6 +33,8 @@ interface Queued {
 const messageBytesMax = 4 << 20
 const retryAfterMsDefault = 100
 const programAttemptsMax = 3
+/** So long a full leader is asked again for what has no job. */
+const patienceMsDefault = 60_000
 
 /** Sends jobs. */
 export class Submitter {
@@ -47,18 +49,26 @@ export class Submitter {
   }
 
   /** Resolves when the job is durable. */
-  async submit(submission: Submission): Promise<Submitted> {
-    const giveUpAtMs = this.#parts.clock.monotonicMs() + submission.patienceMs
+  submit(submission: Submission): Promise<Submitted> {
+    return this.withPrograms([submission], () => this.#send(submission))
+  }
+
+  /** Sends what needs the programs of these jobs, with patience where the leader is full, and the programs where they are missing. */
+  async withPrograms<T>(submissions: readonly Submission[], send: () => Promise<T>): Promise<T> {
+    const { clock } = this.#parts
+    const [first] = submissions
+    const giveUpAtMs = clock.monotonicMs() + (first?.patienceMs ?? patienceMsDefault)
     let programs = 0
     for (;;) {
-      submission.signal?.throwIfAborted()
+      first?.signal?.throwIfAborted()
       try {
-        return await this.#send(submission)
+        return await send()
       } catch (error) {
         const { code, retryAfterMs } = error as CoxswainError
-        if (code === 'PROGRAM_MISSING' && programs++ < programAttemptsMax) await this.#sendProgram(submission.prepared)
-        else if (code === 'OVERLOADED' && this.#parts.clock.monotonicMs() < giveUpAtMs) {
-          await pause(this.#parts.clock, spread(this.#parts, retryAfterMs ?? retryAfterMsDefault), submission.signal)
+        if (code === 'PROGRAM_MISSING' && programs++ < programAttemptsMax)
+          await Promise.all(submissions.map(one => this.#sendProgram(one.prepared)))
+        else if (code === 'OVERLOADED' && clock.monotonicMs() < giveUpAtMs) {
+          await pause(clock, spread(this.#parts, retryAfterMs ?? retryAfterMsDefault), first?.signal)
         } else throw error
       }
     }

@@ -3,10 +3,13 @@
 import type { JournalRecord, RecordKind, RecordOf } from '../protocol/index.ts'
 import * as flows from './flows/apply.ts'
 import { moveOn } from './flows/steps.ts'
+import * as grants from './grants/apply.ts'
 import * as jobs from './jobs/apply.ts'
 import * as leadership from './leadership/apply.ts'
 import * as membership from './membership/apply.ts'
 import * as programs from './programs/apply.ts'
+import * as schedules from './schedules/apply.ts'
+import * as spaces from './spaces/apply.ts'
 import type { State } from './state.ts'
 import * as tasks from './tasks/apply.ts'
 
@@ -43,10 +46,20 @@ const handlers: { [K in RecordKind]: (state: State, record: RecordOf<K>) => void
   TaskSpread: flows.applyTaskSpread,
   BranchDecided: flows.applyBranchDecided,
   SignalReceived: flows.applySignalReceived,
+  LockAsked: grants.applyLockAsked,
+  GrantEnded: grants.applyGrantEnded,
+  EntriesWritten: spaces.applyEntriesWritten,
+  ScheduleSet: schedules.applyScheduleSet,
+  ScheduleTicked: schedules.applyScheduleTicked,
+  ScheduleRan: schedules.applyScheduleRan,
+  SchedulePaused: schedules.applySchedulePaused,
+  ScheduleDeleted: schedules.applyScheduleDeleted,
+  SessionEnded: spaces.applySessionEnded,
 }
 
 /** Writes one fact into the state. */
 export function apply(state: State, record: JournalRecord): void {
+  if (state.grants.fresh.length > 0) state.grants.fresh = []
   ;(handlers[record.kind] as (state: State, record: JournalRecord) => void)(state, record)
   if (state.endings.length > 0) moveOn(state)
   state.index++

@@ -2,6 +2,7 @@
 // Must not repair anything.
 import { blockHolding, type Range, type Resources } from '../protocol/index.ts'
 import { checkFlow } from './flows/check.ts'
+import { checkGrants } from './grants/check.ts'
 import type { Job, Stage } from './jobs/state.ts'
 import { change, copy, fits } from './membership/resources.ts'
 import { bucketsOf, type Worker } from './membership/state.ts'
@@ -99,16 +100,17 @@ function checkTotals(state: State, jobs: readonly Job[]): void {
 function checkDerived(state: State, jobs: readonly Job[]): void {
   const stages = jobs.flatMap(job => job.stages)
   const uses = new Map<string, number>()
+  const use = (block: string, holder: string): void => {
+    const holding = blockHolding(block, holder)
+    uses.set(holding, (uses.get(holding) ?? 0) + 1)
+  }
   for (const stage of stages) {
     for (const { block, holder } of [...stage.inputBlocks.values(), ...stage.resultBlocks.values()]) {
-      const holding = blockHolding(block, holder)
-      uses.set(holding, (uses.get(holding) ?? 0) + 1)
+      use(block, holder)
     }
   }
   for (const job of jobs) {
-    for (const { blocks } of job.flow?.spreads.values() ?? []) {
-      for (const { block, holder } of blocks) uses.set(blockHolding(block, holder), (uses.get(blockHolding(block, holder)) ?? 0) + 1)
-    }
+    for (const { blocks } of job.flow?.spreads.values() ?? []) for (const { block, holder } of blocks) use(block, holder)
   }
   assert(uses.size === state.blockUses.size, 'blocks are counted that nothing names')
   for (const [block, count] of uses) assert(state.blockUses.get(block) === count, `the uses of block ${block} do not add up`)
@@ -118,7 +120,8 @@ function checkDerived(state: State, jobs: readonly Job[]): void {
     assert((delayed.get(stage) ?? 0) === stage.delayedCount, 'tasks that wait for their next attempt do not add up')
   const running = jobs.filter(job => job.finishedAtMs === 0)
   for (const program of state.programs.byId.values()) {
-    const users = sum(running, job => job.stages.filter(stage => stage.plan.program === program.id).length)
+    const scheduled = sum(state.schedules.byName.values(), ({ spec }) => spec.programs.filter(id => id === program.id).length)
+    const users = scheduled + sum(running, job => job.stages.filter(stage => stage.plan.program === program.id).length)
     assert(users === program.users, `the users of program ${program.id} do not add up`)
     assert(state.programs.idle.has(program) === (users === 0), `program ${program.id} is not listed as it should be`)
   }
@@ -151,6 +154,7 @@ export function check(state: State): void {
     for (const stage of job.stages) checkStage(state, stage)
     if (job.flow) checkFlow(job, job.flow)
   }
+  checkGrants(state.grants)
   checkTotals(state, jobs)
   checkDerived(state, jobs)
 }

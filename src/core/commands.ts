@@ -1,16 +1,26 @@
 // Owns what can be asked of the leader's mind, and the form of its answers. Must not hold how they are decided.
 import type {
   CoxswainError,
+  Exchange,
   FlowPlan,
   Inputs,
   JobPlan,
   JournalRecord,
   LaneReport,
+  LockMode,
   Outcome,
   PayloadId,
   Range,
   Resources,
+  ScheduleSpec,
 } from '../protocol/index.ts'
+
+/** A job as it is to be submitted. */
+export interface Submission {
+  plan: JobPlan
+  inputs: Inputs[]
+  flow?: FlowPlan | undefined
+}
 
 /** A command as it comes out of the mailbox: decoded, authenticated, stamped. */
 export type Command =
@@ -30,13 +40,31 @@ export type Command =
   | { kind: 'report'; worker: string; incarnation: number; lane: number; from: number; outcomes: Outcome[]; jitter: number }
   | { kind: 'returnTasks'; worker: string; incarnation: number; lane: number; from: number }
   | { kind: 'putProgram'; program: string; bytes: Uint8Array }
-  | { kind: 'submitJob'; plan: JobPlan; inputs: Inputs[]; flow?: FlowPlan | undefined }
+  | ({ kind: 'submitJob' } & Submission)
   | { kind: 'addTasks'; job: string; inputs: Inputs }
   | { kind: 'cancelJob'; job: string; reason: string }
   | { kind: 'cancelTasks'; job: string; stage: number; ranges: Range[] }
   | { kind: 'releaseResults'; job: string; stage: number; ranges: Range[] }
   | { kind: 'signal'; job: string; name: string; signal: string; items: Uint8Array }
   | { kind: 'endSession'; session: string }
+  | { kind: 'lock'; grant: string; lock: string; session: string; mode: LockMode; permits: number; ttlMs: number }
+  | { kind: 'unlock'; grant: string; session: string }
+  | { kind: 'expireGrants'; session: string; silentMs: number }
+  | {
+      kind: 'transact'
+      session: string
+      number: number
+      before: number
+      exchange: Exchange
+      jobs: Submission[]
+    }
+  | { kind: 'setSchedule'; spec: ScheduleSpec; bytes: Uint8Array; submission: Submission; nextAtMs: number; replace: boolean }
+  /** `dueMs`: the tick that was due; `atMs`: that which runs now, which may be a later one. */
+  | { kind: 'tickSchedule'; schedule: string; dueMs: number; atMs: number; nextAtMs: number; missed: boolean; submission: Submission }
+  | { kind: 'runSchedule'; schedule: string; queued: boolean; submission: Submission }
+  | { kind: 'changeSchedule'; schedule: string; change: 'pause' | 'resume' | 'delete'; nextAtMs: number }
+  | { kind: 'readEntries'; space: string; keys: string[] }
+  | { kind: 'listEntries'; space: string; prefix: string; after: string; limit: number }
   | { kind: 'joinCandidate'; candidate: string; priority: number }
   | { kind: 'loseCandidate'; candidate: string; failed: boolean }
 
@@ -48,6 +76,10 @@ export type Reply =
   | { kind: 'done' }
   | { kind: 'submitted'; existing: boolean }
   | { kind: 'registered'; incarnation: number; keep: { lane: number; tasks: number }[] }
+  /** The lock was asked for; with a token it is granted already. */
+  | { kind: 'asked'; token: number }
+  | { kind: 'transacted'; version: number }
+  | { kind: 'entries'; entries: { key: string; version: number; payload: PayloadId | undefined }[]; next: string | undefined }
   /** The sender is not (any more) the incarnation it thinks it is. */
   | { kind: 'dismissed'; reason: string }
   | { kind: 'refused'; error: CoxswainError }

@@ -4,11 +4,14 @@ import { CoxswainError } from '../protocol/index.ts'
 import { apply } from './apply.ts'
 import { type Command, type CommandKind, type CommandOf, type Decision, refuse } from './commands.ts'
 import * as flows from './flows/decide.ts'
+import * as grants from './grants/decide.ts'
 import * as jobs from './jobs/decide.ts'
 import * as leadership from './leadership/decide.ts'
 import type { CoreLimits } from './limits.ts'
 import * as membership from './membership/decide.ts'
 import * as programs from './programs/decide.ts'
+import * as schedules from './schedules/decide.ts'
+import * as spaces from './spaces/decide.ts'
 import type { State } from './state.ts'
 import * as tasks from './tasks/decide.ts'
 
@@ -27,6 +30,16 @@ const handlers: { [K in CommandKind]: (state: State, command: CommandOf<K>, limi
   releaseResults: jobs.decideReleaseResults,
   endSession: jobs.decideEndSession,
   signal: flows.decideSignal,
+  lock: grants.decideLock,
+  unlock: grants.decideUnlock,
+  expireGrants: grants.decideExpireGrants,
+  transact: spaces.decideTransact,
+  setSchedule: schedules.decideSetSchedule,
+  tickSchedule: schedules.decideTickSchedule,
+  runSchedule: schedules.decideRunSchedule,
+  changeSchedule: schedules.decideChangeSchedule,
+  readEntries: spaces.decideReadEntries,
+  listEntries: spaces.decideListEntries,
   joinCandidate: leadership.decideJoinCandidate,
   loseCandidate: leadership.decideLoseCandidate,
 }

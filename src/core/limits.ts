@@ -24,6 +24,12 @@ export interface CoreLimits {
   /** A program nobody uses is forgotten after this. */
   programIdleMs: number
   workersMax: number
+  schedulesMax: number
+  /** Locks that are held or waited for. */
+  grantsMax: number
+  /** Entries of all spaces, and their bytes. */
+  spaceEntriesMax: number
+  spaceBytesMax: number
 }
 
 /** What holds where nothing else is asked for. */
@@ -42,4 +48,8 @@ export const defaultLimits: CoreLimits = {
   assignBytesMax: 1 << 20,
   programIdleMs: 24 * 3_600_000,
   workersMax: 20_000,
+  schedulesMax: 50_000,
+  grantsMax: 100_000,
+  spaceEntriesMax: 1_000_000,
+  spaceBytesMax: 256 * 2 ** 20,
 }

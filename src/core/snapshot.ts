@@ -21,12 +21,15 @@ import {
   Writer,
 } from '../protocol/index.ts'
 import { type FlowState, flowState, flowValue, restoreFlow } from './flows/snapshot.ts'
+import { grantsState, grantsValue, restoreGrants } from './grants/snapshot.ts'
 import { needBlock } from './jobs/accounts.ts'
 import { createStage, type Job, type Stage, stageDone } from './jobs/state.ts'
 import { change, copy } from './membership/resources.ts'
 import { markMoved } from './membership/state.ts'
 import { RangeSet } from './ranges.ts'
+import { restoreSchedules, schedulesState, schedulesValue } from './schedules/snapshot.ts'
 import { SegmentList } from './segments.ts'
+import { restoreSpaces, spacesState, spacesValue } from './spaces/snapshot.ts'
 import { createState, type State } from './state.ts'
 import { stageOf } from './tasks/apply.ts'
 import { classOf, forgetClassIfUnused } from './tasks/classes.ts'
@@ -119,6 +122,8 @@ const flows = struct({
   /** `position`: among all that waits for a time. */
   pauses: list(struct({ job: name, step: varint, atMs: varint, position: varint }), countMax),
 })
+/** Behind the rest since version 3. */
+const shared = struct({ grants: grantsState, spaces: spacesState, schedules: schedulesState })
 const delayedState = struct({ job: name, stage: varint, index: varint, attempt: varint, avoid: name, atMs: varint })
 
 const snapshot = struct({
@@ -179,6 +184,7 @@ export function encodeSnapshot(state: State): Buffer {
       'step' in item ? [{ job: item.job.plan.job, step: item.step, atMs: key, position }] : [],
     ),
   })
+  shared.write(writer, { grants: grantsValue(state), spaces: spacesValue(state), schedules: schedulesValue(state) })
   return writer.finish()
 }
 
@@ -220,15 +226,10 @@ function restoreJob(state: State, value: Infer<typeof jobState>, flow: FlowState
 
 function restoreLane(state: State, value: Infer<typeof laneState>): void {
   const worker = state.membership.workers.get(value.worker)!
-  const runs = value.runs.map(run => ({
-    stage: stageOf(state, run.job, run.stage),
-    first: run.first,
-    count: run.count,
-    attempt: run.attempt,
-  }))
+  const runs = value.runs.map(({ job, stage, ...run }) => ({ ...run, stage: stageOf(state, job, stage) }))
   const schedulingClass = runs[0]!.stage.class
   const { id, assigned, done, closing, vacated } = value
-  const lane = { id, worker, class: schedulingClass, runs, assigned, done, closing, vacated }
+  const lane: Lane = { id, worker, class: schedulingClass, runs, assigned, done, closing, vacated }
   state.tasks.lanes.set(lane.id, lane)
   schedulingClass.lanes++
   worker.lanes = [...worker.lanes, lane]
@@ -253,6 +254,12 @@ function restoreDelayed(state: State, tasks: SnapshotValue['delayed'], pauses: I
   }
 }
 
+function restoreShared(state: State, given: Infer<typeof shared>): void {
+  restoreGrants(state, given.grants)
+  restoreSpaces(state, given.spaces)
+  restoreSchedules(state, given.schedules)
+}
+
 /** The state in these bytes. Throws JOURNAL_VERSION for one of a newer release, FRAME_MALFORMED for nonsense. */
 export function decodeSnapshot(bytes: Uint8Array): State {
   const reader = new Reader(bytes)
@@ -262,6 +269,7 @@ export function decodeSnapshot(bytes: Uint8Array): State {
   reader.position = 0
   const value = snapshot.read(reader)
   const { flows: flowValues, pauses } = version < 2 ? { flows: [], pauses: [] } : flows.read(reader)
+  const given = version < 3 ? undefined : shared.read(reader)
   reader.finish()
   const flowByJob = new Map(flowValues.map(one => [one.job, one]))
   const state = createState()
@@ -282,6 +290,7 @@ export function decodeSnapshot(bytes: Uint8Array): State {
   for (const id of value.finished) state.jobs.finished.add(state.jobs.byId.get(id)!)
   for (const lane of value.lanes) restoreLane(state, lane)
   restoreDelayed(state, value.delayed, pauses)
+  if (given) restoreShared(state, given)
   state.tasks.nextLane = nextLane
   return state
 }

@@ -1,11 +1,14 @@
 // Owns the state of the cluster's mind: the sum of all journaled facts. Only `apply` writes it.
 // Must not hold bytes of inputs or results, clocks, connections, or anything observed.
 import type { PayloadId } from '../protocol/index.ts'
+import { createGrants, type Grants } from './grants/state.ts'
 import { Heap } from './heap.ts'
 import { createJobs, type Job, type Jobs, type Stage } from './jobs/state.ts'
 import { createLeadership, type Leadership } from './leadership/state.ts'
 import { createMembership, type Membership } from './membership/state.ts'
 import { createPrograms, type Programs } from './programs/state.ts'
+import { createSchedules, type Schedules } from './schedules/state.ts'
+import { createSpaces, type Spaces } from './spaces/state.ts'
 import { createTasks, type Tasks } from './tasks/state.ts'
 
 /** A block that nothing names any more, and the worker that holds it. */
@@ -54,6 +57,9 @@ export interface State {
   programs: Programs
   jobs: Jobs
   tasks: Tasks
+  grants: Grants
+  spaces: Spaces
+  schedules: Schedules
   delayed: Heap<DelayedTask | DelayedStep>
   /** Derived, empty between facts. */
   endings: Ending[]
@@ -81,6 +87,9 @@ export function createState(): State {
     programs: createPrograms(),
     jobs: createJobs(),
     tasks: createTasks(),
+    grants: createGrants(),
+    spaces: createSpaces(),
+    schedules: createSchedules(),
     delayed: new Heap(),
     endings: [],
     nextPayload: 1,

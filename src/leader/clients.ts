@@ -5,34 +5,14 @@ import type { Command, Reply } from '../core/index.ts'
 import { type ClientToLeader, CoxswainError, OverloadedError, type WireError, limits as wire } from '../protocol/index.ts'
 import { catchUp, pastOf } from './catchup.ts'
 import type { LeaderContext } from './context.ts'
+import { readEntries } from './entries.ts'
 import type { ClientLink } from './links.ts'
 import type { LogReadings } from './logs.ts'
 import { answerView, readResults } from './queries.ts'
+import { wireError } from './refusals.ts'
+import { scheduleCommand } from './schedules.ts'
 
 const overloadedRetryMs = 50
-
-/** The first characters of a text that fit into this many bytes. */
-function clip(text: string, bytesMax: number): string {
-  const bytes = Buffer.from(text)
-  return bytes.length <= bytesMax ? text : new TextDecoder().decode(bytes.subarray(0, bytesMax - 3)).replace(/\uFFFD$/, '')
-}
-
-/** The fields of an error as they travel. An unexpected one tells no internals. */
-function wireError(error: unknown): WireError {
-  if (error instanceof CoxswainError)
-    return {
-      code: error.code,
-      message: clip(error.message, 8000),
-      id: clip(error.id ?? '', wire.nameBytesMax),
-      retryAfterMs: error.retryAfterMs ?? 0,
-    }
-  return {
-    code: 'INVALID_ARGUMENT',
-    message: 'The request could not be answered; the log of the leader says why.',
-    id: '',
-    retryAfterMs: 0,
-  }
-}
 
 function missing(job: string): CoxswainError {
   return new CoxswainError('NOT_FOUND', `There is no job ${job}.`, { id: job })
@@ -70,6 +50,22 @@ export class ClientSession {
         const { job, name, signal, items } = message
         return this.#command(message.request, { kind: 'signal', job, name, signal, items }, items.length, true)
       }
+      case 'lock':
+        return this.#lock(message)
+      case 'unlock':
+        return this.#command(message.request, { kind: 'unlock', grant: message.grant, session: this.#link.session }, 0, false)
+      case 'keepGrants':
+        this.#context.grants.heard(this.#link.session)
+        return this.#link.send({ kind: 'done', request: message.request })
+      case 'setSchedule':
+      case 'changeSchedule':
+      case 'triggerSchedule':
+        return void this.#schedule(message)
+      case 'transact':
+        return this.#transact(message)
+      case 'readEntries':
+      case 'listEntries':
+        return void this.#readEntries(message)
       case 'cancelJob':
         return this.#command(message.request, { kind: 'cancelJob', job: message.job, reason: message.reason }, 0, false)
       case 'cancelTasks':
@@ -200,6 +196,61 @@ export class ClientSession {
         this.#context.platform.log('error', 'catch-up-failed', { job, error: String(error) })
         link.connection.close('its results cannot be read')
       })
+    }
+  }
+
+  /** Answered in its turn, by the outbox; here only where it is granted already. */
+  #lock({ request, grant, lock, mode, permits, ttlMs }: Extract<ClientToLeader, { kind: 'lock' }>): void {
+    const full = this.#full()
+    if (full) return this.#fail(request, full)
+    const { session, lockRequests } = this.#link
+    this.#context.grants.heard(session)
+    lockRequests.set(grant, request)
+    this.#context.loop.post({
+      command: { kind: 'lock', grant, lock, session, mode, permits, ttlMs },
+      bytes: 0,
+      reply: reply => {
+        if (reply.kind === 'asked' && reply.token > 0) this.#context.links.granted(session, grant, reply.token)
+        if (reply.kind !== 'refused') return
+        lockRequests.delete(grant)
+        this.#fail(request, reply.error)
+      },
+    })
+  }
+
+  #transact({ request, number, before, exchange, jobs }: Extract<ClientToLeader, { kind: 'transact' }>): void {
+    const full = this.#full()
+    if (full) return this.#fail(request, full)
+    const bytes = jobs.reduce((sum, { inputs }) => inputs.reduce((part, one) => part + one.items.length, sum), 0)
+    this.#context.loop.post({
+      command: { kind: 'transact', session: this.#link.session, number, before, exchange, jobs },
+      bytes: exchange.writes.reduce((sum, { item }) => sum + (item?.length ?? 0), bytes),
+      reply: reply => {
+        if (reply.kind === 'refused') this.#fail(request, reply.error)
+        else if (reply.kind === 'transacted') this.#link.send({ kind: 'transacted', request, version: reply.version })
+      },
+    })
+  }
+
+  async #schedule(message: Extract<ClientToLeader, { kind: 'setSchedule' | 'changeSchedule' | 'triggerSchedule' }>): Promise<void> {
+    const { request } = message
+    try {
+      const command = await scheduleCommand(this.#context, message)
+      const bytes = message.kind === 'setSchedule' ? message.submission.length : 0
+      this.#command(request, command, bytes, true)
+    } catch (error) {
+      this.#fail(request, error)
+    }
+  }
+
+  async #readEntries(message: Extract<ClientToLeader, { kind: 'readEntries' | 'listEntries' }>): Promise<void> {
+    const { request } = message
+    try {
+      const full = this.#full()
+      if (full) throw full
+      this.#link.send({ kind: 'entries', request, ...(await readEntries(this.#context, message)) })
+    } catch (error) {
+      this.#fail(request, error)
     }
   }
 

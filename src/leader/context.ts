@@ -4,11 +4,13 @@ import type { Store } from '../journal/index.ts'
 import type { Platform } from '../platform/index.ts'
 import type { CoxswainError } from '../protocol/index.ts'
 import type { Comeback } from './comeback.ts'
+import type { GrantWatch } from './grants.ts'
 import type { Links } from './links.ts'
 import type { LogReadings } from './logs.ts'
 import type { Loop } from './loop.ts'
 import type { Outbox } from './outbox.ts'
 import type { Payloads } from './payloads.ts'
+import type { ScheduleClock } from './schedules.ts'
 
 /** What the leader's own process says of itself. */
 export interface Vitals {
@@ -32,6 +34,8 @@ export interface LeaderContext {
   outbox: Outbox
   payloads: Payloads
   comeback: Comeback
+  grants: GrantWatch
+  schedules: ScheduleClock
   /** Cluster time now. */
   nowMs(): number
   vitals(): Vitals

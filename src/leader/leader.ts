@@ -19,6 +19,7 @@ import { Comeback } from './comeback.ts'
 import type { LeaderContext, Vitals } from './context.ts'
 import { silenceBoundMaxMs } from './detector.ts'
 import { BlockDrops } from './drops.ts'
+import { GrantWatch } from './grants.ts'
 import { Links } from './links.ts'
 import { listenAt } from './listen.ts'
 import { LogReadings } from './logs.ts'
@@ -26,12 +27,11 @@ import { Loop } from './loop.ts'
 import { Outbox } from './outbox.ts'
 import { Payloads } from './payloads.ts'
 import { recover } from './recover.ts'
+import { ScheduleClock } from './schedules.ts'
 import { pulseMs, Sessions } from './sessions.ts'
 import { promotionProblem, successorOf } from './succession.ts'
 import { processVitals } from './vitals.ts'
 
-/** Workers in the journal have this long to connect to a new leader before they are declared lost. */
-const reconnectMs = 3000
 /** A tick that is late by more than this shows that this process was asleep. */
 const stallMs = 500
 
@@ -158,11 +158,9 @@ export class Leader {
     const links = new Links()
     const payloads = new Payloads(store.journal)
     const limits = { ...defaultLimits, ...this.#options.limits }
-    const drops = new BlockDrops(state, links, clock)
-    this.#drops = drops
+    const drops = (this.#drops = new BlockDrops(state, links, clock))
     const logs = new LogReadings(links)
-    const failed = (error: unknown): void => void this.#unreadable(error, state.epoch)
-    const outbox = new Outbox({ state, links, payloads, drops, logs, failed })
+    const outbox = new Outbox({ state, links, payloads, drops, logs, failed: error => void this.#unreadable(error, state.epoch) })
     // Cluster time goes on from the journal by this process's monotonic clock: a wall clock set back or forward moves nothing.
     const nowMs = (): number => baseMs + clock.monotonicMs() - startedMs
     const loop = new Loop({
@@ -180,34 +178,21 @@ export class Leader {
     for (const lane of state.tasks.lanes.values()) observeHungry(observed, lane)
     const vitals = this.#options.vitals ?? processVitals()
     const comeback = new Comeback(state.membership.workers.keys(), clock)
-    const rooms = { links, logs, loop, outbox, payloads, comeback }
+    const grants = new GrantWatch(state, loop, clock)
+    const schedules = new ScheduleClock(state, loop, payloads, platform)
+    outbox.schedulesChanged = () => schedules.look()
+    const rooms = { links, logs, loop, outbox, payloads, comeback, grants, schedules, nowMs, vitals }
     const promote: LeaderContext['promote'] = (candidate, begun) => this.#promote(candidate, begun)
-    this.#context = { id, address, startedMs, state, observed, limits, store, platform, ...rooms, nowMs, vitals, promote }
+    this.#context = { id, address, startedMs, state, observed, limits, store, platform, promote, ...rooms }
     this.#sessions = new Sessions(this.#context, epoch => this.#lose(new CoxswainError('FENCED', `A peer has seen epoch ${epoch}.`)))
     this.#archivist = new Archivist(store, state, platform)
     // An append that was refused knows more, and is heard first.
     store.leadership.onLost(failure => clock.soon(() => this.#lose(failure ?? deposed())))
-    this.#expectReturn()
+    this.#sessions.expectReturn()
     this.#tick(clock.monotonicMs())
+    schedules.look()
     loop.schedule()
     platform.log('info', 'leading', { epoch: state.epoch, cluster: state.cluster, address, index: state.index, jobs: state.jobs.byId.size })
-  }
-
-  /** Workers and clients that the journal knows get their time to come back. */
-  #expectReturn(): void {
-    const { state, links, loop, platform } = this.#context!
-    for (const session of state.jobs.bySession.keys()) this.#sessions!.graceFor(session)
-    const expected = [...state.membership.workers.values()].map(worker => ({ worker: worker.id, incarnation: worker.incarnation }))
-    platform.clock.timer(reconnectMs, () => {
-      for (const { worker, incarnation } of expected) {
-        if (links.registering.has(worker) || links.workers.get(worker)?.incarnation === incarnation) continue
-        loop.post({
-          command: { kind: 'loseWorker', worker, incarnation, reason: `it did not come back within ${reconnectMs} ms of the new leader` },
-          bytes: 0,
-          reply: () => {},
-        })
-      }
-    })
   }
 
   #tick(beforeMs: number, lookedMs = beforeMs): void {
@@ -222,6 +207,7 @@ export class Leader {
       if (lateMs > silenceBoundMaxMs && this.#context!.links.candidates.size > 0)
         return this.#lose(new CoxswainError('FENCED', `This process stood still for ${Math.round(lateMs)} ms: another candidate may lead.`))
       this.#sessions!.judge(nowMs, lateMs > stallMs)
+      this.#context!.grants.judge(lateMs > stallMs)
       const look = nowMs - lookedMs >= lookEveryMs
       if (look) void this.#archivist!.look()
       this.#tick(nowMs, look ? nowMs : lookedMs)
@@ -292,6 +278,7 @@ export class Leader {
   async #shutDown(reason: string): Promise<void> {
     if (this.#stopped) return
     this.#stopped = true
+    this.#context?.schedules.stop()
     await this.#context?.loop.end()
     await this.#listener?.close()
     this.#end(reason)

@@ -10,6 +10,7 @@ import {
   leaderToCandidate,
   leaderToClient,
   leaderToWorker,
+  type WireError,
 } from '../protocol/index.ts'
 import type { Past } from './catchup.ts'
 
@@ -97,6 +98,8 @@ export class ClientLink extends Link<LeaderToClient> {
   readonly session: string
   /** Jobs of which it is sent what is recorded after this index of the journal. */
   readonly watched = new Map<string, number>()
+  /** Grant → the request that is answered when it is given. */
+  readonly lockRequests = new Map<string, number>()
   /** What is still being sent of jobs that it began to watch. */
   readonly catchingUp = new Map<string, Past>()
 
@@ -136,6 +139,7 @@ export class Links {
   /** Standbys that have joined. */
   readonly candidates = new Map<string, CandidateLink>()
   readonly #watchers = new Map<string, Set<ClientLink>>()
+  readonly #sessions = new Map<string, Set<ClientLink>>()
 
   /** Sends it what is recorded about the job after `index`. */
   watch(link: ClientLink, job: string, index: number): void {
@@ -157,15 +161,43 @@ export class Links {
     return this.#watchers.get(job)
   }
 
+  addClient(link: ClientLink): void {
+    this.clients.add(link)
+    const links = this.#sessions.get(link.session) ?? new Set()
+    this.#sessions.set(link.session, links.add(link))
+  }
+
   removeClient(link: ClientLink): void {
     link.closed = true
     this.clients.delete(link)
+    const links = this.#sessions.get(link.session)
+    links?.delete(link)
+    if (links?.size === 0) this.#sessions.delete(link.session)
     for (const job of [...link.watched.keys()]) this.unwatch(link, job)
   }
 
   /** True if another connection of the client's session is there. */
   hasSession(session: string): boolean {
-    for (const link of this.clients) if (link.session === session) return true
-    return false
+    return this.#sessions.has(session)
+  }
+
+  /** Tells the session that it will not have what it waits for. */
+  denied(session: string, grant: string, error: WireError): void {
+    for (const link of this.#sessions.get(session) ?? []) {
+      const request = link.lockRequests.get(grant)
+      if (request === undefined) continue
+      link.lockRequests.delete(grant)
+      link.send({ kind: 'failed', request, error })
+    }
+  }
+
+  /** Tells the session that it has what it asked for. */
+  granted(session: string, grant: string, token: number): void {
+    for (const link of this.#sessions.get(session) ?? []) {
+      const request = link.lockRequests.get(grant)
+      if (request === undefined) continue
+      link.lockRequests.delete(grant)
+      link.send({ kind: 'granted', request, token })
+    }
   }
 }

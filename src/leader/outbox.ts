@@ -42,6 +42,8 @@ export class Outbox implements RecordListener {
   readonly #drops: BlockDrops
   readonly #logs: LogReadings
   readonly #failed: (error: unknown) => void
+  /** Called when facts about schedules are durable. */
+  schedulesChanged = (): void => {}
   /** What goes out at the end of the turn, and what goes out when the turn is durable. */
   #now: (() => void)[] = []
   #durable: (() => void)[] = []
@@ -81,7 +83,16 @@ export class Outbox implements RecordListener {
       case 'TaskExpanded':
         return this.#acknowledge(record.lane, 1)
       case 'SignalReceived':
+      case 'ScheduleSet':
         this.#payloads.put(record.payload, this.#results.get(record.payload)!)
+        return undefined
+      case 'GrantEnded':
+        this.#denied(record)
+        return () => this.#granted()
+      case 'LockAsked':
+        return () => this.#granted()
+      case 'EntriesWritten':
+        for (const { payload } of record.writes) if (payload !== undefined) this.#payloads.put(payload, this.#results.get(payload)!)
         return undefined
       case 'TaskFailed':
         return this.#taskFailed(record)
@@ -249,6 +260,19 @@ export class Outbox implements RecordListener {
     })
   }
 
+  /** Who waits for a lock that it will not have is told when that is durable. */
+  #denied({ grant: id, reason }: RecordOf<'GrantEnded'>): void {
+    const { token, session, lock } = this.#state.grants.byId.get(id)!
+    if (token > 0) return
+    const message = `The wait for the lock ${lock.name} is over: ${reason === 'expired' ? 'its session fell silent' : 'it was given up'}.`
+    this.#durable.push(() => this.#links.denied(session, id, { code: 'LOCK_LOST', message, id: lock.name, retryAfterMs: 0 }))
+  }
+
+  /** Who was granted a lock by the last fact is told when it is durable. */
+  #granted(): void {
+    for (const { session, id, token } of this.#state.grants.fresh) this.#durable.push(() => this.#links.granted(session, id, token))
+  }
+
   turnEnded(): () => void {
     const now = this.#now
     const durable = this.#durable
@@ -268,6 +292,7 @@ export class Outbox implements RecordListener {
       for (const [worker, lanes] of acknowledged) {
         this.#links.workers.get(worker)?.sendInOrder({ kind: 'acknowledge', lanes: [...lanes].map(([lane, count]) => ({ lane, count })) })
       }
+      if (this.#state.schedules.changed.size > 0) this.schedulesChanged()
       for (const { block, holder } of blockDrops) this.#drops.add(block, holder)
     }
   }

@@ -9,6 +9,8 @@ import {
   type Stage,
   Story,
   viewJob,
+  viewLocks,
+  viewSchedules,
   viewSteps,
   viewTask,
   viewWorkers,
@@ -122,6 +124,8 @@ const handlers: Handlers = {
   why: (context, { id }) => why(context.state, context.observed, id),
   task: (context, { job, stage, index }) => viewTask(context.state, job, stage, index),
   steps: (context, query) => viewSteps(context.state, jobOf(context.state, query.job), query),
+  schedules: (context, argument) => viewSchedules(context.state, argument),
+  locks: (context, { prefix }) => viewLocks(context.state, typeof prefix === 'string' ? prefix : ''),
   locate: context =>
     [...context.state.membership.workers.values()]
       .filter(worker => context.observed.workers.has(worker.id))

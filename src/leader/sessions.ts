@@ -27,6 +27,8 @@ import { WorkerSession } from './workers.ts'
 export const pulseMs = 500
 /** A client that is away for this long is gone: jobs that end with their client end. */
 const sessionGraceMs = 10_000
+/** Workers in the journal have this long to connect to a new leader before they are declared lost. */
+const reconnectMs = 3000
 /** A peer that does not say hello within this is disconnected. */
 const helloMs = 10_000
 
@@ -157,7 +159,8 @@ export class Sessions {
   #client(connection: Connection, said: Hello): Receiver {
     const link = new ClientLink(connection, said.session)
     const session = new ClientSession(this.#context, link, this.#logs)
-    this.#context.links.clients.add(link)
+    this.#context.links.addClient(link)
+    this.#context.grants.heard(link.session)
     this.#graces.get(link.session)?.()
     return {
       frame: this.#reader(link, clientToLeader, message => session.receive(message)),
@@ -175,13 +178,34 @@ export class Sessions {
     this.#graces.get(session)?.()
     const cancel = this.#context.platform.clock.timer(sessionGraceMs, () => {
       this.#graces.delete(session)
-      if (!this.#context.links.hasSession(session) && this.#context.state.jobs.bySession.has(session))
+      if (!this.#context.links.hasSession(session) && this.#hasFacts(session))
         this.#context.loop.post({ command: { kind: 'endSession', session }, bytes: 0, reply: () => {} })
     })
     this.#graces.set(session, () => {
       cancel()
       this.#graces.delete(session)
     })
+  }
+
+  /** Clients and workers that the journal knows get their time to come back to this leader. */
+  expectReturn(): void {
+    const { state, links, loop, platform } = this.#context
+    const { jobs, spaces, membership } = state
+    for (const session of new Set([...jobs.bySession.keys(), ...spaces.bySession.keys()])) this.graceFor(session)
+    const expected = [...membership.workers.values()].map(worker => ({ worker: worker.id, incarnation: worker.incarnation }))
+    const reason = `it did not come back within ${reconnectMs} ms of the new leader`
+    platform.clock.timer(reconnectMs, () => {
+      for (const { worker, incarnation } of expected) {
+        if (links.registering.has(worker) || links.workers.get(worker)?.incarnation === incarnation) continue
+        loop.post({ command: { kind: 'loseWorker', worker, incarnation, reason }, bytes: 0, reply: () => {} })
+      }
+    })
+  }
+
+  /** Something of the session ends with it. */
+  #hasFacts(session: string): boolean {
+    const { jobs, spaces } = this.#context.state
+    return jobs.bySession.has(session) || spaces.bySession.has(session)
   }
 
   /** Says that the leader lives. */

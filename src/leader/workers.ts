@@ -1,7 +1,7 @@
 // Owns the conversation with one worker: registration, reports, signs of life.
 // Must not decide what it runs: that is core's.
 import { forgetWorker, observeTasks, observeWorker, type Reply } from '../core/index.ts'
-import { CoxswainError, outcomeTasks, type WorkerToLeader } from '../protocol/index.ts'
+import { CoxswainError, outcomeBytes, outcomeMicros, outcomeTasks, type WorkerToLeader } from '../protocol/index.ts'
 import type { LeaderContext } from './context.ts'
 import { SilenceDetector } from './detector.ts'
 import type { WorkerLink } from './links.ts'
@@ -147,10 +147,10 @@ export class WorkerSession {
     const lane = known?.worker.id === this.#link.id ? known : undefined
     let bytes = 0
     for (const outcome of message.outcomes) {
-      if (outcome.kind === 'finished') {
-        bytes += outcome.items.length
-        if (lane && outcome.count > 0) observeTasks(this.#context.observed, lane, outcome.count, outcome.elapsedMicros)
-      } else if (lane && outcome.kind === 'failed') observeTasks(this.#context.observed, lane, 1, outcome.elapsedMicros)
+      bytes += outcomeBytes(outcome)
+      const micros = outcomeMicros(outcome)
+      const count = outcomeTasks(outcome)
+      if (lane && micros !== undefined && count > 0) observeTasks(this.#context.observed, lane, count, micros)
     }
     const { lane: number, from, outcomes } = message
     const jitter = this.#context.platform.random.number()

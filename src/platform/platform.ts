@@ -92,12 +92,21 @@ export interface Files {
   makeFolder(path: string): Promise<void>
 }
 
+/** When ticks come: a cron expression in a timezone (empty: UTC), or every so many milliseconds of the epoch, where `cron` is empty. */
+export interface TickSpec {
+  cron: string
+  timezone: string
+  everyMs: number
+}
+
 /** All that a shell may ask of the world. */
 export interface Platform {
   clock: Clock
   random: Random
   transport: Transport
   files: Files
+  /** The first tick after a wall time, in milliseconds since 1970; undefined if none comes any more. Throws an Error for a spec that cannot be. */
+  nextTick(spec: TickSpec, afterMs: number): number | undefined
   /** A line for the operator's log, as fields. */
   log(level: 'debug' | 'info' | 'warn' | 'error', event: string, fields?: Record<string, unknown>): void
 }

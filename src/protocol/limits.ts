@@ -2,10 +2,10 @@
 // Must not hold tuning that is one room's own business.
 
 /** Version of hello and messages. Peers of another version are refused with VERSION_MISMATCH. */
-export const protocolVersion = 2
+export const protocolVersion = 3
 
 /** Version of the journal's records. A journal of a newer version is refused with JOURNAL_VERSION. */
-export const recordVersion = 2
+export const recordVersion = 3
 
 /** Every limit by its name; units stand last in it. */
 export const limits = {
@@ -37,6 +37,13 @@ export const limits = {
   workflowDepthMax: 1000,
   /** A list whose items become tasks: what is beyond this travels as blocks, one per item. */
   spreadBytesMax: 24 << 20,
+  /** The key of an entry of a space; what one transaction may name of each kind, and how many jobs it may submit. */
+  spaceKeyBytesMax: 512,
+  transactionEntriesMax: 1000,
+  transactionJobsMax: 100,
+  /** Limits of the time for which a lock is held without a sign of its holder. */
+  lockTtlMsMin: 1000,
+  lockTtlMsMax: 24 * 3_600_000,
   jobIdBytesMax: 200,
   nameBytesMax: 200,
   labelsMax: 32,

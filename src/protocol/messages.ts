@@ -3,8 +3,11 @@
 import { Reader, Writer } from './bytes.ts'
 import { boolean, bytes, type Codec, enumeration, float64, type Infer, list, optional, string, struct, union, varint } from './codec.ts'
 import { flowPlan } from './flow.ts'
+import { exchange, lockMode, spaceKey } from './grants.ts'
 import { limits } from './limits.ts'
-import { hashField, jobIdField, jobPlan, nameField, range, resources, run, stagePlan, taskBlock } from './plan.ts'
+import { inputs, outcome } from './outcomes.ts'
+import { hashField, jobIdField, jobPlan, nameField, range, resources, run, stagePlan } from './plan.ts'
+import { scheduledSubmission, scheduleSpec } from './schedules.ts'
 
 const chunk = bytes(limits.frameBytesMax)
 const json = string(limits.frameBytesMax)
@@ -36,10 +39,6 @@ export type Welcome = Infer<typeof welcome>
 const wireError = struct({ code: nameField, message: string(8192), id: nameField, retryAfterMs: varint })
 export type WireError = Infer<typeof wireError>
 
-/** Inputs of tasks `first` … of a stage, as a chunk; those of them that are blocks are listed too. */
-const inputs = struct({ stage: varint, first: varint, items: chunk, blocks: list(taskBlock), seal: boolean })
-export type Inputs = Infer<typeof inputs>
-
 /** An attempt that failed, as it is told to the client. */
 export const failedAttempt = struct({ attempt: varint, worker: nameField, code: nameField, message: string(4096), atMs: varint })
 export type AttemptFields = Infer<typeof failedAttempt>
@@ -67,29 +66,23 @@ export const logLine = struct({
 export type LogLine = Infer<typeof logLine>
 
 /** The questions that can be asked about the cluster (see views.ts). */
-export const viewName = enumeration('status', 'jobs', 'job', 'workers', 'story', 'why', 'task', 'locate', 'steps')
+export const viewName = enumeration('status', 'jobs', 'job', 'workers', 'story', 'why', 'task', 'locate', 'steps', 'locks', 'schedules')
 export type ViewName = Infer<typeof viewName>
+
+/** A job with its first inputs; `watch`: this connection wants results and changes. */
+/** The same as bytes of their own, in a schedule. */
+export const submission = struct({
+  plan: jobPlan,
+  inputs: list(inputs, limits.inputsMax),
+  /** The steps of a workflow: its inputs are those of its steps, stage by stage. */
+  flow: optional(flowPlan),
+  watch: boolean,
+})
 
 /** What a client asks of the leader. */
 export const clientToLeader = union({
   putProgram: [1, struct({ request, program: hashField, bytes: bytes(limits.programBytesMax) })],
-  /** Each job with its first inputs; `watch`: this connection wants results and changes. */
-  submitJobs: [
-    2,
-    struct({
-      request,
-      jobs: list(
-        struct({
-          plan: jobPlan,
-          inputs: list(inputs, limits.inputsMax),
-          /** The steps of a workflow: its inputs are those of its steps, stage by stage. */
-          flow: optional(flowPlan),
-          watch: boolean,
-        }),
-        limits.submitJobsMax,
-      ),
-    }),
-  ],
+  submitJobs: [2, struct({ request, jobs: list(submission, limits.submitJobsMax) })],
   /** Idempotent by (job, stage, first): what is there already is acknowledged again. */
   addTasks: [3, struct({ request, job: jobIdField, inputs })],
   cancelJob: [4, struct({ request, job: jobIdField, reason: string(1024) })],
@@ -109,6 +102,21 @@ export const clientToLeader = union({
   promote: [14, struct({ request, candidate: nameField })],
   /** Tell a workflow something; `signal` is the id by which it counts once. `items` is a chunk of one value. */
   signal: [15, struct({ request, job: jobIdField, name: nameField, signal: nameField, items: chunk })],
+  /** Answered by `granted` in its turn; asked again after a reconnect, `grant` is the same. */
+  lock: [16, struct({ request, grant: nameField, lock: nameField, mode: lockMode, permits: varint, ttlMs: varint })],
+  unlock: [17, struct({ request, grant: nameField })],
+  /** The session lives, and wants to keep its grants. */
+  keepGrants: [18, struct({ request })],
+  readEntries: [19, struct({ request, space: nameField, keys: list(spaceKey, limits.transactionEntriesMax) })],
+  /** Entries whose keys begin with `prefix` and come behind `after`, in the order of their keys. */
+  listEntries: [20, struct({ request, space: nameField, prefix: spaceKey, after: spaceKey, limit: varint })],
+  /** All of it in one append, or nothing. `number` counts the transactions of the session; all below `before` are answered. */
+  transact: [21, struct({ request, number: varint, before: varint, exchange, jobs: list(submission, limits.transactionJobsMax) })],
+  /** What each run is made of travels as one piece, with a plan whose job id is filled in at each tick. */
+  setSchedule: [22, struct({ request, spec: scheduleSpec, submission: scheduledSubmission, replace: boolean })],
+  changeSchedule: [23, struct({ request, schedule: nameField, change: enumeration('pause', 'resume', 'delete') })],
+  /** A run now, besides the ticks: the job `schedule@run`. */
+  triggerSchedule: [24, struct({ request, schedule: nameField, run: nameField })],
 })
 export type ClientToLeader = Infer<typeof clientToLeader>
 
@@ -134,6 +142,13 @@ export const leaderToClient = union({
   /** Sent every `pulseMs`: the leader lives. */
   pulse: [10, struct({ epoch: varint })],
   progress: [11, struct({ job: jobIdField, stage: varint, index: varint, fraction: float64, note: string(1024) })],
+  granted: [12, struct({ request, token: varint })],
+  /** Without an item there is no such entry. `next`: the key behind which the rest begins. */
+  entries: [
+    13,
+    struct({ request, entries: list(struct({ key: spaceKey, version: varint, item: optional(chunk) })), next: optional(spaceKey) }),
+  ],
+  transacted: [14, struct({ request, version: varint })],
 })
 export type LeaderToClient = Infer<typeof leaderToClient>
 
@@ -148,30 +163,6 @@ const laneReport = struct({
   runs: list(run),
 })
 export type LaneReport = Infer<typeof laneReport>
-
-/** How tasks of a lane ended. */
-export const outcome = union({
-  finished: [1, struct({ count: varint, items: chunk, blocks: list(taskBlock), elapsedMicros: varint })],
-  /** One task failed. `retryable`: false where a further attempt cannot help (bad input, no such task). */
-  failed: [
-    2,
-    struct({ code: nameField, message: string(4096), stack: string(limits.errorBytesMax), retryable: boolean, elapsedMicros: varint }),
-  ],
-  skipped: [3, struct({ count: varint })],
-  /** One task whose result is a list, as a chunk of its items: each may become the input of a task. */
-  spread: [4, struct({ items: chunk, blocks: list(taskBlock), elapsedMicros: varint })],
-  /** One task that was a workflow as a step: its steps are its outcome. Their stages run the same program. */
-  expanded: [
-    5,
-    struct({ stages: list(stagePlan, limits.stagesMax), inputs: list(inputs, limits.inputsMax), flow: flowPlan, elapsedMicros: varint }),
-  ],
-})
-export type Outcome = Infer<typeof outcome>
-
-/** How many tasks an outcome is of. */
-export function outcomeTasks(outcome: Outcome): number {
-  return 'count' in outcome ? outcome.count : 1
-}
 
 /** What a worker tells and asks the leader. */
 export const workerToLeader = union({

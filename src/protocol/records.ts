@@ -5,8 +5,10 @@
 import { Reader, Writer } from './bytes.ts'
 import { boolean, enumeration, type Infer, list, optional, string, struct, union, varint } from './codec.ts'
 import { flowPlan } from './flow.ts'
+import { lockMode, spaceKey } from './grants.ts'
 import { limits } from './limits.ts'
 import { hashField, jobIdField, jobPlan, nameField, range, resources, run, stagePlan, taskBlock } from './plan.ts'
+import { scheduleSpec, tickOutcomes } from './schedules.ts'
 
 /** Where the bytes of many inputs or results are: a payload of the journal's store. */
 const payload = { payload: varint, bytes: varint }
@@ -78,6 +80,33 @@ export const record = union({
   BranchDecided: [55, struct({ job: jobIdField, step: varint, taken: boolean })],
   /** A signal for a workflow came; `signal` is its id, so that it counts once. */
   SignalReceived: [56, struct({ job: jobIdField, name: nameField, signal: nameField, ...payload })],
+
+  /** A session asked for a lock: granted at once if it is free and nobody waits, else in its turn. `permits`: of a semaphore, how many there are. */
+  LockAsked: [60, struct({ grant: nameField, lock: nameField, session: nameField, mode: lockMode, permits: varint, ttlMs: varint })],
+  /** A grant, or the wait for it, is over; who is next is granted. `expired`: nothing was heard of its session for its time. */
+  GrantEnded: [61, struct({ grant: nameField, reason: enumeration('released', 'expired') })],
+  /** Entries of spaces changed, all at once. `number` is the session's own, so that it counts once; those below `before` are not asked for again. */
+  EntriesWritten: [
+    62,
+    struct({
+      session: nameField,
+      number: varint,
+      before: varint,
+      /** Without a payload the entry is gone. */
+      writes: list(struct({ space: nameField, key: spaceKey, payload: optional(varint), bytes: varint })),
+    }),
+  ],
+  /** Nothing more will be heard of this session. */
+  SessionEnded: [63, struct({ session: nameField })],
+
+  /** There is a schedule, or another one of its name; the payload is what each of its runs is made of. */
+  ScheduleSet: [70, struct({ spec: scheduleSpec, ...payload, nextAtMs: varint })],
+  /** A tick was decided on, and the next one is at `nextAtMs`. */
+  ScheduleTicked: [71, struct({ schedule: nameField, atMs: varint, nextAtMs: varint, outcome: enumeration(...tickOutcomes) })],
+  /** A run of a schedule was submitted just before; `queued`: it is that of the tick which waited the longest. */
+  ScheduleRan: [72, struct({ schedule: nameField, job: jobIdField, queued: boolean })],
+  SchedulePaused: [73, struct({ schedule: nameField, paused: boolean, nextAtMs: varint })],
+  ScheduleDeleted: [74, struct({ schedule: nameField })],
 
   /** Work was handed to a worker's lane. A lane that is not there yet is opened, with one reservation of its class's resources. */
   TasksAssigned: [40, struct({ lane: varint, worker: nameField, incarnation: varint, runs: list(run), adopted: boolean })],

@@ -161,6 +161,55 @@ export interface WhyView {
   text: string
 }
 
+/** A schedule and what became of it. */
+export interface ScheduleView {
+  name: string
+  /** Of what it runs. */
+  runs: string
+  /** One of these two. */
+  cron?: string
+  everyMs?: number
+  timezone?: string
+  overlap: 'skip' | 'queue' | 'cancel'
+  catchUp: 'none' | 'last' | 'all'
+  paused: boolean
+  /** Wall time of the next tick, milliseconds since 1970; missing while it is paused. */
+  nextAtMs?: number
+  /** Jobs of it that run, at most ten of them, and ticks that wait for those. */
+  running: JobId[]
+  queued: number
+  /** Its last run, and the last tick that was decided on. */
+  lastJob?: JobId
+  lastAtMs?: number
+  /** Since it was made: runs, ticks that were passed over because of a running one, and ticks that passed while no leader lived. */
+  ran: number
+  skipped: number
+  missed: number
+}
+
+/** A lock or semaphore that somebody holds. */
+export interface LockView {
+  name: string
+  /** Of a semaphore; missing for a lock. */
+  permits?: number
+  held: LockHolderView[]
+  /** How many wait, and the first of them in their order. */
+  waiting: number
+  line: LockHolderView[]
+}
+
+/** Who holds a lock, or waits for it. */
+export interface LockHolderView {
+  /** The client's session. */
+  session: string
+  mode: 'exclusive' | 'read' | 'permit'
+  /** The fencing token; missing while it waits. */
+  token?: number
+  /** Cluster time since when it holds it, or waits. */
+  sinceMs: number
+  ttlMs: number
+}
+
 /** Where one task stands. */
 export interface TaskView {
   job: JobId
@@ -201,5 +250,9 @@ export interface Views {
   task: { argument: { job: JobId; stage: number; index: number }; answer: TaskView }
   /** `next`: where the rest begins. */
   steps: { argument: StepsQuery; answer: { steps: StepView[]; next?: number } }
+  /** All, or those whose names begin with `prefix`; at most 1,000, in the order of their names. */
+  /** At most `limit` (1,000) in the order of their names, behind `after`. */
+  schedules: { argument: { name?: string; after?: string; limit?: number }; answer: ScheduleView[] }
+  locks: { argument: { prefix?: string }; answer: LockView[] }
   locate: { argument: Record<string, never>; answer: WorkerAddress[] }
 }

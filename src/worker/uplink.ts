@@ -11,6 +11,7 @@ import {
   leaderToWorker,
   limits,
   type Outcome,
+  outcomeBytes,
   protocolVersion,
   release,
   type Welcome,
@@ -231,7 +232,5 @@ export class Uplink {
 
 /** About how many bytes a report will have. */
 export function reportBytes(outcomes: readonly Outcome[]): number {
-  let bytes = 64
-  for (const outcome of outcomes) bytes += outcome.kind === 'finished' ? outcome.items.length + outcome.blocks.length * 128 + 32 : 256
-  return bytes
+  return outcomes.reduce((sum, outcome) => sum + outcomeBytes(outcome) + 192, 64)
 }

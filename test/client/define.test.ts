@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import { z } from 'zod'
 import { durationMs, parseResources, sizeBytes } from '../../src/client/amounts.ts'
 import { isTask } from '../../src/client/define.ts'
-import { collectTasks, connect as connectInProgram } from '../../src/client/in-program.ts'
+import { collectTasks, connect as connectInProgram, schedule as scheduleInProgram } from '../../src/client/in-program.ts'
 import { task } from '../../src/client/index.ts'
 import { checkInput } from '../../src/client/schema.ts'
 
@@ -99,4 +99,8 @@ describe('schemas', () => {
     await checkInput('t', schema, 'good')
     await assert.rejects(async () => checkInput('t', schema, 'bad'), { code: 'SCHEMA_VIOLATION' })
   })
+})
+
+test('a schedule in a program is what it was written as', () => {
+  assert.deepEqual(scheduleInProgram({ name: 'x', cron: '0 2 * * *' }), { name: 'x', cron: '0 2 * * *', kind: 'schedule' })
 })

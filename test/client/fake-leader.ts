@@ -1,7 +1,7 @@
 // Owns a leader for the client's tests: it speaks the protocol over connections in memory and runs tasks by a function.
 // Must not be clever: what it does with a message is in one place, and tests can take it over.
 import type { Connection, ConnectionHandlers, Platform, Transport } from '../../src/platform/index.ts'
-import { nodeClock, nodeRandom } from '../../src/platform/node/index.ts'
+import { nextTick, nodeClock, nodeRandom } from '../../src/platform/node/index.ts'
 import {
   type BlockReference,
   Chunk,
@@ -389,5 +389,5 @@ export function platformOf(leader: FakeLeader): Platform {
     listen: () => Promise.reject(new Error('nobody listens here')),
   }
   const files = {} as Platform['files']
-  return { clock: nodeClock, random: nodeRandom, transport, files, log: () => undefined }
+  return { clock: nodeClock, random: nodeRandom, transport, files, nextTick, log: () => undefined }
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { assemble } from '../../src/client/flow/assemble.ts'
-import { type Flow, task, workflow } from '../../src/client/index.ts'
+import { dryRun, type Flow, task, workflow } from '../../src/client/index.ts'
 import { decodeTemplate, decodeValue, type FlowPlan, readTemplate } from '../../src/protocol/index.ts'
 
 const add = task({ name: 'add', run: ({ a, b }: { a: number; b: number }) => a + b })
@@ -174,5 +174,32 @@ describe('what cannot be', () => {
 
   test('an input that cannot travel', () => {
     assert.throws(() => planned(flow => flow.run(one, (() => 1) as never)), { code: 'VALUE_CANNOT_TRAVEL' })
+  })
+})
+
+describe('a dry run', () => {
+  const build = (flow: Flow, n: number): unknown => flow.run(sum, flow.map(one, [n, n + 1, n + 2]))
+
+  test('gives the steps and sends nothing', async () => {
+    const steps = await dryRun(workflow({ name: 'dry', build }), 1)
+    assert.deepEqual(
+      steps.map(({ name, kind, status, tasks, needs }) => [name, kind, status, tasks?.total, needs]),
+      [
+        ['one', 'tasks', 'waiting', 3, []],
+        ['sum', 'tasks', 'waiting', 1, [{ kind: 'all', step: 0 }]],
+      ],
+    )
+  })
+
+  test('refuses what is no workflow, and what cannot be built', async () => {
+    await assert.rejects(dryRun(one as never), { code: 'INVALID_WORKFLOW' })
+    await assert.rejects(dryRun(workflow({ name: 'broken', build: flow => flow.run(sum, flow.map(one, 7 as never)) })), {
+      code: 'INVALID_WORKFLOW',
+    })
+  })
+
+  test('tells what a build function throws as its own', async () => {
+    const broken = workflow({ name: 'throws', build: (flow, input: { n: number }) => flow.run(one, input.n) })
+    await assert.rejects(dryRun(broken, undefined as never), { code: 'INVALID_WORKFLOW', message: /throws: build threw TypeError: .*'n'/ })
   })
 })

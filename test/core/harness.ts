@@ -91,6 +91,13 @@ export class Harness {
 
   /** The state's accounts must be those of the naive model. */
   #compare(record: JournalRecord): void {
+    if (record.kind === 'LockAsked' || record.kind === 'GrantEnded') this.ledger.locks.compare(this.state.grants)
+    if (record.kind === 'EntriesWritten') {
+      const entries = [...this.state.spaces.byName].flatMap(([name, space]) =>
+        [...space].map(([key, { version }]) => [`${name}/${key}`, version]),
+      )
+      assert.deepEqual(new Map(entries as [string, number][]), new Map([...this.ledger.entries].sort()))
+    }
     const ids = 'job' in record ? [record.job] : [...this.state.jobs.byId.keys()]
     for (const id of ids) {
       const job = this.state.jobs.byId.get(id)

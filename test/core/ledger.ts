@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import type { JobPlan, JournalRecord, Range, RecordOf, Resources, StagePlan } from '../../src/protocol/index.ts'
 import { FlowLedger } from './flow-ledger.ts'
+import { LockLedger } from './lock-ledger.ts'
 
 type Status = 'waiting' | 'delayed' | 'running' | 'succeeded' | 'failed' | 'cancelled'
 
@@ -41,6 +42,14 @@ interface LedgerLane {
   vacated: boolean
 }
 
+interface LedgerSchedule {
+  overlap: string
+  nextAtMs: number
+  paused: boolean
+  runs: string[]
+  queued: number
+}
+
 const terminal: ReadonlySet<Status> = new Set(['succeeded', 'failed', 'cancelled'])
 
 export class Ledger {
@@ -52,6 +61,12 @@ export class Ledger {
   /** Every (task, attempt) that was ever handed out. */
   readonly handedOut = new Set<string>()
   readonly candidates = new Set<string>()
+  readonly locks = new LockLedger()
+  readonly schedules = new Map<string, LedgerSchedule>()
+  /** `space/key` → the number of the write that made it what it is, counted over all. */
+  readonly entries = new Map<string, number>()
+  #written = 0
+  readonly #transactions = new Set<string>()
   readonly #leaders = new Map<number, string>()
   readonly #incarnations = new Set<number>()
   #payload = 0
@@ -429,6 +444,72 @@ export class Ledger {
 
   TasksSkipped(record: RecordOf<'TasksSkipped'>): void {
     for (const task of this.#advance(record.lane, record.count)) this.#giveBack(task)
+  }
+
+  LockAsked(record: RecordOf<'LockAsked'>): void {
+    this.locks.asked(record)
+  }
+
+  GrantEnded(record: RecordOf<'GrantEnded'>): void {
+    this.locks.ended(record)
+  }
+
+  EntriesWritten(record: RecordOf<'EntriesWritten'>): void {
+    this.#written++
+    const { session, number } = record
+    assert(session === '' || !this.#transactions.has(`${session} ${number}`), `transaction ${number} of ${session} was done twice`)
+    this.#transactions.add(`${session} ${number}`)
+    for (const { space, key, payload } of record.writes) {
+      if (payload !== undefined) this.#newPayload(payload)
+      if (payload === undefined) this.entries.delete(`${space}/${key}`)
+      else this.entries.set(`${space}/${key}`, this.#written)
+    }
+  }
+
+  SessionEnded(): void {}
+
+  ScheduleSet(record: RecordOf<'ScheduleSet'>): void {
+    this.#newPayload(record.payload)
+    const { schedule, overlap } = record.spec
+    const known = this.schedules.get(schedule)
+    this.schedules.set(schedule, {
+      overlap,
+      nextAtMs: record.nextAtMs,
+      paused: known?.paused ?? false,
+      runs: known?.runs ?? [],
+      queued: known?.queued ?? 0,
+    })
+  }
+
+  ScheduleTicked(record: RecordOf<'ScheduleTicked'>): void {
+    const schedule = this.schedules.get(record.schedule)!
+    assert(!schedule.paused, `${record.schedule} ticked while it was paused`)
+    assert(record.atMs >= schedule.nextAtMs && record.nextAtMs > record.atMs, `${record.schedule} had a tick twice, or none comes`)
+    const busy = schedule.runs.some(job => this.jobs.get(job)?.over === false)
+    if (record.outcome === 'skipped' || record.outcome === 'queued') assert(busy, `${record.schedule} had no run, and did not run`)
+    if (record.outcome === 'ran' && schedule.overlap !== 'cancel') assert(!busy, `${record.schedule} ran beside itself`)
+    schedule.nextAtMs = record.nextAtMs
+    if (record.outcome === 'queued') schedule.queued++
+  }
+
+  ScheduleRan(record: RecordOf<'ScheduleRan'>): void {
+    const schedule = this.schedules.get(record.schedule)!
+    assert(this.jobs.has(record.job), `${record.job} ran and was not submitted`)
+    assert(!schedule.runs.includes(record.job), `${record.job} ran twice`)
+    if (record.queued) schedule.queued--
+    assert(schedule.queued >= 0, `${record.schedule} ran a tick that did not wait`)
+    schedule.runs.push(record.job)
+  }
+
+  SchedulePaused(record: RecordOf<'SchedulePaused'>): void {
+    const schedule = this.schedules.get(record.schedule)!
+    assert.notEqual(schedule.paused, record.paused)
+    schedule.paused = record.paused
+    schedule.nextAtMs = record.nextAtMs
+  }
+
+  ScheduleDeleted(record: RecordOf<'ScheduleDeleted'>): void {
+    assert(this.schedules.delete(record.schedule))
   }
 
   LaneVacated(record: RecordOf<'LaneVacated'>): void {

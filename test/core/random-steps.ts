@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import type { Outcome } from '../../src/protocol/index.ts'
 import { Steps } from '../fakes/flows.ts'
-import { chunkOf, inputs, plan, stage } from '../fakes/plans.ts'
+import { chunkOf, inputs, plan, program, stage } from '../fakes/plans.ts'
 import { type FakeLane, type FakeWorker, failed, finished, resultOf } from '../fakes/worker.ts'
 import { falseMark, type Harness } from './harness.ts'
 
@@ -240,6 +240,110 @@ export const steps = {
     if (id !== undefined) cluster.ask({ kind: 'signal', job: id, name: 'go', signal: `s${b % 20}`, items: chunkOf(['sent']) })
     cluster.settle()
   },
+  setSchedule(cluster, a, b, c) {
+    const name = `every-${a % 3}`
+    const known = cluster.state.schedules.byName.get(name)
+    const overlap = (['skip', 'queue', 'cancel'] as const)[a % 3]!
+    const spec = {
+      schedule: name,
+      contentHash: String(b % 2).repeat(64),
+      cron: '',
+      timezone: '',
+      everyMs: 100,
+      overlap,
+      catchUp: 'last' as const,
+      name: 'work',
+      programs: [program],
+    }
+    const submission = { plan: plan(`${name}@check`), inputs: [inputs(1)] }
+    cluster.ask({
+      kind: 'setSchedule',
+      spec,
+      bytes: Buffer.from('what'),
+      submission,
+      nextAtMs: known?.nextAtMs ?? cluster.nowMs + 100,
+      replace: c % 2 === 0,
+    })
+  },
+  /** What the leader's clock would ask for: the next tick, also when it was decided on before, and what waits. */
+  tick(cluster, a, b, c) {
+    const schedule = pick([...cluster.state.schedules.byName.values()], a)
+    if (!schedule) return
+    const { spec, nextAtMs: dueMs } = schedule
+    const submission = (atMs: number): { plan: ReturnType<typeof plan>; inputs: ReturnType<typeof inputs>[] } => ({
+      plan: plan(`${spec.schedule}@${atMs}`),
+      inputs: [inputs(1)],
+    })
+    if (c % 3 === 0 && schedule.queue.length > 0) {
+      cluster.ask({ kind: 'runSchedule', schedule: spec.schedule, queued: true, submission: submission(schedule.queue[0]!) })
+    } else {
+      const tick = {
+        kind: 'tickSchedule' as const,
+        schedule: spec.schedule,
+        dueMs,
+        atMs: dueMs,
+        nextAtMs: dueMs + 100,
+        missed: b % 9 === 0,
+        submission: submission(dueMs),
+      }
+      cluster.ask(tick)
+      const records = cluster.records.length
+      cluster.ask(tick)
+      assert.equal(cluster.records.length, records, 'a tick that was decided on follows from nothing')
+    }
+    cluster.settle()
+  },
+  changeSchedule(cluster, a, b) {
+    const schedule = pick([...cluster.state.schedules.byName.values()], a)
+    const change = (['pause', 'resume', 'resume', 'delete'] as const)[b % 4]!
+    if (schedule) cluster.ask({ kind: 'changeSchedule', schedule: schedule.spec.schedule, change, nextAtMs: schedule.nextAtMs + 100 })
+  },
+  lock(cluster, a, b, c) {
+    const [mode, permits] = (
+      [
+        ['exclusive', 0],
+        ['read', 0],
+        ['permit', 2],
+      ] as const
+    )[a % 3]!
+    const lock = mode === 'permit' ? 'pool' : `lock-${a % 2}`
+    const grant = `g${b % 40}`
+    const before = cluster.state.grants.byId.has(grant)
+    const reply = cluster.ask({ kind: 'lock', grant, lock, session: `session-${c % 3}`, mode, permits, ttlMs: 1000 * (1 + (c % 3)) })
+    assert(before || reply.kind === 'asked' || (reply.kind === 'refused' && reply.error.code === 'LOCK_LOST'))
+  },
+  unlock(cluster, a) {
+    const grant = pick([...cluster.state.grants.byId.values()], a)
+    if (grant) cluster.ask({ kind: 'unlock', grant: grant.id, session: grant.session })
+  },
+  expire(cluster, a, b) {
+    cluster.ask({ kind: 'expireGrants', session: `session-${a % 3}`, silentMs: 1000 * (b % 4) })
+  },
+  /** Entries that were read a while ago are written, so that some transactions come too late. */
+  transact(cluster, a, b, c) {
+    const version = (key: string): number => cluster.state.spaces.byName.get('one')?.get(key)?.version ?? 0
+    const [from, to] = [`k${a % 5}`, `k${b % 5}`]
+    const records = cluster.records.length
+    const command = {
+      kind: 'transact' as const,
+      session: `session-${c % 2}`,
+      number: records,
+      before: Math.max(0, records - 20),
+      exchange: {
+        checks: [{ space: 'one', key: from, version: c % 4 === 0 ? 1 + (b % 3) : version(from) }],
+        writes: [{ space: 'one', key: to, item: b % 6 === 0 ? undefined : chunkOf([String(c)]) }],
+        grants: [],
+      },
+      jobs: [],
+    }
+    const reply = cluster.ask(command)
+    assert(reply.kind === 'transacted' || (reply.kind === 'refused' && reply.error.code === 'TRANSACTION_CONFLICT'))
+    if (reply.kind !== 'transacted') return
+    // Sent again, as after a lost answer: it counts once.
+    const after = cluster.records.length
+    assert.deepEqual(cluster.ask(command), reply)
+    assert.equal(cluster.records.length, after)
+  },
   add,
   report,
   reportMore: report,
@@ -337,7 +441,7 @@ export function heal(cluster: Harness): void {
   for (let round = 0; round < 15; round++) {
     cluster.finishAll()
     for (const job of cluster.state.jobs.byId.values()) {
-      for (let i = 0; job.flow && job.state === 'running' && i < job.flow.listeners.size + 1; i++)
+      for (let i = 0; job.flow && job.state === 'running' && i < job.flow.mail.listeners.size + 1; i++)
         cluster.ask({ kind: 'signal', job: job.plan.job, name: 'go', signal: `healing-${round}-${i}`, items: chunkOf(['sent']) })
     }
     cluster.advance(60_000)

@@ -27,6 +27,10 @@ const rare: Record<string, (record: JournalRecord) => boolean> = {
   'steps became steps': record => record.kind === 'TaskExpanded',
   'a list became tasks': record => record.kind === 'TaskSpread' && record.width > 0,
   'a branch was not taken': record => record.kind === 'BranchDecided' && !record.taken,
+  'a tick was skipped': record => record.kind === 'ScheduleTicked' && record.outcome === 'skipped',
+  'a tick that waited ran': record => record.kind === 'ScheduleRan' && record.queued,
+  'a grant expired': record => record.kind === 'GrantEnded' && record.reason === 'expired',
+  'an entry was deleted': record => record.kind === 'EntriesWritten' && record.writes[0]!.payload === undefined,
   'a job was forgotten': record => record.kind === 'JobsForgotten',
 }
 

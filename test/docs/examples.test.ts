@@ -6,16 +6,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { cox, temporaryHome } from '../cli/cox.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'coxswain-examples-'))
 /** An example that takes longer is ended; the test then fails. */
 const timeoutMs = 120_000
 
 /** Runs an example as a user would, and gives what it wrote to stdout. */
-function run(example: string, args: readonly string[]): Promise<string> {
+function run(example: string, args: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<string> {
   const path = fileURLToPath(new URL(`../../examples/${example}`, import.meta.url))
   const others = Object.entries(process.env).filter(([name]) => !name.startsWith('COX_') && name !== 'NODE_TEST_CONTEXT')
-  const env = { ...Object.fromEntries(others), XDG_STATE_HOME: join(folder, 'state') }
+  const env = { ...Object.fromEntries(others), XDG_STATE_HOME: join(folder, 'state'), ...more }
   return new Promise((resolve, reject) => {
     execFile(process.execPath, [path, ...args], { cwd: folder, env, timeout: timeoutMs }, (error, output, complaints) => {
       if (error) reject(new Error(`${example}: ${error.message}\n${complaints}`))
@@ -63,5 +64,27 @@ describe('the examples', () => {
   it('approval.ts publishes what was approved, and shelves what was not', async () => {
     const lines = (await run('approval.ts', [])).trim().split('\n')
     assert.deepEqual(lines, ['"Oars", three pages: published, approved by Ada', '"Rudders", three pages: shelved, nobody answered'])
+  })
+
+  it('nightly.ts runs once now, and never beside itself', async () => {
+    assert.deepEqual((await run('nightly.ts', [])).trim().split('\n'), [
+      '3 items, 24 characters',
+      'never two at a time',
+      'at-night: 0 2 * * * Europe/Berlin, ran 1 time',
+    ])
+  })
+
+  it('fenced.ts refuses the late write of who lost the lock, and loses an addition without the token', async () => {
+    const { home, cleanUp } = temporaryHome('example-fenced')
+    try {
+      assert.equal((await cox(['up', '--detach', '--workers', '1', '--json'], { home })).code, 0)
+      assert.deepEqual((await run('fenced.ts', [], { COX_HOME: home })).trim().split('\n'), [
+        'with the token: the late write was refused, the counter is 2 after 2 additions',
+        'without the token: the late write was written, the counter is 1 after 2 additions',
+      ])
+    } finally {
+      await cox(['down', '--force', '--json'], { home })
+      cleanUp()
+    }
   })
 })

@@ -185,6 +185,8 @@ export class World {
   readonly platform: Platform = {
     clock: this.clock,
     random: this.#random,
+    // Intervals only: nothing here asks for a calendar.
+    nextTick: ({ everyMs }, afterMs) => (Math.floor(afterMs / everyMs) + 1) * everyMs,
     transport: this.transport,
     files: this.#files,
     log: (level, event, fields = {}) => this.log.push({ level, event, fields }),

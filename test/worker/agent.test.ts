@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { nodeTransport } from '../../src/platform/node/index.ts'
 import { Agent } from '../../src/worker/index.ts'
-import { chunkOf, FakeLeader, failureAt, plan, programOf, stand, testPlatform, values } from './fakes.ts'
+import { chunkOf } from '../fakes/values.ts'
+import { FakeLeader, failureAt, plan, programOf, stand, testPlatform, values } from './fakes.ts'
 
 const tasks = programOf({
   echo: 'input => input',

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Connection, ConnectionHandlers, ListenOptions, Platform, Transport } from '../../src/platform/index.ts'
-import { nodeClock, nodeFiles, nodeRandom } from '../../src/platform/node/index.ts'
+import { nextTick, nodeClock, nodeFiles, nodeRandom } from '../../src/platform/node/index.ts'
 import {
   type BlockReference,
   Chunk,
@@ -15,7 +15,6 @@ import {
   encodeMessage,
   type Hello,
   hello,
-  itemInline,
   type LeaderToWorker,
   type LogLine,
   laneId,
@@ -32,9 +31,9 @@ import {
   welcome,
   workerToLeader,
   writeBlockItem,
-  writeValue,
 } from '../../src/protocol/index.ts'
 import { Agent, type AgentOptions } from '../../src/worker/index.ts'
+import { chunkOf } from '../fakes/values.ts'
 
 /** Connections within one process: frames arrive in order, in later turns of the event loop. */
 export class MemoryTransport implements Transport {
@@ -309,18 +308,6 @@ export class FakeLeader {
   }
 }
 
-/** Values as a chunk of inline items. */
-export function chunkOf(values: readonly unknown[]): Buffer {
-  const chunk = new ChunkWriter()
-  for (const value of values) {
-    const writer = chunk.beginItem()
-    writer.byte(itemInline)
-    writeValue(writer, value)
-    chunk.endItem()
-  }
-  return chunk.finish()
-}
-
 /** A chunk of one item that names a block. */
 export function blockChunk(reference: BlockReference): Buffer {
   const chunk = new ChunkWriter()
@@ -428,5 +415,5 @@ export async function stand(overrides: Partial<AgentOptions> & { fake?: FakeLead
 
 /** The real clock and files with the given transport, and no log. */
 export function testPlatform(transport: Transport): Platform {
-  return { clock: nodeClock, random: nodeRandom, files: nodeFiles, transport, log: () => undefined }
+  return { clock: nodeClock, random: nodeRandom, files: nodeFiles, transport, nextTick, log: () => undefined }
 }

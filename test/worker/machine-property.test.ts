@@ -5,7 +5,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Chunk, type Outcome, outcomeTasks } from '../../src/protocol/index.ts'
 import { type Batch, type Instruction, Machine, type MachineEvent } from '../../src/worker/machine/index.ts'
-import { chunkOf, plan } from './fakes.ts'
+import { chunkOf } from '../fakes/values.ts'
+import { plan } from './fakes.ts'
 
 const program = 'a'.repeat(64)
 const oneItem = chunkOf([0])

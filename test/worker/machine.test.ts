@@ -4,7 +4,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Chunk, type Outcome, outcomeTasks, type Run } from '../../src/protocol/index.ts'
 import { type Instruction, Machine, type MachineEvent, tuning } from '../../src/worker/machine/index.ts'
-import { chunkOf, plan } from './fakes.ts'
+import { chunkOf } from '../fakes/values.ts'
+import { plan } from './fakes.ts'
 
 const program = 'a'.repeat(64)
 const task = plan(program, 'work')

@@ -1,6 +1,17 @@
 // Owns what jobs, workers and the cluster look like to people. --json prints the views themselves.
 // Must not ask the cluster anything.
-import type { CandidateView, JobState, JobView, Resources, StatusView, TaskCounts, WorkerView } from '../../protocol/index.ts'
+import type {
+  CandidateView,
+  JobState,
+  JobView,
+  LockHolderView,
+  LockView,
+  Resources,
+  ScheduleView,
+  StatusView,
+  TaskCounts,
+  WorkerView,
+} from '../../protocol/index.ts'
 import type { NodeDeath } from '../state/up-file.ts'
 import { tableLines } from './table.ts'
 import { bytesText, countText, durationText, fit, harmless, millisText, momentText, type Style, styled } from './text.ts'
@@ -46,6 +57,49 @@ export function jobLines(jobs: readonly JobView[]): string[] {
       },
     ],
     jobs,
+  )
+}
+
+/** The table of schedules. */
+export function scheduleLines(schedules: readonly ScheduleView[]): string[] {
+  const moment = (atMs: number | undefined): string => (atMs === undefined ? '' : momentText(atMs).slice(0, 19))
+  return tableLines(
+    [
+      { title: 'SCHEDULE', text: one => fit(one.name, nameColumnsMax) },
+      { title: 'RUNS', text: one => fit(one.runs, nameColumnsMax) },
+      { title: 'WHEN', text: one => (one.cron === undefined ? `every ${durationText(one.everyMs ?? 0)}` : harmless(one.cron)) },
+      { title: 'TIMEZONE', text: one => (one.cron === undefined ? '' : harmless(one.timezone ?? 'UTC')) },
+      { title: 'NEXT', text: one => (one.paused ? 'paused' : moment(one.nextAtMs)) },
+      { title: 'LAST', text: one => moment(one.lastAtMs) },
+      {
+        title: 'NOW',
+        text: one => (one.running.length === 0 ? '' : `${one.running.length} running${one.queued > 0 ? `, ${one.queued} wait` : ''}`),
+      },
+      { title: 'RAN', align: 'right', text: one => countText(one.ran) },
+      { title: 'SKIPPED', align: 'right', text: one => countText(one.skipped) },
+      { title: 'MISSED', align: 'right', text: one => countText(one.missed) },
+    ],
+    schedules,
+  )
+}
+
+/** The table of locks: a line for each holder and each of the first who wait. */
+export function lockLines(locks: readonly LockView[], nowMs: number): string[] {
+  const rows = locks.flatMap(({ name, permits, held, line, waiting }) => {
+    const kind = permits === undefined ? '' : ` of ${permits}`
+    const more = waiting > line.length ? [{ name, kind, who: `and ${countText(waiting - line.length)} more` }] : []
+    return [...[...held, ...line].map(one => ({ name, kind, ...one, who: one.session })), ...more]
+  })
+  return tableLines<(typeof rows)[number] & Partial<LockHolderView>>(
+    [
+      { title: 'LOCK', text: row => fit(row.name, nameColumnsMax) },
+      { title: 'HELD', text: row => (row.mode === undefined ? '' : row.token === undefined ? 'waits' : `${row.mode}${row.kind}`) },
+      { title: 'TOKEN', align: 'right', text: row => (row.token === undefined ? '' : String(row.token)) },
+      { title: 'SESSION', text: row => harmless(row.who) },
+      { title: 'FOR', align: 'right', text: row => (row.sinceMs === undefined ? '' : durationText(nowMs - row.sinceMs)) },
+      { title: 'TTL', align: 'right', text: row => (row.ttlMs === undefined ? '' : durationText(row.ttlMs)) },
+    ],
+    rows,
   )
 }
 

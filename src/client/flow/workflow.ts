@@ -62,7 +62,7 @@ export function workflow(
   if (typeof build !== 'function') throw new CoxswainError('INVALID_TASK', `Workflow ${name}: build is not a function.`, { id: name })
   const plan = (input: unknown, whole: boolean): Built => {
     const flow = new Flow(name)
-    const result = build(flow, input as never)
+    const result = whole ? built(name, () => build(flow, input as never)) : build(flow, input as never)
     if (result instanceof Promise) {
       result.catch(() => {})
       throw new CoxswainError(
@@ -84,6 +84,17 @@ export function workflow(
     plan,
     run: (input: unknown) => expansionOf(plan(input, false)),
   })
+}
+
+/** What a user's build function gives in the client: what it throws is told as its own. On a worker its task fails with that, stack and all. */
+function built(name: string, build: () => unknown): unknown {
+  try {
+    return build()
+  } catch (error) {
+    if (error instanceof CoxswainError) throw error
+    const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+    throw new CoxswainError('INVALID_WORKFLOW', `Workflow ${name}: build threw ${message}`, { id: name, cause: error })
+  }
 }
 
 /** True for what `workflow()` returned, in this or another copy of this module. */

@@ -69,25 +69,27 @@ export function applyStepsAdded(state: State, record: RecordOf<'StepsAdded'>): v
 }
 
 export function applyTaskExpanded(state: State, record: RecordOf<'TaskExpanded'>): void {
-  const { done, close } = finishHead(state, record.lane)
-  flowOf(state, done.stage.job.plan.job).flow.expanded.add(stepOf(done.stage, done.first))
-  settleInputs(state, done.stage, done)
+  succeed(state, record.lane, (flow, step) => flow.expanded.add(step))
+}
+
+/** The next task of a lane succeeded in another way than with a value, which `note` writes down. */
+function succeed(state: State, lane: number, note: (flow: StepTable, step: number) => void): void {
+  const { done, close } = finishHead(state, lane)
+  const { stage } = done
+  note(flowOf(state, stage.job.plan.job).flow, stepOf(stage, done.first))
+  settleInputs(state, stage, done)
   close()
-  finishTasks(state, done.stage, done, 'succeeded')
+  finishTasks(state, stage, done, 'succeeded')
 }
 
 export function applyTaskSpread(state: State, record: RecordOf<'TaskSpread'>): void {
   const { lane, kind: _, ...spread } = record
-  const { done, close } = finishHead(state, lane)
-  const { stage } = done
-  const { flow } = flowOf(state, stage.job.plan.job)
-  flow.spreads.set(stepOf(stage, done.first), spread)
-  for (const { block, holder } of spread.blocks) needBlock(state, block, holder)
-  takePayload(state, spread.payload)
-  state.jobs.resultBytes += spread.bytes
-  settleInputs(state, stage, done)
-  close()
-  finishTasks(state, stage, done, 'succeeded')
+  succeed(state, lane, (flow, step) => {
+    flow.spreads.set(step, spread)
+    for (const { block, holder } of spread.blocks) needBlock(state, block, holder)
+    takePayload(state, spread.payload)
+    state.jobs.resultBytes += spread.bytes
+  })
 }
 
 export function applyBranchDecided(state: State, record: RecordOf<'BranchDecided'>): void {
@@ -96,7 +98,7 @@ export function applyBranchDecided(state: State, record: RecordOf<'BranchDecided
 
 export function applySignalReceived(state: State, record: RecordOf<'SignalReceived'>): void {
   const { job, flow } = flowOf(state, record.job)
-  flow.signals.add(record.signal)
+  flow.mail.seen.add(record.signal)
   takePayload(state, record.payload)
   state.jobs.resultBytes += record.bytes
   deliver(state, job, record.name, { payload: record.payload, bytes: record.bytes })

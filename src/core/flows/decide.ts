@@ -140,10 +140,10 @@ export function decideSignal(state: State, command: CommandOf<'signal'>): Decisi
   if (!job) return refuse(new CoxswainError('NOT_FOUND', `There is no job ${command.job}.`, { id: command.job }))
   if (!job.flow)
     return refuse(new CoxswainError('INVALID_ARGUMENT', `Job ${command.job} is no workflow: it takes no signals.`, { id: command.job }))
-  if (job.flow.signals.has(signal)) return answer({ kind: 'done' })
+  if (job.flow.mail.seen.has(signal)) return answer({ kind: 'done' })
   if (job.state !== 'running' || job.flow.ended)
     return refuse(new CoxswainError('JOB_ENDED', `Job ${command.job} has ended: it takes no signals any more.`, { id: command.job }))
-  if (job.flow.signals.size >= mailboxMax)
+  if (job.flow.mail.seen.size >= mailboxMax)
     return refuse(
       new CoxswainError('OVERLOADED', `Job ${command.job} has had ${mailboxMax} signals, which is its limit.`, { id: command.job }),
     )

@@ -5,7 +5,8 @@ import { cancelTasks, dropBlock } from '../jobs/accounts.ts'
 import type { Job, Stage } from '../jobs/state.ts'
 import type { State } from '../state.ts'
 import { endsAs } from './flowing.ts'
-import type { Signal, StepTable } from './state.ts'
+import type { Signal } from './mail.ts'
+import type { StepTable } from './state.ts'
 import { moving } from './steps.ts'
 import { abandon, cancelHeld } from './tasks.ts'
 
@@ -14,7 +15,7 @@ export function cancelFlow(state: State, job: Job): void {
   const { flow } = job
   if (!flow) return
   flow.ended = true
-  flow.listeners.clear()
+  flow.mail.listeners.clear()
   if (flow.pauses > 0) state.delayed.remove(item => 'step' in item && item.job === job)
   flow.pauses = 0
   for (const stage of job.stages) {
@@ -49,7 +50,7 @@ export function wakeStep(state: State, job: Job, step: number): void {
     const { flow } = on
     flow.pauses--
     if (flow.kind(step) === 'sleep') return endsAs(on, step, 'succeeded')
-    flow.unlisten(step)
+    flow.mail.unlisten(flow.name(step), step)
     // Nobody sent it: that can be caught.
     endsAs(on, step, 'failed')
   })
@@ -59,9 +60,9 @@ export function wakeStep(state: State, job: Job, step: number): void {
 export function deliver(state: State, job: Job, name: string, signal: Signal): void {
   moving(state, job, on => {
     const { flow } = on
-    const step = flow.firstListener(name)
-    if (step === undefined) return flow.keepSignal(name, signal)
-    flow.unlisten(step)
+    const step = flow.mail.firstListener(name)
+    if (step === undefined) return flow.mail.keep(name, signal)
+    flow.mail.unlisten(flow.name(step), step)
     flow.values.set(step, signal)
     if (flow.amount(step) > 0) {
       state.delayed.remove(item => 'step' in item && item.job === job && item.step === step)
@@ -75,7 +76,7 @@ export function deliver(state: State, job: Job, name: string, signal: Signal): v
 export function forgetFlow(state: State, job: Job): void {
   const { flow } = job
   if (!flow) return
-  const kept = [...flow.spreads.values(), ...flow.values.values(), ...[...flow.mailbox.values()].flat()]
+  const kept = [...flow.spreads.values(), ...flow.values.values(), ...[...flow.mail.kept.values()].flat()]
   for (const { payload, bytes } of kept) {
     state.payloadDrops.push(payload)
     state.jobs.resultBytes -= bytes

@@ -18,7 +18,8 @@ import { needBlock } from '../jobs/accounts.ts'
 import type { Job } from '../jobs/state.ts'
 import { RangeSet } from '../ranges.ts'
 import type { State } from '../state.ts'
-import { type Frame, type Signal, StepTable, stepStatuses } from './state.ts'
+import type { Signal } from './mail.ts'
+import { type Frame, StepTable, stepStatuses } from './state.ts'
 
 const countMax = 2 ** 31
 const name = string(4096)
@@ -76,9 +77,9 @@ export function flowValue(job: Job, flow: StepTable): FlowState {
     })),
     frames: flow.frames,
     steps: Array.from({ length: flow.count }, (_, step) => stepValue(flow, step)),
-    mailbox: [...flow.mailbox].map(([name, signals]) => ({ name, signals })),
-    listeners: [...flow.listeners].map(([name, steps]) => ({ name, steps: [...steps] })),
-    signals: [...flow.signals],
+    mailbox: [...flow.mail.kept].map(([name, signals]) => ({ name, signals })),
+    listeners: [...flow.mail.listeners].map(([name, steps]) => ({ name, steps: [...steps] })),
+    signals: [...flow.mail.seen],
     ended: flow.ended,
   }
 }
@@ -125,9 +126,9 @@ export function restoreFlow(state: State, job: Job, value: FlowState): void {
     const { heldCount, wide, owners } = one
     Object.assign(job.stages[number]!, { heldCount, wide, owners, held: new RangeSet(one.held), lost: new RangeSet(one.lost) })
   }
-  for (const { name, signals } of value.mailbox) for (const signal of signals) flow.keepSignal(name, held(state, signal))
-  for (const { steps } of value.listeners) for (const step of steps) flow.listen(step)
-  for (const signal of value.signals) flow.signals.add(signal)
+  for (const { name, signals } of value.mailbox) for (const signal of signals) flow.mail.keep(name, held(state, signal))
+  for (const { name, steps } of value.listeners) for (const step of steps) flow.mail.listen(name, step)
+  for (const signal of value.signals) flow.mail.seen.add(signal)
   flow.ended = value.ended
 }
 

@@ -2,6 +2,7 @@
 // Must not move anything on: that is steps.ts.
 import { type FlowStep, type NeedKind, needKinds, type PayloadId, type StepKind, stepKinds, type TaskBlock } from '../../protocol/index.ts'
 import { Column } from './column.ts'
+import { Mail, type Signal } from './mail.ts'
 
 /** Where a step stands. `skipped`: it was not needed (a branch not taken); `cancelled`: it never will run, because of a failure or a cancel. */
 export const stepStatuses = ['waiting', 'open', 'succeeded', 'failed', 'cancelled', 'skipped'] as const
@@ -39,12 +40,6 @@ export interface Fold {
   fanIn: number
   levels: number[]
   waits: Int32Array
-}
-
-/** A signal that came, as long as no step took it. */
-export interface Signal {
-  payload: PayloadId
-  bytes: number
 }
 
 /** Steps of one workflow. */
@@ -85,13 +80,10 @@ export class StepTable {
   pauses = 0
   readonly spreads = new Map<number, Spread>()
   readonly folds = new Map<number, Fold>()
-  /** Signals that no step waited for yet, and steps that wait for one, by name, oldest first. */
-  readonly mailbox = new Map<string, Signal[]>()
-  readonly listeners = new Map<string, Set<number>>()
-  /** Ids of signals that came: each counts once. */
-  readonly signals = new Set<string>()
+  readonly mail = new Mail()
   /** What steps that are no tasks have as results. */
   readonly values = new Map<number, Signal>()
+
   constructor() {
     this.#needsFrom.push(0)
   }
@@ -149,7 +141,7 @@ export class StepTable {
 
   /** Bytes that it keeps besides the results of its tasks: lists, and signals. */
   get keptBytes(): number {
-    const kept = [...this.spreads.values(), ...this.values.values(), ...[...this.mailbox.values()].flat()]
+    const kept = [...this.spreads.values(), ...this.values.values(), ...[...this.mail.kept.values()].flat()]
     return kept.reduce((sum, one) => sum + one.bytes, 0)
   }
 
@@ -266,35 +258,5 @@ export class StepTable {
   /** True for a compensation. */
   isUndo(step: number): boolean {
     return this.undos.has(step)
-  }
-
-  /** The step waits for a signal from now on. */
-  listen(step: number): void {
-    const name = this.name(step)
-    this.listeners.set(name, (this.listeners.get(name) ?? new Set()).add(step))
-  }
-
-  unlisten(step: number): void {
-    const name = this.name(step)
-    const waiting = this.listeners.get(name)
-    waiting?.delete(step)
-    if (waiting?.size === 0) this.listeners.delete(name)
-  }
-
-  /** The step that waits for this signal the longest. */
-  firstListener(name: string): number | undefined {
-    return this.listeners.get(name)?.values().next().value
-  }
-
-  keepSignal(name: string, signal: Signal): void {
-    this.mailbox.set(name, [...(this.mailbox.get(name) ?? []), signal])
-  }
-
-  /** The oldest signal of this name that nobody took. */
-  takeSignal(name: string): Signal | undefined {
-    const mail = this.mailbox.get(name)
-    const signal = mail?.shift()
-    if (mail?.length === 0) this.mailbox.delete(name)
-    return signal
   }
 }

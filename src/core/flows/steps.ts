@@ -93,12 +93,12 @@ function startTasks(on: Flowing, step: number): void {
 
 function listen(on: Flowing, step: number): void {
   const { state, job, flow } = on
-  const signal = flow.takeSignal(flow.name(step))
+  const signal = flow.mail.take(flow.name(step))
   if (signal) {
     flow.values.set(step, signal)
     return endsAs(on, step, 'succeeded')
   }
-  flow.listen(step)
+  flow.mail.listen(flow.name(step), step)
   if (flow.amount(step) === 0) return
   flow.pauses++
   state.delayed.push(state.nowMs + flow.amount(step), { job, step })

@@ -3,6 +3,7 @@ import type { Range, RecordOf, StagePlan } from '../../protocol/index.ts'
 import { cancelFlow, cancelHeldTasks, forgetFlow, wakeStep } from '../flows/events.ts'
 import { completeIfEnded } from '../flows/steps.ts'
 import { leaveProgram, useProgram } from '../programs/apply.ts'
+import { runEnded } from '../schedules/apply.ts'
 import type { State } from '../state.ts'
 import { keepBlock, stageOf } from '../tasks/apply.ts'
 import { classOf, forgetClassIfUnused } from '../tasks/classes.ts'
@@ -96,6 +97,7 @@ export function applyJobFinished(state: State, record: RecordOf<'JobFinished'>):
   job.finishedAtMs = state.nowMs
   state.jobs.complete.delete(job)
   state.jobs.finished.add(job)
+  runEnded(state, record.job)
   const owned = state.jobs.bySession.get(job.plan.session)
   owned?.delete(job)
   if (owned?.size === 0) state.jobs.bySession.delete(job.plan.session)

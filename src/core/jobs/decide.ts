@@ -87,7 +87,12 @@ function addInputs(plan: JobPlan, stage: { added: number; sealed: boolean }, inp
   return { records, payloads: known ? [] : [{ payload, bytes: inputs.items }], reply }
 }
 
-export function decideSubmitJob(state: State, command: CommandOf<'submitJob'>, limits: CoreLimits): Decision {
+export function decideSubmitJob(
+  state: State,
+  command: CommandOf<'submitJob'>,
+  limits: CoreLimits,
+  nextPayload: PayloadId = state.nextPayload,
+): Decision {
   const { plan } = command
   const known = state.jobs.byId.get(plan.job)
   if (known) {
@@ -107,13 +112,13 @@ export function decideSubmitJob(state: State, command: CommandOf<'submitJob'>, l
   if (never) return refuse(never)
   const over = overload(state, tasks, bytes, 1, limits)
   if (over) return refuse(over)
-  if (command.flow) return decideFlow(plan, command.inputs, command.flow, state.nextPayload)
+  if (command.flow) return decideFlow(plan, command.inputs, command.flow, nextPayload)
   const decision: Decision = { records: [{ kind: 'JobSubmitted', plan }], payloads: [], reply: { kind: 'submitted', existing: false } }
   const stages = plan.stages.map(() => ({ added: 0, sealed: false }))
   for (const inputs of command.inputs) {
     const stage = stages[inputs.stage]
     if (!stage) return refuse(new CoxswainError('INVALID_ARGUMENT', `Job ${plan.job} has no stage ${inputs.stage}.`, { id: plan.job }))
-    const added = addInputs(plan, stage, inputs, state.nextPayload + decision.payloads.length)
+    const added = addInputs(plan, stage, inputs, nextPayload + decision.payloads.length)
     if (added.reply.kind === 'refused') return added
     for (const record of added.records) if (record.kind === 'TasksAdded') stage.added += record.count
     stage.sealed ||= inputs.seal
@@ -185,6 +190,7 @@ export function decideEndSession(state: State, command: CommandOf<'endSession'>)
     const open = job.stages.some(stage => !stage.sealed)
     if (!job.plan.detached || open) records.push({ kind: 'JobCancelled', job: job.plan.job, reason: 'its client is gone' })
   }
+  if (state.spaces.bySession.has(command.session)) records.push({ kind: 'SessionEnded', session: command.session })
   return { records, payloads: [], reply: { kind: 'done' } }
 }
 

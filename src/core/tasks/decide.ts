@@ -16,6 +16,7 @@ import { answer, type CommandOf, type Decision, refuse } from '../commands.ts'
 import { branchesOf, decideExpanded } from '../flows/decide.ts'
 import { checkBlocks, checkedCount } from '../items.ts'
 import type { CoreLimits } from '../limits.ts'
+import { addJobs, exchangeFlaw, writesOf } from '../spaces/decide.ts'
 import type { State } from '../state.ts'
 import { type Failure, failureOf } from './failures.ts'
 import type { Lane, LaneRun } from './state.ts'
@@ -73,11 +74,14 @@ export function decideReport(state: State, command: CommandOf<'report'>, limits:
     const head = cursor.head
     if (!head || count > head.count || count === 0 || number - count < lane.done)
       return refuse(gap(lane, `an outcome of ${count} tasks that it was not given in a row`))
-    if (outcome.kind === 'finished') {
-      if (checkedCount(outcome.items) !== count) return refuse(gap(lane, `${count} tasks as finished without a result for each`))
-      checkBlocks(outcome.blocks, { first: head.first, count })
+    const success = outcome.kind === 'committed' ? outcome.outcome : outcome
+    if (success.kind === 'finished') {
+      if (success.count !== count || checkedCount(success.items) !== count)
+        return refuse(gap(lane, `${count} tasks as finished without a result for each`))
+      checkBlocks(success.blocks, { first: head.first, count })
     }
-    nextPayload = judge(state, lane, head, outcome, decision, nextPayload, command.jitter, limits)
+    const turn = { state, lane, head, jitter: command.jitter, limits }
+    nextPayload = outcome.kind === 'committed' ? commit(turn, outcome, decision, nextPayload) : judge(turn, outcome, decision, nextPayload)
     cursor.move(count)
   }
   return decision
@@ -87,16 +91,64 @@ function gap(lane: Lane, what: string): CoxswainError {
   return new CoxswainError('FRAME_MALFORMED', `Worker ${lane.worker.id} reported ${what}, in lane ${lane.id}.`, { id: lane.worker.id })
 }
 
-function judge(
-  state: State,
-  lane: Lane,
-  head: LaneRun,
-  outcome: Outcome,
-  decision: Decision,
-  nextPayload: PayloadId,
-  jitter: number,
-  limits: CoreLimits,
-): PayloadId {
+/** What an outcome is judged by: where its lane is, and what the command brought. */
+interface Judgement {
+  state: State
+  lane: Lane
+  head: LaneRun
+  jitter: number
+  limits: CoreLimits
+}
+
+/** A task that ended well, with changes: all of it is taken, or the attempt has failed. */
+function commit(on: Judgement, outcome: Extract<Outcome, { kind: 'committed' }>, decision: Decision, nextPayload: PayloadId): PayloadId {
+  const { state, lane, head, limits } = on
+  const made: Decision = { records: [], payloads: [], reply: { kind: 'done' } }
+  const before = decision.records.length
+  const next = judge(on, outcome.outcome, decision, nextPayload)
+  // It was cancelled, or it failed all the same.
+  if (decision.records.slice(before).some(record => record.kind === 'TasksSkipped' || record.kind === 'TaskFailed')) return next
+  const { program } = head.stage.plan
+  const jobs = outcome.jobs.map(({ inputs, flow, stages, ...plan }) => ({
+    plan: { ...plan, session: '', detached: true, stages: stages.map(stage => ({ ...stage, program })) },
+    inputs,
+    flow,
+  }))
+  // What stands before it in this report is not in the state yet.
+  const flaw = meets(decision.records, outcome) ?? exchangeFlaw(state, outcome.exchange, limits)
+  const { record, payloads } = writesOf(outcome.exchange, { session: '', number: 0, before: 0 }, next)
+  if (record.writes.length > 0) made.records.push(record)
+  made.payloads.push(...payloads)
+  const refused = flaw ? { error: flaw } : addJobs(state, made, jobs, limits, next)
+  if (!refused) {
+    decision.records.push(...made.records)
+    decision.payloads.push(...made.payloads)
+    return next + made.payloads.length
+  }
+  const { code, message } = refused.error
+  decision.records.length = before
+  decision.payloads = decision.payloads.filter(({ payload }) => payload < nextPayload)
+  const retryable = code === 'TRANSACTION_CONFLICT' || code === 'OVERLOADED'
+  decision.records.push(failureOf(lane, head, { code, message, stack: '', retryable }, state.nowMs, on.jitter, limits))
+  return nextPayload
+}
+
+/** Why changes cannot be judged beside those of the same report: they touch the same entries or jobs. */
+function meets(records: readonly JournalRecord[], { exchange, jobs }: Extract<Outcome, { kind: 'committed' }>): CoxswainError | undefined {
+  for (const record of records) {
+    const same =
+      record.kind === 'EntriesWritten'
+        ? record.writes.find(({ space, key }) =>
+            [...exchange.checks, ...exchange.writes].some(one => one.space === space && one.key === key),
+          )
+        : (record.kind === 'JobSubmitted' || record.kind === 'FlowSubmitted') && jobs.some(({ job }) => job === record.plan.job)
+    if (same) return new CoxswainError('TRANSACTION_CONFLICT', 'Another task that ended at the same moment changes the same.')
+  }
+  return undefined
+}
+
+function judge(on: Judgement, outcome: Exclude<Outcome, { kind: 'committed' }>, decision: Decision, nextPayload: PayloadId): PayloadId {
+  const { state, lane, head, jitter, limits } = on
   const { records } = decision
   const dead = head.stage.job.state !== 'running'
   if (outcome.kind === 'skipped' || (dead && outcome.kind === 'finished')) {

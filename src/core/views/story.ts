@@ -41,6 +41,8 @@ function inStage(run: { stage: number; first: number; count: number }): string {
 export class Story {
   readonly #subject: ReturnType<typeof subjectOf>
   readonly #lanes = new Map<number, LaneTold>()
+  /** Grants that the story is about, with their locks. */
+  readonly #grants = new Map<string, string>()
   #nowMs = 0
   readonly lines: StoryLine[] = []
   readonly #linesMax: number
@@ -112,6 +114,15 @@ export class Story {
             ? `stored, ${record.bytes} bytes`
             : 'forgotten: nobody used it'
           : undefined
+      case 'ScheduleSet':
+      case 'ScheduleTicked':
+      case 'ScheduleRan':
+      case 'SchedulePaused':
+      case 'ScheduleDeleted':
+        return this.#schedule(record)
+      case 'LockAsked':
+      case 'GrantEnded':
+        return this.#lock(record)
       case 'TimePassed':
         return undefined
       default:
@@ -125,6 +136,38 @@ export class Story {
     if (record.candidate !== id) return undefined
     if (record.kind === 'CandidateJoined') return `stands by with priority ${record.priority}`
     return record.failed ? 'fell silent or broke down while it stood by' : 'took its leave'
+  }
+
+  #schedule(record: RecordOf<'ScheduleSet' | 'ScheduleTicked' | 'ScheduleRan' | 'SchedulePaused' | 'ScheduleDeleted'>): string | undefined {
+    const { id } = this.#subject
+    if (record.kind === 'ScheduleRan' && record.job === id) return `is a run of the schedule ${record.schedule}`
+    if ((record.kind === 'ScheduleSet' ? record.spec.schedule : record.schedule) !== id) return undefined
+    switch (record.kind) {
+      case 'ScheduleSet':
+        return `made: ${record.spec.cron === '' ? `every ${record.spec.everyMs} ms` : record.spec.cron}`
+      case 'ScheduleTicked':
+        return `its tick of ${record.atMs} ${record.outcome === 'queued' ? 'waits for a run' : record.outcome}, the next is at ${record.nextAtMs}`
+      case 'ScheduleRan':
+        return `submitted ${record.job}${record.queued ? ', which had waited' : ''}`
+      case 'SchedulePaused':
+        return record.paused ? 'paused' : 'resumed'
+      case 'ScheduleDeleted':
+        return 'deleted'
+    }
+  }
+
+  /** Of a lock, by its name, a grant or a session. */
+  #lock(record: RecordOf<'LockAsked' | 'GrantEnded'>): string | undefined {
+    const { id } = this.#subject
+    if (record.kind === 'LockAsked') {
+      if (![record.lock, record.grant, record.session].includes(id)) return undefined
+      this.#grants.set(record.grant, record.lock)
+      return `${record.mode} lock ${record.lock} asked for by session ${record.session}, grant ${record.grant}, ttl ${record.ttlMs} ms`
+    }
+    const lock = this.#grants.get(record.grant)
+    if (lock === undefined) return undefined
+    this.#grants.delete(record.grant)
+    return `grant ${record.grant} of ${lock} ${record.reason === 'expired' ? 'expired: nothing was heard of its session' : 'was given back'}`
   }
 
   #jobLine(record: Exclude<JournalRecord, { kind: 'TimePassed' }>): string | undefined {

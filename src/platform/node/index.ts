@@ -2,9 +2,10 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock, Platform, Random } from '../platform.ts'
 import { nodeFiles } from './files.ts'
+import { nextTick } from './ticks.ts'
 import { nodeTransport } from './transport.ts'
 
-export { nodeFiles, nodeTransport }
+export { nextTick, nodeFiles, nodeTransport }
 
 /** The machine's clocks. */
 export const nodeClock: Clock = {
@@ -33,6 +34,7 @@ export function nodePlatform(node: string, level: (typeof levels)[number] = 'inf
     random: nodeRandom,
     transport: nodeTransport,
     files: nodeFiles,
+    nextTick,
     log(at, event, fields = {}) {
       if (levels.indexOf(at) < threshold) return
       process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level: at, node, event, ...fields })}\n`)

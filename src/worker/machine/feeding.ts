@@ -1,7 +1,7 @@
 // Owns which executor runs which lane, and how much of a lane is sent ahead.
 // Must not judge how tasks or executors end.
 
-import { limits, type Outcome, outcomeTasks } from '../../protocol/index.ts'
+import { limits, type Outcome, outcomeMicros, outcomeTasks } from '../../protocol/index.ts'
 import { kill } from './endings.ts'
 import type { Lane } from './lane.ts'
 import { addRange, nextRangeStart, rangeEnd } from './ranges.ts'
@@ -224,8 +224,9 @@ export function learn(state: MachineState, lane: Lane, outcomes: readonly Outcom
   let micros = 0
   let count = 0
   for (const outcome of outcomes) {
-    if (outcome.kind === 'skipped') continue
-    micros += outcome.elapsedMicros
+    const elapsed = outcomeMicros(outcome)
+    if (elapsed === undefined) continue
+    micros += elapsed
     count += outcomeTasks(outcome)
   }
   if (count === 0) return

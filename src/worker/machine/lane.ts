@@ -6,6 +6,7 @@ import {
   type LaneId,
   type LaneReport,
   type Outcome,
+  outcomeBytes,
   outcomeTasks,
   type Range,
   type Run,
@@ -42,21 +43,6 @@ interface KeptOutcome {
   count: number
   bytes: number
   outcome: Outcome
-}
-
-/** About how many bytes an outcome takes. */
-export function outcomeBytes(outcome: Outcome): number {
-  switch (outcome.kind) {
-    case 'finished':
-    case 'spread':
-      return 64 + outcome.items.length + outcome.blocks.length * 128
-    case 'expanded':
-      return outcome.inputs.reduce((sum, one) => sum + one.items.length, 256) + outcome.flow.steps.length * 64
-    case 'failed':
-      return 64 + outcome.message.length + outcome.stack.length
-    case 'skipped':
-      return 16
-  }
 }
 
 export class Lane {

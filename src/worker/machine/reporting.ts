@@ -1,10 +1,10 @@
 // Owns what goes to the leader about lanes: outcomes, tasks given back, and how lanes stand after a registration.
 // Must not choose executors.
-import { type LaneId, type LaneReport, type Outcome, outcomeTasks } from '../../protocol/index.ts'
+import { type LaneId, type LaneReport, type Outcome, outcomeBytes, outcomeTasks } from '../../protocol/index.ts'
 import { assertInvariant } from './assert.ts'
 import { kill } from './endings.ts'
 import { atExecutor, unbind } from './feeding.ts'
-import { type Lane, outcomeBytes } from './lane.ts'
+import type { Lane } from './lane.ts'
 import { type MachineState, wakeBy } from './state.ts'
 import { tuning } from './tuning.ts'
 

@@ -3,6 +3,7 @@
 import { CoxswainError, type ErrorCode } from '../../../protocol/index.ts'
 import { clipText } from '../../text.ts'
 import type { BatchFrame } from '../frames.ts'
+import { addedTo, type Commit } from './commit.ts'
 import { type AttemptFace, TaskContext } from './context.ts'
 import type { Link } from './link.ts'
 import { AttemptLog, type Output } from './output.ts'
@@ -27,6 +28,8 @@ export class Attempt implements AttemptFace {
   /** It has its outcome: what it still does is leftovers. */
   over = false
   reason: CoxswainError | undefined
+  /** What is to be done with its result. */
+  commits: Commit | undefined
   #controller: AbortController | undefined
   #log: AttemptLog | undefined
   #context: TaskContext | undefined
@@ -107,6 +110,11 @@ export class Attempt implements AttemptFace {
     const share = Number.isFinite(fraction) ? Math.min(1, Math.max(0, fraction)) : 0
     const { job, stage, index } = this
     this.host.link.send({ kind: 'progress', job, stage, index, fraction: share, note: clipText(String(note), noteBytesMax) })
+  }
+
+  commit(changes: unknown): void {
+    if (this.over) throw new CoxswainError('INVALID_ARGUMENT', 'ctx.commit: the task has its outcome already.')
+    this.commits = addedTo(this.commits, changes)
   }
 
   /** It has its outcome. */

@@ -13,6 +13,7 @@ export interface AttemptFace {
   readonly signal: AbortSignal
   write(stream: 'log', text: string): void
   progress(fraction: number, note: string): void
+  commit(changes: unknown): void
 }
 
 /** Attempts of one epoch: fencing tokens of a higher epoch are above all of these. */
@@ -49,6 +50,11 @@ export class TaskContext {
   /** Tells whoever watches the job how far this task is: a fraction from 0 to 1, and a word about it. */
   progress(fraction: number, note = ''): void {
     this.#attempt.progress(fraction, note)
+  }
+
+  /** Writes entries and submits jobs with the task's result, or not at all. Throws INVALID_ARGUMENT or VALUE_CANNOT_TRAVEL. */
+  commit(changes: unknown): void {
+    this.#attempt.commit(changes)
   }
 
   /** Which attempt at the task this is, from 1. */

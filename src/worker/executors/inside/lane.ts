@@ -222,10 +222,12 @@ export class LaneRunner {
   }
 
   #add(attempt: Attempt, { value, spread }: Extract<TaskEnd, { value: unknown }>): void {
+    if (attempt.commits) this.#outbox.separate(attempt.startedAtMs)
     const built = expansionOf(value)
     if (built) this.#outbox.addExpanded(built, attempt.startedAtMs, nowMs())
     else if (spread) this.#outbox.addSpread(attempt, this.#host.blocksFolder, listOf(value), attempt.startedAtMs, nowMs())
     else if (!this.#outbox.addInline(value)) this.#store(attempt, value)
+    if (attempt.commits) this.#outbox.commit(attempt.commits, nowMs())
   }
 
   /** Large results are written to disk, which is not the task's own time. */

@@ -13,6 +13,7 @@ import {
 import { clipText } from '../../text.ts'
 import type { Attempt } from './attempt.ts'
 import { looksLarge, storeBlock } from './blocks.ts'
+import type { Commit } from './commit.ts'
 
 const messageBytesMax = 4096
 
@@ -133,6 +134,21 @@ export class Outbox {
     this.#closeChunk(startedAtMs)
     this.#outcomes.push({ kind: 'expanded', ...built, elapsedMicros: microsFrom(startedAtMs, nowMs) })
     this.#next++
+  }
+
+  /** The next outcome stands for itself. */
+  separate(startedAtMs: number): void {
+    this.#closeChunk(startedAtMs)
+    this.mark(startedAtMs)
+  }
+
+  /** What is to be done with the result that was appended last, which stands for itself. */
+  commit(commit: Commit, nowMs: number): void {
+    this.#closeChunk(nowMs)
+    const outcome = this.#outcomes.pop()!
+    if (outcome.kind !== 'finished' && outcome.kind !== 'spread' && outcome.kind !== 'expanded')
+      throw new Error(`a task that ${outcome.kind} commits nothing`)
+    this.#outcomes.push({ kind: 'committed', outcome, ...commit })
   }
 
   addFailure(failure: AttemptFailure, elapsedMs: number, nowMs: number): void {

@@ -1,0 +1,42 @@
+// Owns the answers about schedules. Reads state, in pieces of bounded size.
+// Must not write anything.
+import type { ScheduleView, Views } from '../../protocol/index.ts'
+import type { ScheduleState } from '../schedules/state.ts'
+import type { State } from '../state.ts'
+
+const limitMax = 1000
+const runningMax = 10
+
+function viewSchedule(schedule: ScheduleState): ScheduleView {
+  const { spec, paused, nextAtMs, running, queue, lastJob, lastAtMs, ran, skipped, missed } = schedule
+  return {
+    name: spec.schedule,
+    runs: spec.name,
+    ...(spec.cron !== '' ? { cron: spec.cron } : { everyMs: spec.everyMs }),
+    ...(spec.timezone !== '' && { timezone: spec.timezone }),
+    overlap: spec.overlap,
+    catchUp: spec.catchUp,
+    paused,
+    ...(!paused && { nextAtMs }),
+    running: [...running].slice(0, runningMax),
+    queued: queue.length,
+    ...(lastJob !== '' && { lastJob }),
+    ...(lastAtMs > 0 && { lastAtMs }),
+    ran,
+    skipped,
+    missed,
+  }
+}
+
+/** Schedules, in the order of their names. */
+export function viewSchedules(
+  { schedules }: State,
+  { name, after = '', limit = limitMax }: Views['schedules']['argument'],
+): ScheduleView[] {
+  if (name !== undefined) {
+    const found = schedules.byName.get(name)
+    return found ? [viewSchedule(found)] : []
+  }
+  const names = [...schedules.byName.keys()].filter(one => one > after).sort()
+  return names.slice(0, Math.min(Math.max(1, limit), limitMax)).map(one => viewSchedule(schedules.byName.get(one)!))
+}

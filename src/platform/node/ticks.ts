@@ -1,0 +1,38 @@
+// Owns counting the ticks of schedules: cron expressions in a timezone, and intervals. Pure: it is told the time.
+// Must not keep time or wait.
+import { Cron } from 'croner'
+import type { TickSpec } from '../platform.ts'
+
+/** Expressions that were parsed: one for each spec is enough, and parsing costs more than counting. */
+const parsed = new Map<string, Cron>()
+const parsedMax = 2000
+const minuteMs = 60_000
+
+/** The expression, parsed. Throws what is wrong with it, as an Error. */
+function cronOf({ cron, timezone }: TickSpec): Cron {
+  const key = `${timezone} ${cron}`
+  let found = parsed.get(key)
+  if (!found) {
+    found = new Cron(cron, { paused: true, timezone: timezone === '' ? 'UTC' : timezone })
+    // Times of another zone show only when the first tick is counted.
+    found.nextRun(new Date(0))
+    if (parsed.size >= parsedMax) parsed.clear()
+    parsed.set(key, found)
+  }
+  return found
+}
+
+/**
+ * The first tick after a wall time, in milliseconds since 1970; undefined if there is none any more. Where clocks are set forward, a tick in the hour that
+ * is missing comes at the end of it; where they are set back, one in the hour that comes twice comes once. Throws an Error for a spec that cannot be.
+ */
+export function nextTick(spec: TickSpec, afterMs: number): number | undefined {
+  if (spec.cron === '') return (Math.floor(afterMs / spec.everyMs) + 1) * spec.everyMs
+  const cron = cronOf(spec)
+  // Around changes of the clock a library may give the same time again: what is not later is none.
+  for (let fromMs = afterMs; fromMs <= afterMs + 120 * minuteMs; fromMs += minuteMs) {
+    const next = cron.nextRun(new Date(fromMs))?.getTime()
+    if (next === undefined || next > afterMs) return next
+  }
+  return undefined
+}
