@@ -40,6 +40,27 @@ export interface Leadership {
   cluster: string
 }
 
+/** What a client did with entries that all share; what it read is written in before the call ends. */
+export type SharedInput =
+  | { kind: 'read'; key: string; value: string | undefined }
+  | { kind: 'write'; key: string; value: string | undefined }
+  | { kind: 'exchange'; key: string; from: string | undefined; value: string }
+  | { kind: 'swap'; key: string; other: string; first: string | undefined; second: string | undefined }
+
+/** A call about shared entries that may have taken effect. */
+export interface SharedCall {
+  input: SharedInput
+  startedMs: number
+  endedMs?: number
+}
+
+/** At this time a client believed that it holds a lock. */
+export interface Belief {
+  lock: string
+  token: number
+  atMs: number
+}
+
 /** A rule that was broken. */
 export interface Violation {
   rule: string
@@ -49,6 +70,8 @@ export interface Violation {
 
 export class History {
   readonly calls: Call[] = []
+  readonly shared: SharedCall[] = []
+  readonly beliefs: Belief[] = []
   readonly executions: ExecutionEvent[] = []
   readonly leaderships: Leadership[] = []
   readonly expected = new Map<string, Expected>()

@@ -1,20 +1,8 @@
 // Owns the planted bugs: small changes of production sources, made while they are loaded into a simulator's process and nowhere else.
 // Must not change a file, and must fail loudly where a source has moved on from under a mutant.
 import { registerHooks } from 'node:module'
-
-/** One planted bug. */
-export interface Mutant {
-  name: string
-  /** What is wrong then. */
-  about: string
-  changes: { file: string; find: string; replace: string }[]
-}
-
-const one = (name: string, about: string, file: string, find: string, replace: string): Mutant => ({
-  name,
-  about,
-  changes: [{ file, find, replace }],
-})
+import { laterBugs } from './bugs.ts'
+import { type Mutant, one } from './mutant.ts'
 
 /** All planted bugs. */
 export const mutants: readonly Mutant[] = [
@@ -158,104 +146,7 @@ export const mutants: readonly Mutant[] = [
     'state.tasks.nextLane = nextLane',
     'void nextLane',
   ),
-  one(
-    'snapshot-misses-troubles',
-    'a snapshot forgets failed attempts',
-    'src/core/snapshot.ts',
-    'for (const { index, ...one } of value.troubles) stage.troubles.set(index, one)',
-    '',
-  ),
-  one(
-    'standby-reads-twice',
-    'a standby catches up twice at once when two pulses arrive together (was so until the review of the code)',
-    'src/leader/standby.ts',
-    'this.#tailing = tailing\n    return tailing',
-    'const late = () => { this.#tailing = tailing }; before.then(late); return tailing',
-  ),
-  one(
-    'failed-append-answered',
-    'after an append that failed the leader answers as if it had not',
-    'src/leader/loop.ts',
-    'this.#inFlight--\n        this.#lose(error instanceof',
-    'this.#inFlight--; whenDurable(); answer(); if (this.#ended) this.#lose(error instanceof',
-  ),
-  one(
-    'fenced-and-goes-on',
-    'a leader whose append was fenced takes it for durable and goes on (a cached "I lead")',
-    'src/leader/loop.ts',
-    "if (outcome === 'fenced')",
-    "if (outcome === 'fenced' && this.#ended)",
-  ),
-  one(
-    'attempt-of-the-dead-again',
-    'what a lost worker ran is tried again under the same attempt number and fencing token',
-    'src/core/tasks/apply.ts',
-    'attempt: last.attempt + (lost ? 1 : 0)',
-    'attempt: last.attempt',
-  ),
-  one(
-    'claim-without-compare',
-    'a claim is taken whoever leads by then, and wherever the journal stands',
-    'src/journal/memory-store.ts',
-    'if (disk.view.epoch !== seenEpoch || opening.firstIndex !== disk.lastIndex + 1)',
-    'if (opening.firstIndex > disk.lastIndex + 1)',
-  ),
-  one(
-    'claim-of-unseen-epoch',
-    'a claim counts from an epoch that it has not seen replaced (was so until the simulator found it)',
-    'src/leader/claim.ts',
-    'if (state.epoch > seen.epoch) continue\n    const epoch = seen.epoch + 1',
-    'const epoch = Math.max(seen.epoch, state.epoch) + 1',
-  ),
-  one(
-    'no-chained-adoption',
-    'of lanes that took each other’s place only the first is adopted (was so until the simulator found it)',
-    'src/core/membership/reconcile.ts',
-    'if (runsOn(report) || report === unknown.at(-1)) continue',
-    'if (report) continue',
-  ),
-  one(
-    'standby-misses-compaction',
-    'a candidate that fell behind a compaction does not start from the snapshot',
-    'src/leader/recover.ts',
-    'if (firstIndex <= state.index + 1) throw error',
-    'if (firstIndex >= 0) throw error',
-  ),
-  one(
-    'silence-by-wall-clock',
-    'standbys measure the silence of a leader by the wall clock',
-    'src/leader/standby.ts',
-    'const { clock, transport } = this.#platform',
-    'const { transport } = this.#platform; const clock = { ...this.#platform.clock, monotonicMs: this.#platform.clock.wallMs }',
-  ),
-  one(
-    'snapshot-misses-finished-jobs',
-    'a snapshot forgets finished jobs, and with them which ids were used',
-    'src/core/snapshot.ts',
-    'for (const job of value.jobs) restoreJob(state, job)',
-    'for (const job of value.jobs) if (job.finishedAtMs === 0) restoreJob(state, job); value.finished = []',
-  ),
-  one(
-    'retries-for-ever',
-    'a task that fails is tried again without end',
-    'src/core/tasks/failures.ts',
-    'counted < stage.plan.retry.retriesMax',
-    'counted >= 0',
-  ),
-  one(
-    'attempt-numbers-again',
-    'an attempt that failed is tried again under its old number',
-    'src/core/tasks/apply.ts',
-    'const next = { index: done.first, attempt: done.attempt + 1,',
-    'const next = { index: done.first, attempt: done.attempt,',
-  ),
-  one(
-    'job-ends-early',
-    'a job is over while one of its tasks still runs',
-    'src/core/jobs/state.ts',
-    'return stage.sealed && !waits && stage.succeeded + stage.failed + stage.cancelled === stage.added',
-    'return stage.sealed && !waits && stage.readyCount + stage.delayedCount === 0',
-  ),
+  ...laterBugs,
 ]
 
 /** Plants a bug: to be called before anything of `src` is imported. */

@@ -5,6 +5,7 @@ import { checkEpochs, checkOnce, checkPoison } from './checkers/executions.ts'
 import { checkJobs } from './checkers/jobs.ts'
 import { JournalChecker } from './checkers/journal.ts'
 import { calmMs, checkBounds, checkLiveness, checkSoundLeader, voidReason } from './checkers/liveness.ts'
+import { checkShared } from './checkers/shared.ts'
 import { armDeaths } from './deaths.ts'
 import { resetPeaks, viewOf, type Write, writeAfterHeal } from './ending.ts'
 import { Faults } from './faults.ts'
@@ -74,6 +75,7 @@ export function checkHistory(history: History, { classes, drift }: Pick<Scenario
   checkPoison(history, facts)
   checkOnce(history, facts, classes, drift)
   checkJobs(history)
+  checkShared(history, drift)
   return journal
 }
 

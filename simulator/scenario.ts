@@ -81,7 +81,20 @@ export interface Knobs {
   readMs?: number
 }
 
-export const workloadNames = ['runs', 'submits', 'arrays', 'maps', 'cancels', 'retries', 'poison', 'resubmits', 'flows'] as const
+export const workloadNames = [
+  'runs',
+  'submits',
+  'arrays',
+  'maps',
+  'cancels',
+  'retries',
+  'poison',
+  'resubmits',
+  'flows',
+  'registers',
+  'locks',
+  'schedules',
+] as const
 
 function drawKnobs(random: RandomStream): Knobs {
   return {

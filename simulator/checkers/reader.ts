@@ -96,6 +96,11 @@ const types = new Map<string, Read>([
   ['end', word('succeeded', 'failed', 'cancelled')],
   ['edgeKind', word('after')],
   ['needKind', word('value', 'all', 'each', 'spread', 'fold', 'after', 'taken', 'untaken', 'failure', 'option', 'undo')],
+  ['overlap', word('skip', 'queue', 'cancel')],
+  ['catchUp', word('none', 'last', 'all')],
+  ['tick', word('ran', 'skipped', 'queued', 'missed')],
+  ['lockMode', word('exclusive', 'read', 'permit')],
+  ['grantEnd', word('released', 'expired')],
   ['stepKind', word('tasks', 'sleep', 'signal', 'choice')],
 ])
 
@@ -131,6 +136,8 @@ const structs: readonly (readonly [string, string])[] = [
   ['block', 'index:whole block:text bytes:whole holder:text'],
   ['need', 'kind:needKind step:whole'],
   ['step', 'kind:stepKind stage:whole count:whole name:text amount:whole needs:need*'],
+  ['spec', 'schedule:text contentHash:text cron:text timezone:text everyMs:whole overlap:overlap catchUp:catchUp name:text programs:text*'],
+  ['write', 'space:text key:text payload:whole? bytes:whole'],
   ['flow', 'steps:step* output:whole'],
 ]
 for (const [name, line] of structs) {
@@ -171,6 +178,15 @@ const records: readonly (readonly [number, string, string])[] = [
   [54, 'TaskSpread', 'lane:whole width:whole payload:whole bytes:whole blocks:block*'],
   [55, 'BranchDecided', 'job:text step:whole taken:flag'],
   [56, 'SignalReceived', 'job:text name:text signal:text payload:whole bytes:whole'],
+  [60, 'LockAsked', 'grant:text lock:text session:text mode:lockMode permits:whole ttlMs:whole'],
+  [61, 'GrantEnded', 'grant:text reason:grantEnd'],
+  [62, 'EntriesWritten', 'session:text number:whole before:whole writes:write*'],
+  [63, 'SessionEnded', 'session:text'],
+  [70, 'ScheduleSet', 'spec:spec payload:whole bytes:whole nextAtMs:whole'],
+  [71, 'ScheduleTicked', 'schedule:text atMs:whole nextAtMs:whole outcome:tick'],
+  [72, 'ScheduleRan', 'schedule:text job:text queued:flag'],
+  [73, 'SchedulePaused', 'schedule:text paused:flag nextAtMs:whole'],
+  [74, 'ScheduleDeleted', 'schedule:text'],
 ]
 const byNumber: ((place: Place) => unknown)[] = []
 for (const [number, kind, line] of records) {

@@ -1,11 +1,12 @@
 // Owns the workload of workflows: random steps that need one another in every way there is, spoken in the protocol itself.
 // Must not leave a workflow before it has ended; it says to each step beforehand what it must get.
-import type { FlowStep, Inputs, JobPlan, NeedKind } from '../../src/protocol/index.ts'
+import type { FlowStep, Inputs, NeedKind } from '../../src/protocol/index.ts'
+import { chunkOf } from '../../test/fakes/values.ts'
 import type { RandomStream } from '../kernel/random.ts'
 import { type Fate, resultOf } from '../world/fates.ts'
-import { program } from '../world/program.ts'
-import { chunkOfValues, simStage } from '../world/steps.ts'
-import type { Tools, Workload, WorkloadMaker } from './workload.ts'
+import { simStage } from '../world/steps.ts'
+import { Jobs, planOf, submitPlan, untilEnded } from './life.ts'
+import type { Tools, WorkloadMaker } from './workload.ts'
 
 type Needs = readonly (readonly [NeedKind, number])[]
 
@@ -165,73 +166,32 @@ class RandomFlow {
   }
 }
 
-class Flows implements Workload {
-  readonly #name: string
-  #left: number
+async function flow(tools: Tools, job: string): Promise<void> {
+  const made = new RandomFlow(job, tools.random)
+  const { steps, output, signals } = made
+  // Nobody else sends the signals: with its client such a workflow ends.
+  const detached = signals === 0
+  tools.expect({ job, fates: made.fates.flat(), ends: 'succeeded', mayBeCancelled: !detached })
+  const stages = made.fates.map((_, stage) => simStage(`flow-${stage % 3}`))
+  const inputs: Inputs[] = made.fates.flatMap((fates, stage) =>
+    fates.length === 0 ? [] : [{ stage, first: 0, items: chunkOf(fates), blocks: [], seal: false }],
+  )
+  await submitPlan(tools, planOf(tools, job, 'flow', detached, stages), inputs, { steps, output })
+  // The same few signals again and again: each counts once.
+  await untilEnded(tools, job, async round => {
+    if (signals > 0) await signal(tools, job, `signal-${round % signals}`)
+  })
+}
 
-  constructor(name: string, count: number) {
-    this.#name = name
-    this.#left = count
-  }
-
-  get done(): boolean {
-    return this.#left === 0
-  }
-
-  async live(tools: Tools): Promise<void> {
-    while (this.#left > 0) {
-      await this.#one(tools, `${this.#name}-${tools.mark()}`)
-      this.#left--
-    }
-  }
-
-  async #one(tools: Tools, job: string): Promise<void> {
-    const flow = new RandomFlow(job, tools.random)
-    // Nobody else sends the signals: with its client such a workflow ends.
-    const detached = flow.signals === 0
-    tools.expect({ job, fates: flow.fates.flat(), ends: 'succeeded', mayBeCancelled: !detached })
-    const plan: JobPlan = {
-      ...{ job, name: 'flow', contentHash: program.id, labels: [], priority: 0, session: tools.client.session!.id, detached },
-      stages: flow.fates.map((_, stage) => simStage(`flow-${stage % 3}`)),
-    }
-    const inputs: Inputs[] = flow.fates.flatMap((fates, stage) =>
-      fates.length === 0 ? [] : [{ stage, first: 0, items: chunkOfValues(fates), blocks: [], seal: false }],
-    )
-    await tools.call('submit', job, 'flow', () => this.#submit(tools, plan, inputs, flow))
-    for (let round = 0; ; round++) {
-      const state = await tools.call('status', job, '', async () => (await tools.cluster.job(job).status()).state)
-      if (state !== 'running') return
-      // The same few signals again and again: each counts once.
-      if (flow.signals > 0) await this.#signal(tools, job, `signal-${round % flow.signals}`)
-      await tools.pause(50 + tools.random.exponential(100))
-    }
-  }
-
-  async #signal(tools: Tools, job: string, id: string): Promise<void> {
-    try {
-      await tools.cluster.signal(job, 'go', 'sent', { id })
-      tools.history.probe('signal sent')
-    } catch (error) {
-      const { code } = error as { code?: string }
-      if (!['JOB_ENDED', 'NOT_FOUND', 'OVERLOADED', 'CONNECTION_LOST'].includes(code ?? ''))
-        tools.history.violate('L3', `a signal was refused: ${String(error)}`, tools.nowMs)
-    }
-  }
-
-  async #submit(tools: Tools, plan: JobPlan, inputs: Inputs[], flow: RandomFlow): Promise<true> {
-    const session = tools.client.session!
-    for (;;) {
-      const reply = await session.request({
-        kind: 'submitJobs',
-        jobs: [{ plan, inputs, flow: { steps: flow.steps, output: flow.output }, watch: false }],
-      })
-      const error = reply.kind === 'submitted' ? reply.outcomes[0]?.error : undefined
-      if (!error) return true
-      if (error.code === 'PROGRAM_MISSING') await session.request({ kind: 'putProgram', program: program.id, bytes: program.bytes })
-      else if (error.code === 'OVERLOADED') await tools.pause(100)
-      else throw Object.assign(new Error(error.message), { code: error.code })
-    }
+async function signal(tools: Tools, job: string, id: string): Promise<void> {
+  try {
+    await tools.cluster.signal(job, 'go', 'sent', { id })
+    tools.history.probe('signal sent')
+  } catch (error) {
+    const { code } = error as { code?: string }
+    if (!['JOB_ENDED', 'NOT_FOUND', 'OVERLOADED', 'CONNECTION_LOST'].includes(code ?? ''))
+      tools.history.violate('L3', `a signal was refused: ${String(error)}`, tools.nowMs)
   }
 }
 
-export const flows: WorkloadMaker = (name, random) => new Flows(name, random.whole(1, 6))
+export const flows: WorkloadMaker = (name, random) => new Jobs(name, random.whole(1, 6), 0, flow)

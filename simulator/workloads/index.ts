@@ -3,6 +3,8 @@ import { poison, retries, runs } from './calls.ts'
 import { flows } from './flows.ts'
 import { cancels, resubmits, submits } from './jobs.ts'
 import { arrays, maps } from './many.ts'
+import { schedules } from './schedules.ts'
+import { locks, registers } from './shared.ts'
 import type { WorkloadMaker } from './workload.ts'
 
 export { Tools, type Workload } from './workload.ts'
@@ -17,4 +19,7 @@ export const workloads: Readonly<Record<string, WorkloadMaker>> = {
   maps,
   arrays,
   flows,
+  registers,
+  locks,
+  schedules,
 }

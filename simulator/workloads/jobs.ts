@@ -3,33 +3,8 @@
 import { CoxswainError } from '../../src/protocol/index.ts'
 import type { Fate } from '../world/fates.ts'
 import { simTask } from '../world/program.ts'
-import type { Tools, Workload, WorkloadMaker } from './workload.ts'
-
-type Life = (tools: Tools, id: string) => Promise<void>
-
-class Jobs implements Workload {
-  readonly #name: string
-  readonly #one: Life
-  #left: number
-
-  constructor(name: string, count: number, one: Life) {
-    this.#name = name
-    this.#left = count
-    this.#one = one
-  }
-
-  get done(): boolean {
-    return this.#left === 0
-  }
-
-  async live(tools: Tools): Promise<void> {
-    while (this.#left > 0) {
-      await this.#one(tools, `${this.#name}-${tools.mark()}`)
-      this.#left--
-      await tools.pause(tools.random.exponential(80))
-    }
-  }
-}
+import { Jobs } from './life.ts'
+import type { Tools, WorkloadMaker } from './workload.ts'
 
 const plain = simTask({ retries: 0 })
 
@@ -43,7 +18,7 @@ function ask(tools: Tools, id: string, fate: Fate): Promise<boolean | undefined>
 
 /** Submits, and asks for the result, now or later. */
 export const submits: WorkloadMaker = (name, random) =>
-  new Jobs(name, random.whole(5, 25), async (tools, id) => {
+  new Jobs(name, random.whole(5, 25), 80, async (tools, id) => {
     const fate = { key: id, ms: Math.ceil(tools.random.exponential(60)) }
     await ask(tools, id, fate)
     if (tools.random.chance(0.4)) await tools.pause(tools.random.exponential(100))
@@ -75,7 +50,7 @@ async function cancelled(tools: Tools, id: string): Promise<void> {
 export const cancels: WorkloadMaker = (name, random) => {
   /** Never end by themselves: cancelled in a later life, if this one ends before that. */
   const endless = new Set<string>()
-  return new Jobs(name, random.whole(5, 20), async (tools, id) => {
+  return new Jobs(name, random.whole(5, 20), 80, async (tools, id) => {
     for (const left of endless) {
       await cancelled(tools, left)
       endless.delete(left)
@@ -94,7 +69,7 @@ export const cancels: WorkloadMaker = (name, random) => {
 
 /** The same job again and again, at once and later, now and then with another content. */
 export const resubmits: WorkloadMaker = (name, random) =>
-  new Jobs(name, random.whole(3, 12), async (tools, id) => {
+  new Jobs(name, random.whole(3, 12), 80, async (tools, id) => {
     const fate = { key: id, ms: Math.ceil(tools.random.exponential(30)) }
     const other = { key: `${id}-other`, ms: 1 }
     tools.expect({ job: id, fates: [fate, other], ends: 'succeeded', mayBeCancelled: false })

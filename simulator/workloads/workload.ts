@@ -1,7 +1,7 @@
 // Owns what a workload is: what one client does over all its lives, and what it writes down of it.
 // Must not know how clusters work: it is a user's program.
 import type { Cluster } from '../../src/client/index.ts'
-import type { Call, Expected, History } from '../history.ts'
+import type { Call, Expected, History, SharedCall, SharedInput } from '../history.ts'
 import type { Boot, Kernel } from '../kernel/kernel.ts'
 import { RandomStream } from '../kernel/random.ts'
 import type { FaultKind } from '../scenario.ts'
@@ -23,6 +23,15 @@ const excused = new Set(['OVERLOADED', 'CONNECTION_LOST'])
 /** Faults that keep a client from being heard, and how long one of them has to last to make it ten seconds. */
 const silencing: ReadonlySet<FaultKind> = new Set(['pause', 'cut-in', 'cut-out', 'clog'])
 const awayMs = 3000
+
+/** A call was refused, with a code that its caller expects. */
+export class Gone {
+  readonly code: string
+
+  constructor(code: string) {
+    this.code = code
+  }
+}
 
 export class Tools {
   readonly client: ClientNode
@@ -96,6 +105,39 @@ export class Tools {
       this.history.probe(`refused ${code}`)
       return undefined
     }
+  }
+
+  /** A call about shared entries: without an answer it may have taken effect; one that was refused did not. */
+  async share<I extends SharedInput>(input: I, ask: (input: I) => Promise<unknown>): Promise<void> {
+    const call: SharedCall = { input, startedMs: this.nowMs }
+    const effects = input.kind !== 'read'
+    if (effects) this.history.shared.push(call)
+    const answer = await this.excused(() => ask(input), ['TRANSACTION_CONFLICT'])
+    if (answer instanceof Gone) {
+      // What was surely not done is no call at all; nobody knows that of one whose connection is lost.
+      if (effects && answer.code !== 'CONNECTION_LOST') this.history.shared.splice(this.history.shared.indexOf(call), 1)
+      return
+    }
+    call.endedMs = this.nowMs
+    if (!effects) this.history.shared.push(call)
+    this.history.probe('entries shared')
+  }
+
+  /** The answer of a call that may be refused because of what happens to the cluster, or with one of these codes. */
+  async excused<T>(ask: () => Promise<T>, codes: readonly string[] = []): Promise<T | Gone> {
+    try {
+      return await ask()
+    } catch (error) {
+      const { code } = error as { code?: string }
+      if (code === undefined) throw error
+      if (!excused.has(code) && !codes.includes(code)) this.history.violate('L3', `a call was answered with ${String(error)}`, this.nowMs)
+      return new Gone(code)
+    }
+  }
+
+  /** The client believes that it holds the lock now. */
+  believe(lock: string, token: number): void {
+    this.history.beliefs.push({ lock, token, atMs: this.nowMs })
   }
 
   /** Runs one call of a task, and holds its answer to the task's fate. */

@@ -121,6 +121,8 @@ abstract class WorldNode {
         soon: callback => kernel.soon(boot, callback),
       },
       random: { uuid: () => random.uuid(), number: () => random.number() },
+      // Intervals only: nothing here asks for a calendar.
+      nextTick: ({ everyMs }, afterMs) => (Math.floor(afterMs / everyMs) + 1) * everyMs,
       transport: network.transport(boot),
       files: this.disk.files(boot),
       log: (level, event, fields = {}) => this.world.log({ atMs: kernel.nowMs, node: sim.name, level, event, fields }),

@@ -1,18 +1,16 @@
 // Owns what simulated tasks of workflows get and give: inputs that were put together on their way, lists, steps of their own.
 // Must not know the leader's way of putting them together: it says what must have come.
 import {
-  ChunkWriter,
   decodeValue,
   type FlowPlan,
   type Inputs,
   itemComposed,
-  itemInline,
   type Outcome,
   readComposed,
   readItem,
   type StagePlan,
-  writeValue,
 } from '../../src/protocol/index.ts'
+import { chunkOf } from '../../test/fakes/values.ts'
 import { type Fate, resultOf } from './fates.ts'
 import { program } from './program.ts'
 
@@ -41,18 +39,6 @@ export function readFate(item: Uint8Array, task: string): { fate: Fate; wrong: s
   return { fate, wrong: got === wanted ? undefined : `it got ${got} and should have got ${wanted}` }
 }
 
-/** A chunk of one value each. */
-export function chunkOfValues(values: readonly unknown[]): Buffer {
-  const chunk = new ChunkWriter()
-  for (const value of values) {
-    const writer = chunk.beginItem()
-    writer.byte(itemInline)
-    writeValue(writer, value)
-    chunk.endItem()
-  }
-  return chunk.finish()
-}
-
 /** A stage as clients ask for it. */
 export function simStage(task: string): StagePlan {
   const resources = { cpuMillis: 1000, memoryBytes: 0, gpuMillis: 0, named: [] }
@@ -63,7 +49,7 @@ export function simStage(task: string): StagePlan {
 export function flowOutcome(fate: Fate, elapsedMicros: number): Outcome | undefined {
   if (fate.spread !== undefined) {
     const items = Array.from({ length: fate.spread }, (_, i) => resultOf(`${fate.key}[${i}]`))
-    return { kind: 'spread', items: chunkOfValues(items), blocks: [], elapsedMicros }
+    return { kind: 'spread', items: chunkOf(items), blocks: [], elapsedMicros }
   }
   if (fate.expands === undefined) return undefined
   const inner: Fate[] = Array.from({ length: fate.expands }, (_, i) => {
@@ -78,6 +64,6 @@ export function flowOutcome(fate: Fate, elapsedMicros: number): Outcome | undefi
     amount: 0,
     needs: i === 0 ? [] : [{ kind: 'value', step: i - 1 }],
   }))
-  const inputs: Inputs[] = [{ stage: 0, first: 0, items: chunkOfValues(inner), blocks: [], seal: false }]
+  const inputs: Inputs[] = [{ stage: 0, first: 0, items: chunkOf(inner), blocks: [], seal: false }]
   return { kind: 'expanded', stages: [simStage('inner')], inputs, flow: { steps, output: steps.length - 1 }, elapsedMicros }
 }

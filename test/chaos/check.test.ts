@@ -7,7 +7,8 @@ import type { Seen, TraceEvent } from '../../chaos/trace/events.ts'
 import type { JournalAtEnd } from '../../chaos/trace/watcher.ts'
 import type { DurableRow } from '../../simulator/world/store.ts'
 import type { JournalRecord } from '../../src/protocol/index.ts'
-import { assigned, chunk, claimed, finished, inputs, journal, life, over, rechain, results, submitted } from '../simulator/histories.ts'
+import { chunkOf } from '../fakes/values.ts'
+import { assigned, claimed, finished, inputs, journal, life, over, rechain, results, submitted } from '../simulator/histories.ts'
 
 type Line = Seen & { node?: string }
 
@@ -72,7 +73,7 @@ describe('the checker of traces', () => {
 
   it('S5: what the product finds, a row that is not what its hash says, a broken chain', () => {
     assert.deepEqual(rules([], atEnd(rows, { problems: ['a payload does not match'] })), ['S5'])
-    const forged = rows.map(row => ({ ...row, payloads: new Map([[1, chunk({ key: 'k', ms: 2 })], ...results]) }))
+    const forged = rows.map(row => ({ ...row, payloads: new Map([[1, chunkOf([{ key: 'k', ms: 2 }])], ...results]) }))
     assert.deepEqual(rules([], atEnd(forged)), ['S5'])
     const [first, second] = rows as [DurableRow, DurableRow]
     assert.deepEqual(rules([], atEnd([first, { ...second, previousHash: Buffer.alloc(32, 9) }])), ['S5'])
@@ -108,7 +109,7 @@ describe('the checker of traces', () => {
   it('S9: a value that the task cannot give', () => {
     assert.deepEqual(rules([result, { ev: 'cl.ok', call: 2, value: 'result of another', seqSeen: 8 }]), ['S9'])
     assert.deepEqual(rules([result, { ev: 'cl.fail', call: 2, code: 'WRONG_VALUE' }]), ['S9'])
-    const other = journal(good[0]!, { records: [finished, over], payloads: new Map([[2, chunk('result of another')]]) })
+    const other = journal(good[0]!, { records: [finished, over], payloads: new Map([[2, chunkOf(['result of another'])]]) })
     assert.deepEqual(rules([], atEnd(other)), ['S9'])
   })
 

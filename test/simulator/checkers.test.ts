@@ -12,10 +12,10 @@ import { minimise } from '../../simulator/shrink.ts'
 import type { DurableRow } from '../../simulator/world/store.ts'
 import { apply, createState, type State } from '../../src/core/index.ts'
 import type { JournalRecord } from '../../src/protocol/index.ts'
+import { chunkOf } from '../fakes/values.ts'
 import {
   added,
   assigned,
-  chunk,
   claimed,
   finished,
   inputs,
@@ -73,7 +73,7 @@ describe("the journal's checker", () => {
         row.epoch = 2
       },
       row => {
-        row.payloads = new Map([[1, chunk({ key: 'k', ms: 2 })]])
+        row.payloads = new Map([[1, chunkOf([{ key: 'k', ms: 2 }])]])
       },
       row => {
         row.hash = Buffer.alloc(32, 7)
@@ -94,12 +94,20 @@ describe("the journal's checker", () => {
     assert.deepEqual(rules(finished, over, over), ['S11'])
     const two: JournalRecord[] = [claimed(1), joined, submitted, { ...added, count: 2 }, assigned]
     const second: JournalRecord = { ...assigned, lane: lane + 1, runs: [{ ...run, first: 1 }] }
-    const pair = new Map([[1, chunk({ key: 'k', ms: 1 }, { key: 'l', ms: 1 })]])
+    const pair = new Map([
+      [
+        1,
+        chunkOf([
+          { key: 'k', ms: 1 },
+          { key: 'l', ms: 1 },
+        ]),
+      ],
+    ])
     assert.deepEqual(rulesOf(journal({ records: [...two, second], payloads: pair })), ['S14'])
   })
 
   it('S9: a result that the task cannot give', () => {
-    assert.deepEqual(rulesOf(journal(good, { records: [finished], payloads: new Map([[2, chunk('result of another')]]) })), ['S9'])
+    assert.deepEqual(rulesOf(journal(good, { records: [finished], payloads: new Map([[2, chunkOf(['result of another'])]]) })), ['S9'])
     assert.deepEqual(rulesOf(journal(good, { records: [finished] })), ['S9'])
   })
 

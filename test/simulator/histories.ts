@@ -4,22 +4,12 @@ import { JournalChecker } from '../../simulator/checkers/journal.ts'
 import { hashOf } from '../../simulator/checkers/reader.ts'
 import { History } from '../../simulator/history.ts'
 import type { DurableRow } from '../../simulator/world/store.ts'
-import { ChunkWriter, encodeRecords, itemInline, type JournalRecord, type RecordOf, writeValue } from '../../src/protocol/index.ts'
+import { encodeRecords, type JournalRecord, type RecordOf } from '../../src/protocol/index.ts'
 import { amount, plan } from '../fakes/plans.ts'
+import { chunkOf } from '../fakes/values.ts'
 
 export function claimed(epoch: number, cluster = 'one'): RecordOf<'LeaderClaimed'> {
   return { kind: 'LeaderClaimed', cluster, epoch, leader: `c${epoch}`, pid: 1, address: 'ws://c', release: '0', atMs: epoch }
-}
-
-export function chunk(...values: unknown[]): Buffer {
-  const writer = new ChunkWriter()
-  for (const value of values) {
-    const item = writer.beginItem()
-    item.byte(itemInline)
-    writeValue(item, value)
-    writer.endItem()
-  }
-  return writer.finish()
 }
 
 export const lane = 2 ** 32 + 1
@@ -42,8 +32,8 @@ export const sealed: RecordOf<'StageSealed'> = { kind: 'StageSealed', job: 'j', 
 export const assigned: RecordOf<'TasksAssigned'> = { kind: 'TasksAssigned', lane, worker: 'w', incarnation: 1, runs: [run], adopted: false }
 export const finished: RecordOf<'TasksFinished'> = { kind: 'TasksFinished', lane, count: 1, payload: 2, bytes: 1, blocks: [] }
 export const over: RecordOf<'JobFinished'> = { kind: 'JobFinished', job: 'j', state: 'succeeded' }
-export const inputs = new Map([[1, chunk({ key: 'k', ms: 1 })]])
-export const results = new Map([[2, chunk('result of k')]])
+export const inputs = new Map([[1, chunkOf([{ key: 'k', ms: 1 }])]])
+export const results = new Map([[2, chunkOf(['result of k'])]])
 export const life = [claimed(1), joined, submitted, added, sealed, assigned]
 
 /** Rows in a chain, one per list of records. */

@@ -1,8 +1,10 @@
 // Shows that what a campaign has to bring about is held against what it did, and that nodes' log lines are read for it.
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { JournalChecker } from '../../simulator/checkers/journal.ts'
 import { type Call, type ExecutionEvent, History } from '../../simulator/history.ts'
+import { mutants } from '../../simulator/mutants.ts'
 import { expectedProbes, missingProbes, probeHistory, probeOf } from '../../simulator/probes.ts'
 
 test('what never came about is named', () => {
@@ -34,4 +36,14 @@ test('suppressed submits and cancels of what runs are counted from the whole his
   probeHistory(history, facts)
   assert.equal(history.probes.get('duplicate submit suppressed'), 1)
   assert.equal(history.probes.get('cancelled while it ran'), 1)
+})
+
+test('every planted bug has its place in the sources', () => {
+  for (const { name, changes } of mutants) {
+    for (const { file, find } of changes) {
+      const source = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
+      assert.ok(source.includes(find), `${name} finds no place in ${file}`)
+    }
+  }
+  assert.equal(new Set(mutants.map(mutant => mutant.name)).size, mutants.length)
 })
