@@ -100,6 +100,8 @@ function visit(root: string, path: string, folder: boolean, files: Map<string, s
       visit(root, `${path}/${entry.name}`, entry.isDirectory(), files)
     return
   }
+  // A checkout beside another one has a file of this name instead of the folder.
+  if (path === '.git') return
   let bytes: Buffer
   try {
     bytes = readFileSync(join(root, path))

@@ -93,11 +93,9 @@ export class Locks {
   readonly #parts: Parts
   readonly #clock: Clock
   readonly #grants = new Set<LockGrant>()
-  /** The leader has surely heard of this client since. */
-  #heardAtMs = 0
+  /** Of each grant that is held or waited for: when a sign of life was sent with which a leader, as it turned out, kept it. */
+  readonly #keptAtMs = new Map<string, number>()
   #asking = false
-  /** Locks that are asked for and not granted. */
-  #waiting = 0
   #stopTimer: Cancel | undefined
 
   constructor(parts: Parts) {
@@ -117,17 +115,16 @@ export class Locks {
     for (;;) {
       const grant = this.#parts.platform.random.uuid()
       const askedMs = this.#clock.monotonicMs()
+      this.#keptAtMs.set(grant, askedMs)
       const asked = this.#parts.session.request({ kind: 'lock', grant, lock: name, mode, permits, ttlMs })
       try {
         const leftMs = waitMs === undefined ? undefined : Math.max(0, startedMs + waitMs - askedMs)
         const reply = await this.#orGivenUp(asked, grant, name, leftMs, signal)
-        // It may have waited for long, with signs of life meanwhile.
-        this.#heardAtMs = Math.max(this.#heardAtMs, askedMs)
         const made = new LockGrant(this, name, grant, reply.kind === 'granted' ? reply.token : 0, ttlMs)
         this.#grants.add(made)
         this.#keep()
-        this.look()
-        return made
+        // It may be over by the time at which it is told: then there is another one to ask for.
+        if (!made.lost) return made
       } catch (error) {
         // Its place in the line was lost while the cluster did not hear of this client: it asks for another one.
         if ((error as CoxswainError).code !== 'LOCK_LOST') throw error
@@ -153,16 +150,15 @@ export class Locks {
           )
     const aborted = (): void => gaveUp.reject(abortReason(signal!))
     signal?.addEventListener('abort', aborted, { once: true })
-    this.#waiting++
     this.#keep()
     try {
       return await Promise.race([asked, gaveUp.promise])
     } catch (error) {
       asked.catch(nothing)
+      this.#keptAtMs.delete(grant)
       this.unlock(grant).catch(nothing)
       throw error
     } finally {
-      this.#waiting--
       stopWaiting()
       signal?.removeEventListener('abort', aborted)
     }
@@ -175,33 +171,44 @@ export class Locks {
   /** @internal */
   forget(grant: LockGrant): void {
     this.#grants.delete(grant)
+    this.#keptAtMs.delete(grant.id)
   }
 
   /** Tells grants whose time is over that they are lost. */
   look(): void {
-    const silentMs = this.#clock.monotonicMs() - this.#heardAtMs
+    const nowMs = this.#clock.monotonicMs()
     for (const grant of this.#grants) {
-      if (silentMs < grant.ttlMs) continue
-      this.#grants.delete(grant)
+      if (nowMs - this.#keptAtMs.get(grant.id)! < grant.ttlMs) continue
+      this.forget(grant)
       grant.lose()
       // The leader may have heard of this client all the same, and would keep it for ever.
       this.unlock(grant.id).catch(nothing)
     }
   }
 
-  /** A sign of life; what the leader answers proves that it heard it when it was sent or later. */
+  /** Signs of life for all that is held or waited for. The answer proves that a leader heard them when they were sent or later, and what it kept then. */
   async #confirm(): Promise<void> {
     if (this.#asking) return
     this.#asking = true
-    const sentMs = this.#clock.monotonicMs()
+    const ids = [...this.#keptAtMs.keys()]
     try {
-      await this.#parts.session.request({ kind: 'keepGrants' })
-      this.#heardAtMs = Math.max(this.#heardAtMs, sentMs)
+      for (let from = 0; from < ids.length; from += limits.keptGrantsMax)
+        await this.#confirmSome(ids.slice(from, from + limits.keptGrantsMax))
     } catch {
       // The session has ended: its grants are lost in their time.
     } finally {
       this.#asking = false
     }
+  }
+
+  async #confirmSome(grants: string[]): Promise<void> {
+    const sentMs = this.#clock.monotonicMs()
+    const reply = await this.#parts.session.request({ kind: 'keepGrants', grants })
+    const over = new Set(reply.kind === 'kept' ? reply.over : grants)
+    // One that is over is lost at once; one that is waited for may not have been asked for yet when this was heard, and is told its end itself.
+    for (const grant of this.#grants) if (over.has(grant.id)) this.#keptAtMs.set(grant.id, Number.NEGATIVE_INFINITY)
+    for (const id of grants) if (!over.has(id) && this.#keptAtMs.has(id)) this.#keptAtMs.set(id, Math.max(this.#keptAtMs.get(id)!, sentMs))
+    this.look()
   }
 
   /** As long as anything is held or waited for. */
@@ -212,7 +219,7 @@ export class Locks {
     this.#stopTimer = this.#clock.timer(pauseMs, () => {
       this.#stopTimer = undefined
       this.look()
-      if (this.#grants.size === 0 && this.#waiting === 0) return
+      if (this.#keptAtMs.size === 0) return
       void this.#confirm()
       this.#keep()
     })

@@ -55,8 +55,7 @@ export class ClientSession {
       case 'unlock':
         return this.#command(message.request, { kind: 'unlock', grant: message.grant, session: this.#link.session }, 0, false)
       case 'keepGrants':
-        this.#context.grants.heard(this.#link.session)
-        return this.#link.send({ kind: 'done', request: message.request })
+        return void this.#keepGrants(message)
       case 'setSchedule':
       case 'changeSchedule':
       case 'triggerSchedule':
@@ -216,6 +215,17 @@ export class ClientSession {
         this.#fail(request, reply.error)
       },
     })
+  }
+
+  /** A leader that was deposed keeps nothing: what it says counts only once it is proven that it still led when it heard this. */
+  async #keepGrants({ request, grants }: Extract<ClientToLeader, { kind: 'keepGrants' }>): Promise<void> {
+    const over = this.#context.grants.keep(this.#link.session, grants)
+    try {
+      await this.#context.grants.leads()
+      this.#link.send({ kind: 'kept', request, over })
+    } catch (error) {
+      this.#fail(request, error)
+    }
   }
 
   #transact({ request, number, before, exchange, jobs }: Extract<ClientToLeader, { kind: 'transact' }>): void {

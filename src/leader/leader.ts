@@ -178,7 +178,7 @@ export class Leader {
     for (const lane of state.tasks.lanes.values()) observeHungry(observed, lane)
     const vitals = this.#options.vitals ?? processVitals()
     const comeback = new Comeback(state.membership.workers.keys(), clock)
-    const grants = new GrantWatch(state, loop, clock)
+    const grants = new GrantWatch(state, loop, clock, store.leadership)
     const schedules = new ScheduleClock(state, loop, payloads, platform)
     outbox.schedulesChanged = () => schedules.look()
     const rooms = { links, logs, loop, outbox, payloads, comeback, grants, schedules, nowMs, vitals }

@@ -44,6 +44,8 @@ export const limits = {
   /** Limits of the time for which a lock is held without a sign of its holder. */
   lockTtlMsMin: 1000,
   lockTtlMsMax: 24 * 3_600_000,
+  /** Grants named in one sign of life. */
+  keptGrantsMax: 10_000,
   jobIdBytesMax: 200,
   nameBytesMax: 200,
   labelsMax: 32,

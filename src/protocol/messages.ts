@@ -105,8 +105,8 @@ export const clientToLeader = union({
   /** Answered by `granted` in its turn; asked again after a reconnect, `grant` is the same. */
   lock: [16, struct({ request, grant: nameField, lock: nameField, mode: lockMode, permits: varint, ttlMs: varint })],
   unlock: [17, struct({ request, grant: nameField })],
-  /** The session lives, and wants to keep its grants. */
-  keepGrants: [18, struct({ request })],
+  /** The session lives, and wants to keep these grants, or its places in the lines for them. Answered by `kept`. */
+  keepGrants: [18, struct({ request, grants: list(nameField, limits.keptGrantsMax) })],
   readEntries: [19, struct({ request, space: nameField, keys: list(spaceKey, limits.transactionEntriesMax) })],
   /** Entries whose keys begin with `prefix` and come behind `after`, in the order of their keys. */
   listEntries: [20, struct({ request, space: nameField, prefix: spaceKey, after: spaceKey, limit: varint })],
@@ -149,6 +149,8 @@ export const leaderToClient = union({
     struct({ request, entries: list(struct({ key: spaceKey, version: varint, item: optional(chunk) })), next: optional(spaceKey) }),
   ],
   transacted: [14, struct({ request, version: varint })],
+  /** This leader led when it heard that; these grants are over, or were never asked for. */
+  kept: [21, struct({ request, over: list(nameField, limits.keptGrantsMax) })],
 })
 export type LeaderToClient = Infer<typeof leaderToClient>
 
