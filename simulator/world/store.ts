@@ -3,7 +3,9 @@
 // Must not be kinder than a real one: the same conformance suite holds it.
 import {
   type Append,
+  copyOfAppend,
   createMemoryStore,
+  type History,
   type Inspectable,
   type Journal,
   type Leadership,
@@ -39,8 +41,7 @@ export interface DurableRow {
   hash: Uint8Array
 }
 
-const readMs = 0.05
-const orderMs = 0.001
+const [readMs, orderMs] = [0.05, 0.001]
 
 export class SharedStore {
   readonly kernel: Kernel
@@ -66,8 +67,8 @@ export class SharedStore {
   readMs = readMs
   /** Appends under way of one handle, at most. */
   queuedMax = 0
+  /** Who has the lock, and who claimed last. */
   holder: StoreHandle | undefined
-  /** Who claimed last. */
   leading: StoreHandle | undefined
   /** The device does one write after the other. */
   freeAtMs = 0
@@ -108,14 +109,10 @@ export class SharedStore {
   }
 }
 
-function copyOf(append: Append): Append {
-  const payloads = append.payloads.map(({ payload, bytes }) => ({ payload, bytes: Uint8Array.from(bytes) }))
-  return { ...append, records: Uint8Array.from(append.records), payloads, drops: [...append.drops] }
-}
-
 /** The store as one process has it open. */
 export class StoreHandle implements Store, Inspectable {
   readonly journal: Journal
+  readonly history: History
   readonly snapshots: Snapshots
   readonly leadership: Leadership
   readonly #shared: SharedStore
@@ -136,6 +133,10 @@ export class StoreHandle implements Store, Inspectable {
       payload: payload => this.#soon(() => inner.journal.payload(payload)),
       compact: (epoch, index) => this.#write(undefined, () => inner.journal.compact(epoch, index)),
       size: () => this.#soon(() => inner.journal.size()),
+    }
+    this.history = {
+      page: query => this.#soon(() => inner.history.page(query)),
+      row: job => this.#soon(() => inner.history.row(job)),
     }
     this.snapshots = {
       save: snapshot => {
@@ -159,7 +160,7 @@ export class StoreHandle implements Store, Inspectable {
       ...inner.leadership,
       view: () => this.#soon(() => inner.leadership.view()),
       claim: claim => {
-        const opening = copyOf(claim.opening)
+        const opening = copyOfAppend(claim.opening)
         return this.#write(opening, async () => {
           this.#takeLock()
           const outcome = await inner.leadership.claim({ ...claim, opening })
@@ -227,7 +228,7 @@ export class StoreHandle implements Store, Inspectable {
 
   #append(append: Append): Promise<'durable' | 'fenced'> {
     this.#shared.asked?.(this.#boot)
-    const copy = copyOf(append)
+    const copy = copyOfAppend(append)
     const under = this.#queue.filter(one => one.append).length + 1
     this.#shared.queuedMax = Math.max(this.#shared.queuedMax, under)
     return this.#write(copy, () => this.#inner.journal.append(copy))

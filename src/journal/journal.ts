@@ -1,6 +1,7 @@
-// Owns the three interfaces behind which the facts are kept: journal, snapshots, leadership. conformance.ts holds every backend to them.
+// Owns the interfaces behind which the facts are kept: journal, snapshots, leadership (and history, in its own file). conformance.ts holds every backend to them.
 // Must not know what records mean.
 import type { CoxswainError, PayloadId } from '../protocol/index.ts'
+import type { History, HistoryChange } from './history.ts'
 
 /** Bytes of inputs, results or a program, stored beside the records that name them. */
 export interface PayloadWrite {
@@ -20,6 +21,8 @@ export interface Append {
   payloads: readonly PayloadWrite[]
   /** Payloads no record needs any more. Unknown ones are ignored. */
   drops: readonly PayloadId[]
+  /** Jobs that move into the history, and rows of it that go. */
+  history?: HistoryChange | undefined
 }
 
 /** One append as read back, its hash checked. */
@@ -42,6 +45,8 @@ export interface JournalSize {
   rowBytes: number
   payloads: number
   payloadBytes: number
+  /** Finished jobs in the history. */
+  historyRows: number
   /** Bytes on disk of everything together; 0 in memory. */
   diskBytes: number
 }
@@ -124,6 +129,7 @@ export interface Leadership {
 /** A backend, opened. */
 export interface Store {
   journal: Journal
+  history: History
   snapshots: Snapshots
   leadership: Leadership
   /** Ends what is under way and lets go of locks. */

@@ -1,8 +1,10 @@
 // Owns one handle on a disk in memory: the three interfaces, with all rules of a real backend.
 // Must not share anything with other handles but through the disk.
 import { CoxswainError, OverloadedError, type PayloadId } from '../protocol/index.ts'
+import type { History } from './history.ts'
 import type { Append, Claim, Journal, JournalRow, JournalSize, Leadership, Snapshot, Snapshots, Store } from './journal.ts'
 import type { KeptSnapshot, MemoryDisk } from './memory.ts'
+import { changeHistory, historyProblems, MemoryHistory, repeatedRow } from './memory-history.ts'
 import {
   corruptPayload,
   corruptRow,
@@ -18,7 +20,7 @@ import {
   sameBytes,
   snapshotHash,
 } from './row.ts'
-import { appendsInFlightMax, compactableTo, type Inspectable, type Inspection, snapshotIsOf } from './rules.ts'
+import { appendsInFlightMax, compactableTo, copyOfAppend, type Inspectable, type Inspection, snapshotIsOf } from './rules.ts'
 
 function snapshotChecksum(snapshot: Snapshot): Uint8Array {
   return snapshotHash(snapshot.index, snapshot.epoch, snapshot.hash).update(snapshot.state).digest()
@@ -28,18 +30,10 @@ function holds(kept: KeptSnapshot): boolean {
   return sameBytes(kept.checksum, snapshotChecksum(kept.snapshot))
 }
 
-function copyOf(append: Append): Append {
-  return {
-    ...append,
-    records: Uint8Array.from(append.records),
-    payloads: append.payloads.map(({ payload, bytes }) => ({ payload, bytes: Uint8Array.from(bytes) })),
-    drops: [...append.drops],
-  }
-}
-
 /** One handle on a memory disk. */
 export class MemoryStore implements Store, Inspectable {
   readonly journal: Journal
+  readonly history: History
   readonly snapshots: Snapshots
   readonly leadership: Leadership
   readonly inspect: Inspection
@@ -67,6 +61,7 @@ export class MemoryStore implements Store, Inspectable {
       compact: (epoch, index) => this.#write(() => this.#compact(epoch, index)),
       size: async () => this.#size(),
     }
+    this.history = new MemoryHistory(disk)
     this.snapshots = {
       save: snapshot => {
         const copy = { ...snapshot, hash: Uint8Array.from(snapshot.hash), state: Uint8Array.from(snapshot.state) }
@@ -77,7 +72,7 @@ export class MemoryStore implements Store, Inspectable {
     this.leadership = {
       view: async () => ({ ...disk.view }),
       claim: claim => {
-        const copy = { ...claim, opening: copyOf(claim.opening) }
+        const copy = { ...claim, opening: copyOfAppend(claim.opening) }
         return this.#write(() => this.#claim(copy))
       },
       resign: () => this.#resign(),
@@ -93,7 +88,7 @@ export class MemoryStore implements Store, Inspectable {
           .sort((a, b) => a - b)
           .slice(0, idsMax),
       snapshots: async () => disk.snapshots.map(kept => ({ index: kept.snapshot.index, holds: holds(kept) })),
-      problems: async () => [],
+      problems: async () => historyProblems(disk),
     }
   }
 
@@ -129,7 +124,7 @@ export class MemoryStore implements Store, Inspectable {
     if (this.#inFlight >= appendsInFlightMax) throw new OverloadedError(`${appendsInFlightMax} appends are under way.`)
     this.#inFlight++
     try {
-      const copy = copyOf(append)
+      const copy = copyOfAppend(append)
       return await this.#write(() => this.#applyAppend(copy))
     } finally {
       this.#inFlight--
@@ -148,12 +143,14 @@ export class MemoryStore implements Store, Inspectable {
     return 'durable'
   }
 
-  #insert({ epoch, firstIndex, count, records, payloads, drops }: Append): void {
+  #insert({ epoch, firstIndex, count, records, payloads, drops, history }: Append): void {
     const disk = this.#disk
     const kept = payloads.map(({ payload, bytes }) => ({ payload, bytes, checksum: payloadChecksum(bytes) }))
     const repeated = kept.find(({ payload }) => disk.payloads.has(payload))
-    if (repeated !== undefined) {
-      this.#failure = new CoxswainError('JOURNAL_WRITE_FAILED', `Payload ${repeated.payload} is written a second time.`)
+    const known = history && repeatedRow(disk, history)
+    if (repeated !== undefined || known !== undefined) {
+      const what = repeated ? `Payload ${repeated.payload}` : `Row ${known} of the history`
+      this.#failure = new CoxswainError('JOURNAL_WRITE_FAILED', `${what} is written a second time.`)
       throw this.#failure
     }
     const manifest = encodeManifest(kept.map(({ payload, bytes, checksum }) => ({ payload, bytes: bytes.length, checksum })))
@@ -162,6 +159,7 @@ export class MemoryStore implements Store, Inspectable {
     disk.lastIndex = firstIndex + count - 1
     for (const { payload, bytes, checksum } of kept) disk.payloads.set(payload, { bytes, checksum })
     for (const payload of drops) disk.payloads.delete(payload)
+    if (history) changeHistory(disk, history)
   }
 
   #claim({ seenEpoch, leader, pid, processStart, address, opening }: Claim): 'claimed' | 'lost' {
@@ -270,6 +268,7 @@ export class MemoryStore implements Store, Inspectable {
       rowBytes: rows.reduce((sum, row) => sum + rowBytes(row.records.length, row.manifest.length), 0),
       payloads: payloads.size,
       payloadBytes,
+      historyRows: this.#disk.history.size,
       diskBytes: 0,
     }
   }

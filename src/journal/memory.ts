@@ -1,6 +1,7 @@
 // Owns the journal in memory: a shared disk from which several handles are opened, for tests and the simulator. It keeps all rules of a real one.
 // Must not outlive its process: nothing here survives a crash of the process itself.
 import { CoxswainError, type PayloadId } from '../protocol/index.ts'
+import type { HistoryRow } from './history.ts'
 import type { LeadershipView, Snapshot } from './journal.ts'
 import { MemoryStore } from './memory-store.ts'
 import type { KeptRow } from './row.ts'
@@ -29,6 +30,8 @@ export interface MemoryOptions {
 export class MemoryDisk {
   rows: KeptRow[] = []
   readonly payloads = new Map<PayloadId, { bytes: Uint8Array; checksum: number }>()
+  /** By number. */
+  readonly history = new Map<number, { row: HistoryRow; checksum: number }>()
   snapshots: KeptSnapshot[] = []
   view: LeadershipView = { epoch: 0, leader: '', pid: 0, processStart: '', address: '' }
   lastIndex = 0
@@ -79,6 +82,13 @@ export class MemoryDisk {
     const kept = this.payloads.get(payload)
     if (kept === undefined) throw new CoxswainError('NOT_FOUND', `No payload ${payload} is kept.`)
     kept.bytes = flipped(kept.bytes)
+  }
+
+  /** Changes a byte of what the history keeps of a job. */
+  corruptHistory(job: string): void {
+    const kept = [...this.history.values()].find(({ row }) => row.job === job)
+    if (kept === undefined) throw new CoxswainError('NOT_FOUND', `The history has no job ${job}.`, { id: job })
+    kept.row = { ...kept.row, body: flipped(kept.row.body) }
   }
 
   /** Changes a byte of the snapshot at this index. */

@@ -1,7 +1,7 @@
 // Owns the rules that every backend keeps in the same way: limits, what compaction may remove, what a snapshot must be of, what verify may ask.
 // Must not hold storage.
 import type { PayloadId } from '../protocol/index.ts'
-import type { Snapshot } from './journal.ts'
+import type { Append, Snapshot } from './journal.ts'
 import { hashBytes, sameBytes } from './row.ts'
 
 /** Appends of one handle under way at once; the next is refused with OVERLOADED. */
@@ -32,6 +32,17 @@ export function snapshotIsOf(
   }
   if (snapshot.index < newestIndex) return `The snapshot at ${snapshot.index} is older than the one at ${newestIndex}.`
   return undefined
+}
+
+/** An append of its own memory: what the caller does with his changes nothing. */
+export function copyOfAppend(append: Append): Append {
+  return {
+    ...append,
+    records: Uint8Array.from(append.records),
+    payloads: append.payloads.map(({ payload, bytes }) => ({ payload, bytes: Uint8Array.from(bytes) })),
+    drops: [...append.drops],
+    history: append.history && { ...append.history, rows: append.history.rows.map(row => ({ ...row, body: Uint8Array.from(row.body) })) },
+  }
 }
 
 /** What `verify` asks of a backend beside the three interfaces. */

@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { rejectsWith, TestLeader } from '../../src/journal/conformance/index.ts'
-import { openSqliteStore } from '../../src/journal/index.ts'
+import { type HistoryRow, openSqliteStore } from '../../src/journal/index.ts'
 import { fault, readFault } from '../../src/journal/sqlite/faults.ts'
 import { Library } from '../../src/journal/sqlite/library.ts'
 import { SnapshotFiles } from '../../src/journal/sqlite/snapshots.ts'
@@ -27,6 +27,8 @@ interface Reading {
   rows: string[]
   /** The payloads that were believed, by their numbers. */
   payloads: Map<number, string>
+  /** The rows of the history, newest first. */
+  history: string[]
   epoch: number | undefined
   /** Indexes of the snapshots, if all of them hold. */
   snapshots: number[]
@@ -67,7 +69,7 @@ function readRows(library: Library, rows: string[]): true | undefined {
 
 /** Reads everything in a folder. */
 function contents(folder: string): Reading {
-  const reading: Reading = { rows: [], payloads: new Map(), epoch: undefined, snapshots: [], whole: false }
+  const reading: Reading = { rows: [], payloads: new Map(), history: [], epoch: undefined, snapshots: [], whole: false }
   const library = believed(() => new Library(folder))
   if (library === undefined) return reading
   try {
@@ -78,12 +80,15 @@ function contents(folder: string): Reading {
       if (kept !== undefined) reading.payloads.set(id, digest(kept))
       return kept
     })
+    const history = believed(() => library.history({ rowsMax: 100 }).rows)
+    reading.history = (history ?? []).map(({ body, ...row }) => `${JSON.stringify(row)} ${digest(body)}`)
     const problems = believed(() => library.problems())
     const snapshots = believed(() => new SnapshotFiles(folder, library.database).list())
     reading.epoch = believed(() => library.view().epoch)
     const snapshotsHold = snapshots?.every(one => one.holds) === true
     if (snapshotsHold) reading.snapshots = snapshots.map(one => one.index)
-    reading.whole = read === true && bytes?.every(one => one !== undefined) === true && problems?.length === 0 && snapshotsHold
+    reading.whole =
+      read === true && bytes?.every(one => one !== undefined) === true && problems?.length === 0 && snapshotsHold && history !== undefined
     return reading
   } finally {
     library.close()
@@ -95,7 +100,9 @@ function found(reading: Reading, truth: Reading, what: string): boolean {
   assert.deepEqual(reading.rows, truth.rows.slice(0, reading.rows.length), `${what}: rows that were never written`)
   // Under a number that was never written nobody asks for anything.
   for (const [id, bytes] of reading.payloads) assert.equal(bytes, truth.payloads.get(id) ?? bytes, `${what}: payload ${id}`)
+  for (const row of reading.history) assert.ok(truth.history.includes(row), `${what}: a row of the history that was never written`)
   if (!reading.whole) return true
+  assert.deepEqual(reading.history, truth.history, `${what}: rows of the history are missing without a word`)
   assert.equal(reading.rows.length, truth.rows.length, `${what}: rows are missing without a word`)
   assert.equal(reading.epoch, truth.epoch, `${what}: another epoch`)
   assert.deepEqual(reading.snapshots, truth.snapshots, `${what}: snapshots are missing without a word`)
@@ -188,6 +195,12 @@ function nothingThere(folder: string, harmless: readonly number[]): void {
   )
 }
 
+function historyRow(place: number): HistoryRow {
+  const job = `job-${place}`
+  const rest = { name: 'nightly', labels: ['red', `of ${place}`], submittedAtMs: 1000 + place, payloads: [place + 500] }
+  return { number: place * 3, place, job, state: 'failed', ...rest, body: Buffer.alloc(60, job) }
+}
+
 /** A journal with everything in it. */
 async function writeJournal(folder: string): Promise<void> {
   const store = await openSqliteStore({ folder })
@@ -196,7 +209,7 @@ async function writeJournal(folder: string): Promise<void> {
     await leader.append({ count: 3, recordBytes: 270 + i, payloads: i % 3 === 0 ? [leader.payload(900 + i, i)] : [] })
   await leader.append({ payloads: [leader.payload(270_000, 9)] })
   await leader.snapshot(Buffer.alloc(1500, 'older'))
-  await leader.append()
+  await leader.append({ history: { rows: Array.from({ length: 20 }, (_, at) => historyRow(at + 1)) } })
   await leader.snapshot(Buffer.alloc(1500, 'newer'))
   await leader.append()
   await store.close()

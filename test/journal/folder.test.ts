@@ -5,7 +5,7 @@ import { chmodSync, chownSync, mkdirSync, rmSync, statSync, symlinkSync, writeFi
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { rejectsWith, TestLeader } from '../../src/journal/conformance/index.ts'
-import { openSqliteReader, openSqliteStore } from '../../src/journal/index.ts'
+import { openSqliteReader, openSqliteStore, verifyStore } from '../../src/journal/index.ts'
 import { mountTypeOf, networkFileSystem } from '../../src/journal/sqlite/folder.ts'
 import { FolderLock } from '../../src/journal/sqlite/lock.ts'
 import { CoxswainError } from '../../src/protocol/index.ts'
@@ -95,22 +95,45 @@ describe('a folder for the journal', () => {
     await rejectsWith(openSqliteReader(base), 'JOURNAL_VERSION', base)
   })
 
-  it('of format 1 gets its checksum when it is opened for writing, unless an older release leads there', async () => {
+  /** What each format lacks of the next. */
+  const asFormat: Record<number, string> = {
+    2: 'DROP TABLE history; DROP TABLE history_label; ALTER TABLE leader DROP COLUMN history_rows; PRAGMA user_version = 2',
+    1: 'ALTER TABLE leader DROP COLUMN checksum; PRAGMA user_version = 1',
+  }
+
+  for (const format of [1, 2]) {
+    it(`of format ${format} is brought up to date when it is opened for writing, unless an older release leads there`, async () => {
+      const store = await openSqliteStore({ folder: base })
+      const leader = await TestLeader.claim(store)
+      const payload = leader.payload(10)
+      await leader.append({ payloads: [payload] })
+      await store.close()
+      for (let older = 2; older >= format; older--) withDatabase(base, database => database.exec(asFormat[older]!))
+      await rejectsWith(openSqliteReader(base), 'JOURNAL_VERSION', base)
+      const older = new FolderLock(base)
+      assert.ok(older.take())
+      await rejectsWith(openSqliteStore({ folder: base }), 'STATE_FOLDER_IN_USE', base)
+      older.close()
+      const next = await openSqliteStore({ folder: base })
+      assert.equal((await next.leadership.view()).epoch, 1)
+      assert.deepEqual((await verifyStore(next)).problems, [])
+      const row = { number: 1, place: 1, job: 'first', name: 'n', state: 'failed' as const, labels: [], submittedAtMs: 1 }
+      const successor = await TestLeader.claim(next)
+      await successor.append({ history: { rows: [{ ...row, payloads: [payload.payload], body: Buffer.alloc(3) }] } })
+      assert.equal((await next.history.row('first'))?.number, 1)
+      await next.close()
+      await (await openSqliteReader(base)).close()
+    })
+  }
+
+  it('of format 2 whose leader’s row is damaged stays so', async () => {
     const store = await openSqliteStore({ folder: base })
     await TestLeader.claim(store)
     await store.close()
-    const asItWas = 'ALTER TABLE leader DROP COLUMN checksum; PRAGMA user_version = 1'
-    withDatabase(base, database => database.exec(asItWas))
-    await rejectsWith(openSqliteReader(base), 'JOURNAL_VERSION', base)
-    const older = new FolderLock(base)
-    assert.ok(older.take())
-    await rejectsWith(openSqliteStore({ folder: base }), 'STATE_FOLDER_IN_USE', base)
-    older.close()
+    withDatabase(base, database => database.exec(`${asFormat[2]!}; UPDATE leader SET pid = pid + 1`))
     const next = await openSqliteStore({ folder: base })
-    assert.equal((await next.leadership.view()).epoch, 1)
-    await TestLeader.claim(next)
+    await rejectsWith(next.leadership.view(), 'JOURNAL_CORRUPT', 'leader')
     await next.close()
-    await (await openSqliteReader(base)).close()
   })
 
   it("is refused where the leader's row is not what a claim wrote", async () => {

@@ -13,6 +13,7 @@ function placeOn(disk: MemoryDisk): Place {
       row: async index => disk.corruptRow(index),
       payload: async payload => disk.corruptPayload(payload),
       snapshot: async index => disk.corruptSnapshot(index),
+      history: async job => disk.corruptHistory(job),
     },
     remove: async () => undefined,
   }

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { TestStore } from '../../src/journal/conformance/index.ts'
-import { type Append, createMemoryStore } from '../../src/journal/index.ts'
+import { endStates } from '../../src/journal/history.ts'
+import { type Append, createMemoryStore, type HistoryChange } from '../../src/journal/index.ts'
 import { CoxswainError } from '../../src/protocol/index.ts'
 import { sqlitePlace } from './sqlite-place.ts'
 
@@ -18,6 +19,8 @@ const step = fc.oneof(
       counts: fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 6 }),
       bytes: fc.constantFrom(0, 1, 700, 70_000, 270_000),
       drop: fc.nat(20),
+      archive: fc.boolean(),
+      forget: fc.nat(4),
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('append wrong' as const), off: fc.constantFrom(-1, 1, 5) }) },
@@ -44,6 +47,8 @@ class Player {
   #epoch = 0
   #next = 1
   #payload = 1
+  #archived = 0
+  #forgotten = 0
 
   constructor(open: () => Promise<TestStore>) {
     this.#open = open
@@ -81,13 +86,32 @@ class Player {
     }
   }
 
+  /** One more row, with an old payload or one that is not there; or a few of the oldest let go, or emptied. */
+  #history(archive: boolean, forget: number): HistoryChange {
+    const first = this.#forgotten + 1
+    if (!archive && forget > 2) return { rows: [], emptied: { first, count: forget } }
+    this.#forgotten += archive ? 0 : Math.min(forget, Math.max(0, this.#archived - this.#forgotten))
+    if (!archive) return { rows: [], forgotten: { first, count: this.#forgotten + 1 - first } }
+    const place = ++this.#archived
+    const labels = [`of ${place % 3}`, 'all'].slice(place % 2)
+    const rest = {
+      name: `name ${place % 2}`,
+      labels,
+      submittedAtMs: place,
+      payloads: [this.#payload - 3],
+      body: Buffer.alloc(place, place),
+    }
+    return { rows: [{ number: place + (place % 2) * 1000, place, job: `job ${place}`, state: endStates[place % 3]!, ...rest }] }
+  }
+
   async #act(one: Step): Promise<unknown> {
     const { journal, leadership, snapshots } = this.#now
     switch (one.do) {
       case 'append': {
         const appends = one.counts.map(count => {
           const payloads = one.bytes === 0 ? [] : [{ payload: this.#payload++, bytes: Buffer.alloc(one.bytes, count) }]
-          const append = this.#make(count, { payloads, drops: one.drop > 10 ? [] : [this.#payload - one.drop] })
+          const history = this.#history(one.archive, one.forget)
+          const append = this.#make(count, { payloads, drops: one.drop > 10 ? [] : [this.#payload - one.drop], history })
           this.#next += count
           return append
         })
@@ -129,7 +153,7 @@ class Player {
   }
 
   async #tellAll(): Promise<void> {
-    const { journal, leadership, snapshots, inspect } = this.#now
+    const { journal, history, leadership, snapshots, inspect } = this.#now
     const { diskBytes: _, ...size } = await journal.size()
     this.transcript.push(size, await leadership.view(), await inspect.snapshots(), await inspect.problems())
     const latest = await snapshots.latest()
@@ -137,6 +161,10 @@ class Player {
     for (const row of await journal.read(1, 10_000))
       this.transcript.push([row.firstIndex, row.count, row.epoch, Buffer.from(row.hash).toString('hex')])
     for (const id of await inspect.payloadIds(0, 10_000)) this.transcript.push([id, (await journal.payload(id))?.length])
+    for (const part of [{}, { label: 'all' }, { name: 'name 0', state: 'failed' as const }, { prefix: 'job 1' }]) {
+      const { rows } = await history.page({ ...part, rowsMax: 1000 })
+      this.transcript.push(rows.map(row => ({ ...row, body: Buffer.from(row.body).toString('hex') })))
+    }
   }
 }
 

@@ -79,6 +79,10 @@ export function sqlitePlace(rowBytesKept: number): Place & { folder: string } {
         if (segment > 0) flipByte(segmentFile(folder, segment), position + (size >> 1))
         else flipInTable(folder, 'payload', 'bytes', 'payload', payload, size >> 1)
       },
+      async history(job) {
+        const number = withDatabase(folder, database => database.prepare('SELECT number FROM history WHERE job = ?').get(job))
+        flipInTable(folder, 'history', 'body', 'number', Number(number?.['number']), 0)
+      },
       async snapshot(index) {
         const row = withDatabase(folder, database => database.prepare('SELECT file, size FROM snapshot WHERE last_index = ?').get(index))
         flipByte(join(folder, String(row?.['file'])), Number(row?.['size']) >> 1)

@@ -30,7 +30,7 @@ function slow(house: House, meanwhile: () => Promise<void>): Store {
     return own.journal.read(from, rowsMax)
   }
   const journal = { ...own.journal, read, size: () => own.journal.size() }
-  return { journal, snapshots: own.snapshots, leadership: own.leadership, close: () => own.close() }
+  return { journal, history: own.history, snapshots: own.snapshots, leadership: own.leadership, close: () => own.close() }
 }
 
 it('begins anew where the leader let rows go between the snapshot and the rows behind it', async () => {

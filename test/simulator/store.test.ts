@@ -23,6 +23,7 @@ function placeIn(locking: boolean, rowBytesKept: number): Place {
       row: async index => shared.disk.corruptRow(index),
       payload: async payload => shared.disk.corruptPayload(payload),
       snapshot: async index => shared.disk.corruptSnapshot(index),
+      history: async job => shared.disk.corruptHistory(job),
     },
     remove: async () => {
       running = false

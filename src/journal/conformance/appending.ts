@@ -15,7 +15,7 @@ export const appending: Record<string, Case> = {
     assert.equal(await store.snapshots.latest(), undefined)
     assert.deepEqual(await store.leadership.view(), { epoch: 0, leader: '', pid: 0, processStart: '', address: '' })
     const { diskBytes: _, ...size } = await store.journal.size()
-    assert.deepEqual(size, { firstIndex: 1, lastIndex: 0, rows: 0, rowBytes: 0, payloads: 0, payloadBytes: 0 })
+    assert.deepEqual(size, { firstIndex: 1, lastIndex: 0, rows: 0, rowBytes: 0, payloads: 0, payloadBytes: 0, historyRows: 0 })
     await store.close()
   },
 

@@ -1,6 +1,6 @@
 // Owns what the suite asks of a backend under test.
 // Must not hold cases.
-import type { PayloadId } from '../../protocol/index.ts'
+import type { JobId, PayloadId } from '../../protocol/index.ts'
 import type { Store } from '../journal.ts'
 import type { Inspectable } from '../rules.ts'
 
@@ -13,7 +13,12 @@ export interface Place {
   /** Ends a handle as the death of its process would; without it handles are closed. */
   crash?(store: TestStore): Promise<void>
   /** Changes a byte of what is kept. Called when no handle is open. */
-  damage?: { row(index: number): Promise<void>; payload(payload: PayloadId): Promise<void>; snapshot(index: number): Promise<void> }
+  damage?: {
+    row(index: number): Promise<void>
+    payload(payload: PayloadId): Promise<void>
+    snapshot(index: number): Promise<void>
+    history(job: JobId): Promise<void>
+  }
   remove(): Promise<void>
 }
 

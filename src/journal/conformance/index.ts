@@ -4,6 +4,7 @@ import { describe, it } from 'node:test'
 import { appending, fencing, resigning } from './appending.ts'
 import type { Backend } from './backend.ts'
 import { corruption } from './corruption.ts'
+import { history } from './history.ts'
 import { compaction, payloads, snapshots } from './keeping.ts'
 
 export type { Backend, Place, TestStore } from './backend.ts'
@@ -14,7 +15,7 @@ const largeBudgetBytes = 1 << 20
 
 /** Declares the suite for one backend. */
 export function conformance(backend: Backend): void {
-  const parts = { appending, fencing, resigning, payloads, snapshots, compaction, corruption }
+  const parts = { appending, fencing, resigning, payloads, snapshots, compaction, corruption, history }
   describe(`journal conformance: ${backend.name}`, () => {
     for (const [part, cases] of Object.entries(parts)) {
       describe(part, () => {

@@ -2,6 +2,7 @@
 // Must not hold cases.
 import assert from 'node:assert/strict'
 import { CoxswainError, type ErrorCode, type PayloadId } from '../../protocol/index.ts'
+import type { HistoryChange } from '../history.ts'
 import type { Append, JournalRow, PayloadWrite, Snapshot } from '../journal.ts'
 import type { TestStore } from './backend.ts'
 
@@ -42,16 +43,18 @@ export class TestLeader {
     payloads = [],
     drops = [],
     recordBytes = 8,
+    history,
   }: {
     count?: number
     payloads?: PayloadWrite[]
     drops?: PayloadId[]
     recordBytes?: number
+    history?: HistoryChange
   } = {}): Append {
     const firstIndex = this.next
     this.next += count
     const records = Buffer.alloc(count * recordBytes, firstIndex % 251)
-    return { epoch: this.epoch, firstIndex, count, records, payloads, drops }
+    return { epoch: this.epoch, firstIndex, count, records, payloads, drops, history }
   }
 
   payload(bytes: number, fill = 7): PayloadWrite {

@@ -4,11 +4,15 @@ import { DatabaseSync } from 'node:sqlite'
 import { CoxswainError, recordVersion } from '../../protocol/index.ts'
 import type { LeadershipView } from '../journal.ts'
 import { databasePath } from './files.ts'
+import { historyTables } from './history.ts'
 import { type LeaderRow, leaderChecksum, leaderColumns } from './leader-row.ts'
 import { FolderLock } from './lock.ts'
 
-/** Version of the tables below. A folder of a newer one is refused; one of format 1, whose leader's row had no checksum, is changed when it is opened for writing. */
-const journalFormat = 2
+/**
+ * Version of the tables below. A folder of a newer one is refused; an older one is changed when it is opened for writing: in format 1 the leader's row had
+ * no checksum, and up to format 2 there was no history.
+ */
+const journalFormat = 3
 /** "COXJ": marks the file as ours. */
 const applicationId = 0x434f584a
 /** How long a first start waits for another that makes the tables, and how often it looks. */
@@ -25,13 +29,14 @@ const leaderTable = `
     name TEXT NOT NULL, pid INTEGER NOT NULL, process_start TEXT NOT NULL, address TEXT NOT NULL,
     record_version INTEGER NOT NULL,
     row_count INTEGER NOT NULL, row_bytes INTEGER NOT NULL, payload_count INTEGER NOT NULL, payload_bytes INTEGER NOT NULL,
+    history_rows INTEGER NOT NULL,
     checksum INTEGER NOT NULL
   ) STRICT;
 `
 
 const schema = `
   ${leaderTable}
-  INSERT INTO leader VALUES (1, 0, 0, '', 0, '', '', ${recordVersion}, 0, 0, 0, 0, ${leaderChecksum(nobody, recordVersion)});
+  INSERT INTO leader VALUES (1, 0, 0, '', 0, '', '', ${recordVersion}, 0, 0, 0, 0, 0, ${leaderChecksum(nobody, recordVersion)});
   CREATE TABLE journal (
     first_index INTEGER PRIMARY KEY, count INTEGER NOT NULL, epoch INTEGER NOT NULL,
     previous_hash BLOB NOT NULL, hash BLOB NOT NULL, manifest BLOB NOT NULL, records BLOB NOT NULL
@@ -45,6 +50,7 @@ const schema = `
     last_index INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, hash BLOB NOT NULL,
     size INTEGER NOT NULL, checksum BLOB NOT NULL, file TEXT NOT NULL, fallback INTEGER NOT NULL
   ) STRICT;
+  ${historyTables}
   PRAGMA application_id = ${applicationId};
   PRAGMA user_version = ${journalFormat};
 `
@@ -104,7 +110,7 @@ function tablesMade(): string {
   return made
 }
 
-/** Gives the leader's row of format 1 its checksum. Under the lock: an older release that leads would not keep it. */
+/** Brings an older database up to date. Under the lock: an older release that leads would not keep what is new. */
 export function upgrade(database: DatabaseSync, folder: string): void {
   const lock = new FolderLock(folder)
   try {
@@ -116,13 +122,8 @@ export function upgrade(database: DatabaseSync, folder: string): void {
     database.exec('BEGIN IMMEDIATE')
     try {
       if (checkFormat(database, folder) === 'older') {
-        // The statement names its columns as the interface does.
-        const kept = database.prepare(`SELECT ${leaderColumns} FROM leader`).get() as unknown as LeaderRow & { records: number }
-        const checksum = leaderChecksum(kept, kept.records)
-        // Made anew and not altered: the texts of the tables are compared with those above.
-        database.exec(`CREATE TEMP TABLE kept AS SELECT *, ${checksum} FROM leader; DROP TABLE leader; ${leaderTable}
-          INSERT INTO leader SELECT * FROM kept; DROP TABLE kept;
-          UPDATE snapshot SET fallback = 0 WHERE last_index < (SELECT max(last_index) FROM snapshot); PRAGMA user_version = ${journalFormat}`)
+        database.exec(Number(pragma(database, 'user_version')) === 1 ? firstChecksum(database) : '')
+        database.exec(upgradeToHistory)
       }
       database.exec('COMMIT')
     } catch (error) {
@@ -133,6 +134,24 @@ export function upgrade(database: DatabaseSync, folder: string): void {
     lock.close()
   }
 }
+
+/** From format 1 to 2: the leader's row gets its checksum, and older snapshots name no fall-back. */
+function firstChecksum(database: DatabaseSync): string {
+  // The statement names its columns as the interface does.
+  const kept = database.prepare(`SELECT ${leaderColumns} FROM leader`).get() as unknown as LeaderRow & { records: number }
+  return `ALTER TABLE leader ADD COLUMN checksum INTEGER NOT NULL DEFAULT ${leaderChecksum(kept, kept.records)};
+    UPDATE snapshot SET fallback = 0 WHERE last_index < (SELECT max(last_index) FROM snapshot);`
+}
+
+/** From format 2 to 3. The leader's table is made anew and not altered: the texts of the tables are compared with those above. */
+const upgradeToHistory = `
+  CREATE TEMP TABLE kept AS SELECT * FROM leader; DROP TABLE leader; ${leaderTable}
+  INSERT INTO leader SELECT id, epoch, last_index, name, pid, process_start, address, record_version, row_count, row_bytes, payload_count, payload_bytes,
+    0, checksum FROM kept;
+  DROP TABLE kept;
+  ${historyTables}
+  PRAGMA user_version = ${journalFormat};
+`
 
 /** Creates the tables. Under the lock, so that two first starts do not meet. */
 export function create(database: DatabaseSync, folder: string): void {

@@ -18,6 +18,7 @@ export interface LeaderRow extends LeadershipView {
   rowBytes: number
   payloads: number
   payloadBytes: number
+  historyRows: number
 }
 
 /** What `leaderStatement` reads. */
@@ -37,11 +38,11 @@ export function readLeader(statement: StatementSync): LeaderRow {
   return row
 }
 
-/** Columns of the leader's row, as `LeaderRow` names them. */
+/** Columns of the leader's row that it has in every format, as `LeaderRow` names them. */
 export const leaderColumns = `epoch, name AS leader, pid, process_start AS processStart, address, last_index AS lastIndex, row_count AS "rows",
   row_bytes AS rowBytes, payload_count AS payloads, payload_bytes AS payloadBytes, record_version AS records`
 
 /** The statement that `readLeader` runs. */
 export function leaderStatement(database: DatabaseSync): StatementSync {
-  return database.prepare(`SELECT ${leaderColumns}, checksum FROM leader WHERE id = 1`)
+  return database.prepare(`SELECT ${leaderColumns}, history_rows AS historyRows, checksum FROM leader WHERE id = 1`)
 }

@@ -18,7 +18,7 @@ export function ledgerStatements(database: DatabaseSync) {
     newest: database.prepare(`SELECT ${rowColumns} FROM journal ORDER BY first_index DESC LIMIT 1`),
     advance: database.prepare('UPDATE leader SET last_index = ? WHERE epoch = ? AND last_index = ?'),
     count: database.prepare(`UPDATE leader SET row_count = row_count + ?, row_bytes = row_bytes + ?,
-      payload_count = payload_count + ?, payload_bytes = payload_bytes + ? WHERE epoch = ?`),
+      payload_count = payload_count + ?, payload_bytes = payload_bytes + ?, history_rows = history_rows + ? WHERE epoch = ?`),
     claim: database.prepare(`UPDATE leader SET epoch = ?, last_index = ?, name = ?, pid = ?, process_start = ?, address = ?,
       record_version = ${recordVersion}, checksum = ? WHERE epoch = ? AND last_index = ?`),
     insertRow: database.prepare(`INSERT INTO journal (${rowColumns}) VALUES (?, ?, ?, ?, ?, ?, ?)`),

@@ -7,6 +7,7 @@ import { encodeManifest, noHash, payloadChecksum, rowBytes, rowHash } from '../r
 import { snapshotIsOf } from '../rules.ts'
 import { openForWriting } from './database.ts'
 import { filePath, Mark, removeFile, snapshotNames } from './files.ts'
+import { HistoryLedger } from './history.ts'
 import { folderInUse, journalEnd } from './journal-end.ts'
 import { type LeaderRow, leaderChecksum, readLeader } from './leader-row.ts'
 import { type LedgerStatements, ledgerStatements } from './ledger-statements.ts'
@@ -39,7 +40,10 @@ interface Totals {
   rowBytes: number
   payloads: number
   payloadBytes: number
+  historyRows: number
 }
+
+const nothing: Totals = { rowBytes: 0, payloads: 0, payloadBytes: 0, historyRows: 0 }
 
 /** The journal's files as the one thread sees them that writes them. */
 export class Ledger {
@@ -50,6 +54,7 @@ export class Ledger {
   readonly #lock: FolderLock
   readonly #mark: Mark
   readonly #run: LedgerStatements
+  readonly #history: HistoryLedger
   /** 0 while this process does not lead, or was refused. */
   #epoch = 0
   #lastIndex = 0
@@ -60,6 +65,7 @@ export class Ledger {
     this.log = log
     this.database = openForWriting(folder)
     this.#run = ledgerStatements(this.database)
+    this.#history = new HistoryLedger(this.database, log)
     this.#lock = new FolderLock(folder)
     this.#mark = new Mark(folder, true)
     this.segments = new Segments(folder)
@@ -86,8 +92,8 @@ export class Ledger {
   }
 
   /** Changes the totals of what is kept; false if this epoch does not lead any more. */
-  count(rows: number, bytes: number, payloads: number, payloadBytes: number): boolean {
-    return this.#run.count.run(rows, bytes, payloads, payloadBytes, this.#epoch).changes === 1
+  count(rows: number, { rowBytes, payloads, payloadBytes, historyRows }: Totals = nothing): boolean {
+    return this.#run.count.run(rows, rowBytes, payloads, payloadBytes, historyRows, this.#epoch).changes === 1
   }
 
   leader(): LeaderRow {
@@ -142,9 +148,9 @@ export class Ledger {
     const dropped: { size: number; segment: number }[] = []
     const done = this.transaction(() => {
       if (this.#run.advance.run(lastIndex, this.#epoch, this.#lastIndex).changes !== 1) return undefined
-      const totals: Totals = { rowBytes: 0, payloads: 0, payloadBytes: 0 }
+      const totals = { ...nothing }
       for (let i = 0; i < appends.length; i++) hash = this.#insert(appends[i]!, placed[i]!, hash, totals, dropped)
-      this.count(appends.length, totals.rowBytes, totals.payloads, totals.payloadBytes)
+      this.count(appends.length, totals)
       return true
     })
     if (done === undefined) return false
@@ -192,7 +198,9 @@ export class Ledger {
       totals.payloads++
       totals.payloadBytes += bytes.length
     }
-    for (const payload of append.drops) {
+    const effect = append.history && this.#history.change(append.history)
+    totals.historyRows += effect?.rows ?? 0
+    for (const payload of effect ? [...append.drops, ...effect.drops] : append.drops) {
       const gone = this.#run.dropPayload.get(payload) as { size: number; segment: number } | undefined
       if (gone === undefined) continue
       totals.payloads--
@@ -223,9 +231,9 @@ export class Ledger {
       const checksum = leaderChecksum({ epoch: opening.epoch, leader, pid, processStart, address }, recordVersion)
       const { changes } = this.#run.claim.run(opening.epoch, end, leader, pid, processStart, address, checksum, epoch, lastIndex)
       if (changes !== 1) return undefined
-      const totals: Totals = { rowBytes: 0, payloads: 0, payloadBytes: 0 }
+      const totals = { ...nothing }
       hash = this.#insert(opening, placed, hash, totals, dropped)
-      this.count(1, totals.rowBytes, totals.payloads, totals.payloadBytes)
+      this.count(1, totals)
       return true
     })
     if (done === undefined) {
@@ -260,7 +268,7 @@ export class Ledger {
       return 'fenced'
     }
     const gone = this.transaction(() => {
-      if (!this.count(0, 0, 0, 0)) return undefined
+      if (!this.count(0)) return undefined
       const old = this.#run.oldSnapshots.all(fallback, index) as { file: string }[]
       this.#run.endFallbacks.run()
       this.#run.insertSnapshot.run(index, epoch, hash, size, checksum, file, fallback)

@@ -1,12 +1,14 @@
 // Owns reading of the journal's files: rows checked against their chain, payloads against their checksums, and what all of it takes.
 // Must not change anything but the write-ahead log's place: a checkpoint moves what is durable already.
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import type { PayloadId } from '../../protocol/index.ts'
+import type { JobId, PayloadId } from '../../protocol/index.ts'
+import type { HistoryPage, HistoryQuery, HistoryRow } from '../history.ts'
 import type { JournalRow, JournalSize, LeadershipView } from '../journal.ts'
 import { corruptPayload, corruptRow, decodeManifest, payloadChecksum, type RowBefore, rowBytes, rowEnd, rowProblem } from '../row.ts'
 import { openForReading, openForWriting, rowColumns, rowFrom } from './database.ts'
 import { folderBytes, Mark } from './files.ts'
 import { pragma } from './format.ts'
+import { HistoryShelf } from './history.ts'
 import { leaderStatement, readLeader } from './leader-row.ts'
 import { readFromSegment } from './segments.ts'
 
@@ -49,6 +51,7 @@ export class Library {
   readonly database: DatabaseSync
   readonly #folder: string
   readonly #run: ReturnType<typeof statements>
+  readonly #history: HistoryShelf
   #mark: Mark | undefined
   readonly #checkpointing: DatabaseSync | undefined
 
@@ -58,6 +61,7 @@ export class Library {
     this.database = openForReading(folder)
     this.#checkpointing = checkpoints ? openForWriting(folder) : undefined
     this.#run = statements(this.database)
+    this.#history = new HistoryShelf(this.database)
   }
 
   /** Rows from the one that holds `fromIndex` on, each checked. */
@@ -116,6 +120,14 @@ export class Library {
     if (!ordered) throw corruptPayload(payload, 'is not the only one of its number')
   }
 
+  history(query: HistoryQuery): HistoryPage {
+    return this.#atOnce(() => this.#history.page(query))
+  }
+
+  historyRow(job: JobId): HistoryRow | undefined {
+    return this.#history.row(job)
+  }
+
   view(): LeadershipView {
     const { epoch, leader, pid, processStart, address } = readLeader(this.#run.leader)
     return { epoch, leader, pid, processStart, address }
@@ -123,9 +135,9 @@ export class Library {
 
   size(): JournalSize {
     return this.#atOnce(() => {
-      const { lastIndex, rows, rowBytes, payloads, payloadBytes } = readLeader(this.#run.leader)
+      const { lastIndex, rows, rowBytes, payloads, payloadBytes, historyRows } = readLeader(this.#run.leader)
       const firstIndex = Number(this.#run.firstIndex.get()?.['firstIndex'] ?? 1)
-      return { firstIndex, lastIndex, rows, rowBytes, payloads, payloadBytes, diskBytes: folderBytes(this.#folder) }
+      return { firstIndex, lastIndex, rows, rowBytes, payloads, payloadBytes, historyRows, diskBytes: folderBytes(this.#folder) }
     })
   }
 
@@ -158,6 +170,7 @@ export class Library {
         )
       }
       this.#compareManifests(found)
+      found.push(...this.#history.problems(leader.historyRows))
     })
     return found
   }

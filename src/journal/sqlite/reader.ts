@@ -30,6 +30,10 @@ function answer(library: Library, snapshots: SnapshotFiles, question: Question):
       const value = library.payload(question.payload)
       return { value, transfer: own(value) }
     }
+    case 'history':
+      return { value: library.history(question.query) }
+    case 'historyRow':
+      return { value: library.historyRow(question.job) }
     case 'size':
       return { value: library.size() }
     case 'view':

@@ -1,6 +1,8 @@
 // Owns the memory that the leader's thread shares with the writer's: a ring of slots, and slabs in which appends are encoded.
 // Must not wait: the writer does.
+import { deserialize, serialize } from 'node:v8'
 import type { PayloadId } from '../../protocol/index.ts'
+import type { HistoryChange } from '../history.ts'
 import type { Append, PayloadWrite } from '../journal.ts'
 
 /** Slots of the ring; a power of two, above all that may be under way. */
@@ -17,8 +19,8 @@ export const slotKind = { append: 1, call: 2 } as const
 /** How an append in a slot ended. `failed` and `answered`: a message says more. */
 export const slotStatus = { waiting: 0, durable: 1, fenced: 2, failed: 3, answered: 4 } as const
 
-/** Numbers at the begin of an encoded append: epoch, first index, count, bytes of records, payloads, drops. */
-const headNumbers = 6
+/** Numbers at the begin of an encoded append: epoch, first index, count, bytes of records, payloads, drops, bytes of the history's change. */
+const headNumbers = 7
 
 /** A free slab is taken for something smaller only down to this part of it. */
 const slabUsePart = 1 / 8
@@ -87,15 +89,27 @@ export class Ring {
   }
 }
 
+const noBytes = new Uint8Array(0)
+const encodedChanges = new WeakMap<HistoryChange, Uint8Array>()
+
+/** A change of the history in bytes, made once: its size is asked for before they are written. */
+function changeBytes(change: HistoryChange | undefined): Uint8Array {
+  if (change === undefined) return noBytes
+  const bytes = encodedChanges.get(change) ?? serialize(change)
+  encodedChanges.set(change, bytes)
+  return bytes
+}
+
 /** Bytes that an append takes in a slab. */
-export function appendBytes({ records, payloads, drops }: Append): number {
-  let bytes = (headNumbers + payloads.length * 2 + drops.length) * 8 + records.length
+export function appendBytes({ records, payloads, drops, history }: Append): number {
+  let bytes = (headNumbers + payloads.length * 2 + drops.length) * 8 + records.length + changeBytes(history).length
   for (const payload of payloads) bytes += payload.bytes.length
   return bytes
 }
 
-/** Writes an append into a slab: numbers first, then records and payloads one behind the other. */
-export function encodeAppend(slab: SharedArrayBuffer, { epoch, firstIndex, count, records, payloads, drops }: Append): void {
+/** Writes an append into a slab: numbers first, then records, payloads and the history's change one behind the other. */
+export function encodeAppend(slab: SharedArrayBuffer, { epoch, firstIndex, count, records, payloads, drops, history }: Append): void {
+  const change = changeBytes(history)
   const numbers = new Float64Array(slab, 0, headNumbers + payloads.length * 2 + drops.length)
   numbers[0] = epoch
   numbers[1] = firstIndex
@@ -103,6 +117,7 @@ export function encodeAppend(slab: SharedArrayBuffer, { epoch, firstIndex, count
   numbers[3] = records.length
   numbers[4] = payloads.length
   numbers[5] = drops.length
+  numbers[6] = change.length
   let at = headNumbers
   for (const { payload, bytes } of payloads) {
     numbers[at++] = payload
@@ -116,6 +131,7 @@ export function encodeAppend(slab: SharedArrayBuffer, { epoch, firstIndex, count
     room.set(bytes, offset)
     offset += bytes.length
   }
+  room.set(change, offset)
 }
 
 /** An append out of a slab; its bytes are views that are good until the slot is answered. */
@@ -134,7 +150,10 @@ export function decodeAppend(slab: SharedArrayBuffer): Append {
     offset += bytes
   }
   const drops: PayloadId[] = [...numbers.subarray(payloadCount * 2)]
-  return { epoch: head[0]!, firstIndex: head[1]!, count: head[2]!, records, payloads, drops }
+  // Copied: what is made of shared memory cannot be read as this is.
+  const change = head[6]! > 0 ? Buffer.from(new Uint8Array(slab, offset, head[6]!)) : undefined
+  const history: HistoryChange | undefined = change && deserialize(change)
+  return { epoch: head[0]!, firstIndex: head[1]!, count: head[2]!, records, payloads, drops, history }
 }
 
 /** The slabs as the leader's thread owns them. */

@@ -1,6 +1,7 @@
 // Owns the SQLite backend's face: a store that can lead, and a reader that cannot.
 // Must not touch a disk in the caller's thread, except to look at the folder once.
 import type { CoxswainError } from '../../protocol/index.ts'
+import type { History, HistoryPage, HistoryRow } from '../history.ts'
 import type { Append, Claim, Journal, JournalRow, JournalSize, Leadership, LeadershipView, Snapshot, Snapshots, Store } from '../journal.ts'
 import { type Inspectable, type Inspection, rowBytesKeptDefault } from '../rules.ts'
 import { checkFolder, prepareFolder } from './folder.ts'
@@ -24,6 +25,7 @@ export interface SqliteOptions {
 /** What can be asked of a journal that another process may be writing. */
 export interface StoreReader extends Inspectable {
   journal: Pick<Journal, 'read' | 'payload' | 'size'>
+  history: History
   snapshots: Pick<Snapshots, 'latest'>
   leadership: Pick<Leadership, 'view'>
   close(): Promise<void>
@@ -34,6 +36,13 @@ function readingJournal(reader: ReaderThread): StoreReader['journal'] {
     read: (fromIndex, rowsMax) => reader.ask<JournalRow[]>({ ask: 'read', fromIndex, rowsMax }),
     payload: payload => reader.ask<Uint8Array | undefined>({ ask: 'payload', payload }),
     size: () => reader.ask<JournalSize>({ ask: 'size' }),
+  }
+}
+
+function readingHistory(reader: ReaderThread): History {
+  return {
+    page: query => reader.ask<HistoryPage>({ ask: 'history', query }),
+    row: job => reader.ask<HistoryRow | undefined>({ ask: 'historyRow', job }),
   }
 }
 
@@ -48,6 +57,7 @@ function inspection(reader: ReaderThread): Inspection {
 /** A store in a folder, with its two threads. */
 class SqliteStore implements Store, Inspectable {
   readonly journal: Journal
+  readonly history: History
   readonly snapshots: Snapshots
   readonly leadership: Leadership
   readonly inspect: Inspection
@@ -66,6 +76,7 @@ class SqliteStore implements Store, Inspectable {
       ...readingJournal(reader),
       compact: (epoch, index) => writer.compact(epoch, index),
     }
+    this.history = readingHistory(reader)
     this.snapshots = {
       save: snapshot => {
         const saved = this.#saving.then(() => this.#save(snapshot)).catch((error: unknown) => this.#savedOr(error))
@@ -211,6 +222,7 @@ export async function openSqliteReader(folder: string, log: Log = silent): Promi
   const reader = await ReaderThread.start(folder, undefined, { log, failed }, Promise.resolve())
   return {
     journal: readingJournal(reader),
+    history: readingHistory(reader),
     snapshots: { latest: () => reader.ask<Snapshot | undefined>({ ask: 'latestSnapshot' }) },
     leadership: { view: () => reader.ask<LeadershipView>({ ask: 'view' }) },
     inspect: inspection(reader),

@@ -101,7 +101,7 @@ export class Compaction {
     }
     if (gone === 0) return false
     const done = this.#ledger.transaction(() => {
-      if (!this.#ledger.count(-gone, -bytes, 0, 0)) return undefined
+      if (!this.#ledger.count(-gone, { rowBytes: -bytes, payloads: 0, payloadBytes: 0, historyRows: 0 })) return undefined
       this.#deleteBelow.run(rows[gone]!.firstIndex)
       return true
     })
@@ -127,7 +127,7 @@ export class Compaction {
     const places = segments.write(pieces)
     segments.sync()
     const done = this.#ledger.transaction(() => {
-      if (!this.#ledger.count(0, 0, 0, 0)) return undefined
+      if (!this.#ledger.count(0)) return undefined
       moved.forEach(({ payload }, i) => {
         this.#move.run(places[i]!.segment, places[i]!.position, payload)
       })

@@ -1,7 +1,8 @@
 // Owns what the leader's thread and the journal's two threads say to each other.
 // Must not hold behaviour.
 import type { MessagePort } from 'node:worker_threads'
-import type { PayloadId } from '../../protocol/index.ts'
+import type { JobId, PayloadId } from '../../protocol/index.ts'
+import type { HistoryQuery } from '../history.ts'
 import type { WireError } from './faults.ts'
 import type { ClaimHead, WrittenSnapshot } from './ledger.ts'
 
@@ -61,6 +62,8 @@ export interface ReaderStart {
 export type Question =
   | { ask: 'read'; fromIndex: number; rowsMax: number }
   | { ask: 'payload'; payload: PayloadId }
+  | { ask: 'history'; query: HistoryQuery }
+  | { ask: 'historyRow'; job: JobId }
   | { ask: 'size' }
   | { ask: 'view' }
   | { ask: 'latestSnapshot' }

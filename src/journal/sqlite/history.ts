@@ -1,0 +1,270 @@
+// Owns the tables of the history: how rows get in and out, and how they are found without looking at all.
+// Must not begin or end a transaction.
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { JobId, PayloadId } from '../../protocol/index.ts'
+import {
+  corruptHistory,
+  endStates,
+  type HistoryChange,
+  type HistoryPage,
+  type HistoryQuery,
+  type HistoryRow,
+  historyChecksum,
+  matches,
+  rowsLookedAtMax,
+} from '../history.ts'
+import type { Log } from './ledger.ts'
+
+/**
+ * `number` is the table's own order, so that every index gives its rows newest first. The labels of a job stand with its state, so that both
+ * together are found as quickly as one of them.
+ */
+export const historyTables = `
+  CREATE TABLE history (
+    number INTEGER PRIMARY KEY, place INTEGER NOT NULL, job TEXT NOT NULL, name TEXT NOT NULL, state INTEGER NOT NULL,
+    labels TEXT NOT NULL, submitted_ms INTEGER NOT NULL, payloads TEXT NOT NULL, body BLOB NOT NULL, checksum INTEGER NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX history_by_place ON history (place);
+  CREATE UNIQUE INDEX history_by_job ON history (job);
+  CREATE INDEX history_by_state ON history (state);
+  CREATE INDEX history_by_name ON history (name, state);
+  CREATE TABLE history_label (
+    label TEXT NOT NULL, state INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (label, state, number)
+  ) STRICT, WITHOUT ROWID;
+`
+
+/** Bytes of bodies in one answer (one row may pass it). */
+const pageBytesMax = 4 << 20
+
+const columns = 'number, place, job, name, state, labels, submitted_ms AS submittedAtMs, payloads, body, checksum'
+
+/** A row of the table, as `columns` names it. */
+interface KeptColumns {
+  number: number
+  place: number
+  job: string
+  name: string
+  state: number
+  labels: string
+  submittedAtMs: number
+  payloads: string
+  body: Uint8Array
+  checksum: number
+}
+
+/** The row in these columns, checked. */
+function rowFrom(kept: KeptColumns): HistoryRow {
+  const { checksum, state, labels, payloads, ...rest } = kept
+  try {
+    const row: HistoryRow = { ...rest, state: endStates[state]!, labels: JSON.parse(labels), payloads: JSON.parse(payloads) }
+    if (historyChecksum(row) === checksum) return row
+  } catch {
+    // Damage may leave anything.
+  }
+  throw corruptHistory(kept.job)
+}
+
+/** What an append did to the history: rows more or less, and the payloads that went with them. */
+export interface HistoryEffect {
+  rows: number
+  drops: PayloadId[]
+}
+
+/** The tables as the ledger's thread writes them. */
+export class HistoryLedger {
+  readonly #log: Log
+  readonly #insert: StatementSync
+  readonly #insertLabel: StatementSync
+  readonly #at: StatementSync
+  readonly #delete: StatementSync
+  readonly #deleteLabel: StatementSync
+  readonly #empty: StatementSync
+
+  constructor(database: DatabaseSync, log: Log) {
+    this.#log = log
+    this.#insert = database.prepare(`INSERT INTO history
+      (number, place, job, name, state, labels, submitted_ms, payloads, body, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#insertLabel = database.prepare('INSERT OR IGNORE INTO history_label (label, state, number) VALUES (?, ?, ?)')
+    this.#at = database.prepare(`SELECT ${columns} FROM history WHERE place = ?`)
+    this.#delete = database.prepare('DELETE FROM history WHERE number = ?')
+    this.#deleteLabel = database.prepare('DELETE FROM history_label WHERE label = ? AND state = ? AND number = ?')
+    this.#empty = database.prepare("UPDATE history SET payloads = '[]', checksum = ? WHERE number = ?")
+  }
+
+  /** Does what an append says. */
+  change({ rows, emptied, forgotten }: HistoryChange): HistoryEffect {
+    const effect: HistoryEffect = { rows: 0, drops: [] }
+    for (const row of rows) this.#add(row)
+    effect.rows += rows.length
+    for (const range of [emptied, forgotten]) {
+      if (range === undefined) continue
+      for (let place = range.first; place < range.first + range.count; place++) this.#letGo(place, range === forgotten, effect)
+    }
+    return effect
+  }
+
+  #add(row: HistoryRow): void {
+    const { number, place, job, name, labels, submittedAtMs, payloads, body } = row
+    const state = endStates.indexOf(row.state)
+    const lists = [JSON.stringify(labels), JSON.stringify(payloads)] as const
+    this.#insert.run(number, place, job, name, state, lists[0], submittedAtMs, lists[1], body, historyChecksum(row))
+    for (const label of labels) this.#insertLabel.run(label, state, number)
+  }
+
+  #letGo(place: number, whole: boolean, effect: HistoryEffect): void {
+    // A table made STRICT keeps the types of its columns.
+    const kept = this.#at.get(place) as unknown as KeptColumns | undefined
+    if (kept === undefined) return
+    let row: HistoryRow | undefined
+    try {
+      row = rowFrom(kept)
+    } catch (error) {
+      // What a damaged row names may be another's: its payloads stay.
+      this.#log('error', 'history-damaged', { job: kept.job, message: String(error) })
+    }
+    if (row) effect.drops.push(...row.payloads)
+    if (whole) {
+      this.#delete.run(kept.number)
+      effect.rows--
+      for (const label of row?.labels ?? []) this.#deleteLabel.run(label, kept.state, kept.number)
+    } else if (row && row.payloads.length > 0) this.#empty.run(historyChecksum({ ...row, payloads: [] }), kept.number)
+  }
+}
+
+/** Numbers in falling order, from the parts that one index gives for each state. */
+function byState(part: string): { each: string; one: string } {
+  const end = ` ORDER BY number DESC LIMIT ${rowsLookedAtMax + 1}`
+  const each = endStates.map((_, state) => part.replace('$state', String(state))).join(' UNION ALL ')
+  return { each: each + end, one: part.replace('$state', '?4') + end }
+}
+
+const ofLabel = byState('SELECT number FROM history_label WHERE label = ?3 AND state = $state AND number < ?1 AND number >= ?2')
+const ofName = byState('SELECT number FROM history WHERE name = ?3 AND state = $state AND number < ?1 AND number >= ?2')
+
+/** The tables as they are read. */
+export class HistoryShelf {
+  readonly #database: DatabaseSync
+  readonly #prepared = new Map<string, StatementSync>()
+
+  constructor(database: DatabaseSync) {
+    this.#database = database
+  }
+
+  /** Rows that are asked for, each checked. */
+  page(query: HistoryQuery): HistoryPage {
+    const rows: HistoryRow[] = []
+    let bytes = 0
+    let looked = 0
+    for (const number of this.#numbers(query)) {
+      if (looked === rowsLookedAtMax || rows.length === query.rowsMax || bytes >= pageBytesMax) return { rows, next: number + 1 }
+      looked++
+      if (!this.#matches(number, query)) continue
+      const row = this.#row(number)!
+      rows.push(row)
+      bytes += row.body.length
+    }
+    return { rows, next: undefined }
+  }
+
+  /** The row of this job, checked. */
+  row(job: JobId): HistoryRow | undefined {
+    return this.#one(`SELECT ${columns} FROM history WHERE job = ?`, job)
+  }
+
+  /** What is wrong with the rows, in words; `rowsCounted` is how many there should be. Looks at all of them. */
+  *problems(rowsCounted: number): Generator<string, void> {
+    const hasLabel = this.#run('SELECT 1 FROM history_label WHERE label = ? AND state = ? AND number = ?')
+    let rows = 0
+    let labels = 0
+    // As above.
+    for (const kept of this.#run(`SELECT ${columns} FROM history`).iterate() as unknown as Iterable<KeptColumns>) {
+      rows++
+      try {
+        const row = rowFrom(kept)
+        for (const label of new Set(row.labels)) {
+          labels++
+          if (hasLabel.get(label, kept.state, kept.number) === undefined) yield `Job ${row.job} is not found by its label ${label}.`
+        }
+      } catch (error) {
+        yield (error as Error).message
+      }
+    }
+    if (rows !== rowsCounted) yield `The history has ${rows} rows where the leader's row counts ${rowsCounted}.`
+    const listed = Number(this.#run('SELECT count(*) AS number FROM history_label').get()?.['number'])
+    if (listed !== labels) yield `The history lists ${listed} labels where its rows have ${labels}.`
+  }
+
+  #run(sql: string): StatementSync {
+    const known = this.#prepared.get(sql)
+    if (known) return known
+    const statement = this.#database.prepare(sql)
+    this.#prepared.set(sql, statement)
+    return statement
+  }
+
+  #row(number: number): HistoryRow | undefined {
+    return this.#one(`SELECT ${columns} FROM history WHERE number = ?`, number)
+  }
+
+  #one(sql: string, key: number | string): HistoryRow | undefined {
+    // A table made STRICT keeps the types of its columns.
+    const kept = this.#run(sql).get(key) as unknown as KeptColumns | undefined
+    return kept && rowFrom(kept)
+  }
+
+  /** True if the row is one of those asked for. What cannot be read is: then its damage is met. */
+  #matches(number: number, query: HistoryQuery): boolean {
+    const kept = this.#run('SELECT job, name, state, labels, submitted_ms AS submittedAtMs FROM history WHERE number = ?').get(number) as
+      | Pick<KeptColumns, 'job' | 'name' | 'state' | 'labels' | 'submittedAtMs'>
+      | undefined
+    if (kept === undefined) return false
+    try {
+      return matches({ ...kept, state: endStates[kept.state]!, labels: JSON.parse(kept.labels) }, query)
+    } catch {
+      return true
+    }
+  }
+
+  /** Numbers among which are all that are asked for, in falling order; one more than may be looked at. */
+  #numbers(query: HistoryQuery): Iterable<number> {
+    const from = query.sinceMs === undefined ? 0 : this.#firstSince(query.sinceMs)
+    const until = query.untilMs === undefined ? Number.MAX_SAFE_INTEGER : this.#firstSince(query.untilMs)
+    const below = Math.min(query.below ?? Number.MAX_SAFE_INTEGER, until)
+    const few = query.prefix && this.#withPrefix(query.prefix, below, from)
+    if (few) return few
+    const state = query.state === undefined ? [] : [endStates.indexOf(query.state)]
+    const bounds = [below, from]
+    const { label, name } = query
+    if (label !== undefined) return numbersIn(this.#run(state.length > 0 ? ofLabel.one : ofLabel.each), [...bounds, label, ...state])
+    if (name !== undefined) return numbersIn(this.#run(state.length > 0 ? ofName.one : ofName.each), [...bounds, name, ...state])
+    const sql = `SELECT number FROM history WHERE ${state.length > 0 ? 'state = ?3 AND ' : ''}number < ?1 AND number >= ?2`
+    return numbersIn(this.#run(`${sql} ORDER BY number DESC LIMIT ${rowsLookedAtMax + 1}`), [...bounds, ...state])
+  }
+
+  /** All rows whose id begins so, if they are not too many to be sorted. */
+  #withPrefix(prefix: string, below: number, from: number): number[] | undefined {
+    const sql = `SELECT number FROM history WHERE job >= ?1 AND job < ?2 LIMIT ${rowsLookedAtMax + 1}`
+    const found = [...numbersIn(this.#run(sql), [prefix, `${prefix}\u{10ffff}`])]
+    if (found.length > rowsLookedAtMax) return undefined
+    return found.filter(number => number < below && number >= from).sort((a, b) => b - a)
+  }
+
+  /** The smallest number of a row that was submitted at this time or later: times grow with numbers. */
+  #firstSince(ms: number): number {
+    const next = this.#run('SELECT number, submitted_ms AS ms FROM history WHERE number >= ? ORDER BY number LIMIT 1')
+    const newest = this.#run('SELECT max(number) AS number FROM history').get()?.['number']
+    let low = 0
+    let high = Number(newest ?? 0) + 1
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      const row = next.get(middle) as { number: number; ms: number } | undefined
+      if (row === undefined || row.ms >= ms) high = middle
+      else low = row.number + 1
+    }
+    return low
+  }
+}
+
+function* numbersIn(statement: StatementSync, values: (number | string)[]): Generator<number, void> {
+  for (const row of statement.iterate(...values)) yield Number(row['number'])
+}
