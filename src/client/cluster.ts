@@ -1,12 +1,10 @@
 // Owns the cluster as its user holds it: run, submit, map, and the questions about it.
 // Must not know how the connection was found: connect.ts does.
 import {
-  ChunkWriter,
   CoxswainError,
   type JobsQuery,
   type JobView,
   type LockView,
-  limits,
   type ScheduleView,
   type StatusView,
   type StoryLine,
@@ -16,7 +14,6 @@ import {
 } from '../protocol/index.ts'
 import type { TaskOf } from './define.ts'
 import { isWorkflow, type WorkflowOf } from './flow/workflow.ts'
-import { addInline } from './items.ts'
 import { JobHandle } from './job-handle.ts'
 import { type LockGrant, type LockOptions, Locks, type SemaphoreOptions } from './locks.ts'
 import { type MapOptions, MapRun } from './map/map.ts'
@@ -27,6 +24,7 @@ import { Runner } from './run.ts'
 import type { RunOptions } from './run-batch.ts'
 import type { Schedule } from './schedule.ts'
 import { ScheduleHandle, setSchedule } from './schedules.ts'
+import { signalItem } from './signals.ts'
 import { Spaces, type StateSpace, type Transaction, type TransactOptions } from './spaces.ts'
 import { prepareJob } from './submission.ts'
 import { type Submission, Submitter } from './submitter.ts'
@@ -160,17 +158,9 @@ export class Cluster implements AsyncDisposable {
    * the same signal counts once, however often it is sent. Rejects with NOT_FOUND, JOB_ENDED, or VALUE_CANNOT_TRAVEL.
    */
   async signal(job: string, name: string, payload?: unknown, options: { id?: string } = {}): Promise<void> {
-    const chunk = new ChunkWriter()
-    if (!addInline(chunk, payload))
-      throw new CoxswainError(
-        'VALUE_CANNOT_TRAVEL',
-        `The payload of signal ${name} is larger than ${limits.inlineBytesMax} bytes: send where it can be found.`,
-        {
-          id: name,
-        },
-      )
+    const items = signalItem(name, payload)
     const signal = options.id ?? this.#parts.platform.random.uuid()
-    await this.#parts.session.request({ kind: 'signal', job, name, signal, items: chunk.finish() })
+    await this.#parts.session.request({ kind: 'signal', job, name, signal, items })
   }
 
   /**

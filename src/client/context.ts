@@ -15,6 +15,8 @@ export interface TaskLog {
 export interface CommitChanges {
   /** Entries of `cluster.state(space)`: without `value` one is deleted; with `version` it must still be of that, 0: not there. */
   state?: readonly { space: string; key: string; value?: unknown; version?: number }[]
+  /** Workflows to be told something, as `cluster.signal` does. */
+  signal?: readonly { job: string; name: string; payload?: unknown; id?: string }[]
   /** Tasks and workflows of the same program to be submitted. `id` as in `cluster.submit`. */
   submit?: readonly {
     // biome-ignore lint/suspicious/noExplicitAny: tasks of any input

@@ -7,6 +7,7 @@ import { addInline, inlineValue } from './items.ts'
 import type { LockGrant } from './locks.ts'
 import { type JobOptions, newJobId, type Parts } from './parts.ts'
 import { pause } from './pause.ts'
+import { signalItem } from './signals.ts'
 import { prepareJob } from './submission.ts'
 import { type Submission, type Submitter, spread } from './submitter.ts'
 
@@ -84,6 +85,7 @@ export class Transaction {
   readonly #read = new Map<string, { space: string; key: string; version: number; value: unknown }>()
   readonly #written = new Map<string, Exchange['writes'][number] & { value: unknown }>()
   readonly #grants = new Set<LockGrant>()
+  readonly #signals: Exchange['signals'] = []
   readonly #jobs: Promise<Submission>[] = []
 
   /** @internal Made by `cluster.transact`. */
@@ -109,6 +111,12 @@ export class Transaction {
   /** The lock must still be held. */
   holds(grant: LockGrant): void {
     this.#grants.add(grant)
+  }
+
+  /** Tells a workflow something with the rest, as `cluster.signal` does. One that has ended ends the transaction with JOB_ENDED. Throws VALUE_CANNOT_TRAVEL. */
+  signal(job: string, name: string, payload?: unknown, options: { id?: string } = {}): void {
+    const signal = options.id ?? this.#spaces.parts.platform.random.uuid()
+    this.#signals.push({ job, name, signal, item: signalItem(name, payload) })
   }
 
   /** Submits a task or workflow with the rest; gives the job's id. */
@@ -141,16 +149,18 @@ export class Transaction {
     for (const grant of this.#grants) if (grant.lost) throw grant.signal.reason
     const checks = [...this.#read.values()].map(({ space, key, version }) => ({ space, key, version }))
     const writes = [...this.#written.values()].map(({ space, key, item }) => ({ space, key, item }))
-    const many = [checks, writes].find(list => list.length > limits.transactionEntriesMax)
-    if (many || this.#jobs.length > limits.transactionJobsMax)
-      throw new CoxswainError(
-        'INVALID_ARGUMENT',
-        many
-          ? `A transaction reads and writes at most ${limits.transactionEntriesMax} entries each; this one has ${many.length}.`
-          : `A transaction submits at most ${limits.transactionJobsMax} jobs; this one has ${this.#jobs.length}.`,
-      )
-    return { exchange: { checks, writes, grants: [...this.#grants].map(grant => grant.id) }, jobs: await Promise.all(this.#jobs) }
+    const { transactionEntriesMax, transactionSignalsMax, transactionJobsMax } = limits
+    atMost(transactionEntriesMax, 'reads and writes at most # entries each', checks, writes)
+    atMost(transactionSignalsMax, 'sends at most # signals', this.#signals)
+    atMost(transactionJobsMax, 'submits at most # jobs', this.#jobs)
+    const grants = [...this.#grants].map(grant => grant.id)
+    return { exchange: { checks, writes, grants, signals: this.#signals }, jobs: await Promise.all(this.#jobs) }
   }
+}
+
+function atMost(max: number, rule: string, ...lists: readonly unknown[][]): void {
+  const many = lists.find(list => list.length > max)
+  if (many) throw new CoxswainError('INVALID_ARGUMENT', `A transaction ${rule.replace('#', String(max))}; this one has ${many.length}.`)
 }
 
 function nameOf(space: string, key: string): string {
@@ -220,7 +230,7 @@ export class Spaces {
     const { space, key } = write
     checkKey(key)
     const checks = version === undefined ? [] : [{ space, key, version }]
-    return this.#send({ checks, writes: [write], grants: [] }, [])
+    return this.#send({ checks, writes: [write], grants: [], signals: [] }, [])
   }
 
   async transact<R>(body: (transaction: Transaction) => R | Promise<R>, options: TransactOptions): Promise<R> {

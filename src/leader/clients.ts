@@ -234,7 +234,7 @@ export class ClientSession {
     const bytes = jobs.reduce((sum, { inputs }) => inputs.reduce((part, one) => part + one.items.length, sum), 0)
     this.#context.loop.post({
       command: { kind: 'transact', session: this.#link.session, number, before, exchange, jobs },
-      bytes: exchange.writes.reduce((sum, { item }) => sum + (item?.length ?? 0), bytes),
+      bytes: [...exchange.writes, ...exchange.signals].reduce((sum, { item }) => sum + (item?.length ?? 0), bytes),
       reply: reply => {
         if (reply.kind === 'refused') this.#fail(request, reply.error)
         else if (reply.kind === 'transacted') this.#link.send({ kind: 'transacted', request, version: reply.version })

@@ -2,7 +2,7 @@
 // Must not hold anything that changes while they are held.
 import { bytes, enumeration, type Infer, list, optional, string, struct, varint } from './codec.ts'
 import { limits } from './limits.ts'
-import { nameField } from './plan.ts'
+import { jobIdField, nameField } from './plan.ts'
 
 /** How a lock is held: alone, together with other readers, or as one of `permits` that a semaphore has. */
 export const lockModes = ['exclusive', 'read', 'permit'] as const
@@ -22,10 +22,15 @@ export type SpaceCheck = Infer<typeof spaceCheck>
 export const spaceWrite = struct({ space: nameField, key: spaceKey, item: optional(bytes(limits.inlineBytesMax + 64)) })
 export type SpaceWrite = Infer<typeof spaceWrite>
 
+/** What a workflow is told; `signal` is the id by which it counts once. The item is a chunk of one value. */
+export const sentSignal = struct({ job: jobIdField, name: nameField, signal: nameField, item: bytes(limits.inlineBytesMax + 64) })
+export type SentSignal = Infer<typeof sentSignal>
+
 /** What must hold, and what then changes, all of it or nothing. `grants` must still be held. */
 export const exchange = struct({
   checks: list(spaceCheck, limits.transactionEntriesMax),
   writes: list(spaceWrite, limits.transactionEntriesMax),
   grants: list(nameField, limits.transactionEntriesMax),
+  signals: list(sentSignal, limits.transactionSignalsMax),
 })
 export type Exchange = Infer<typeof exchange>

@@ -41,6 +41,7 @@ export const limits = {
   spaceKeyBytesMax: 512,
   transactionEntriesMax: 1000,
   transactionJobsMax: 100,
+  transactionSignalsMax: 100,
   /** Limits of the time for which a lock is held without a sign of its holder. */
   lockTtlMsMin: 1000,
   lockTtlMsMax: 24 * 3_600_000,

@@ -63,7 +63,7 @@ export function outcomeTasks(outcome: Outcome): number {
 }
 
 function commitBytes({ exchange, jobs }: Extract<Outcome, { kind: 'committed' }>): number {
-  const entries = exchange.writes.reduce((sum, { item }) => sum + 64 + (item?.length ?? 0), 0)
+  const entries = [...exchange.writes, ...exchange.signals].reduce((sum, { item }) => sum + 64 + (item?.length ?? 0), 0)
   return jobs.reduce((sum, job) => job.inputs.reduce((part, one) => part + one.items.length, sum + 512), entries)
 }
 

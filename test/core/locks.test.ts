@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Command, Reply } from '../../src/core/commands.ts'
 import type { LockMode, Outcome } from '../../src/protocol/index.ts'
+import { Steps } from '../fakes/flows.ts'
 import { inputs, plan, stage } from '../fakes/plans.ts'
 import { chunkOf } from '../fakes/values.ts'
 import { finished } from '../fakes/worker.ts'
@@ -135,7 +136,7 @@ type Exchange = Extract<Command, { kind: 'transact' }>['exchange']
 
 let number = 0
 function transact(cluster: Harness, exchange: Partial<Exchange>, more: Partial<Extract<Command, { kind: 'transact' }>> = {}): Reply {
-  const whole = { checks: [], writes: [], grants: [], ...exchange }
+  const whole = { checks: [], writes: [], grants: [], signals: [], ...exchange }
   return cluster.ask({ kind: 'transact', session: 's', number: ++number, before: 0, exchange: whole, jobs: [], ...more })
 }
 
@@ -158,7 +159,7 @@ function commit(cluster: Harness, job: string, changes: Partial<Exchange>, jobs:
   const outcome = finished(lane, 1) as Extract<Outcome, { kind: 'finished' }>
   return cluster.end(
     worker,
-    [{ kind: 'committed', outcome, exchange: { checks: [], writes: [], grants: [], ...changes }, jobs: committed }],
+    [{ kind: 'committed', outcome, exchange: { checks: [], writes: [], grants: [], signals: [], ...changes }, jobs: committed }],
     lane,
   )
 }
@@ -237,7 +238,7 @@ describe('what a task commits', () => {
       cluster.submit('many', 2, { stages: [stage({ retries: 1 })] })
       const lane = worker.busy[0]!
       assert.equal(lane.open.length, 2)
-      const exchange = { checks: [{ space: 'accounts', key: 'x', version: 0 }], writes: [write('x', 1)], grants: [] }
+      const exchange = { checks: [{ space: 'accounts', key: 'x', version: 0 }], writes: [write('x', 1)], grants: [], signals: [] }
       const one = finished(lane, 1) as Extract<Outcome, { kind: 'finished' }>
       cluster.end(worker, [
         { kind: 'committed', outcome: one, exchange, jobs: [] },
@@ -350,6 +351,64 @@ describe('transactions', () => {
       assert.deepEqual(page('b', '', 2), [['b1', 'b2'], 'b2'])
       assert.deepEqual(page('b', 'b2', 2), [['b3'], undefined])
       assert.deepEqual(page('x', '', 2), [[], undefined])
+    }),
+  )
+
+  it(
+    'tell workflows something with the rest, or not at all; one that has ended refuses all of it',
+    scenario(cluster => {
+      cluster.join('w1')
+      const steps = new Steps()
+      const go = steps.add([], { kind: 'signal', name: 'go' })
+      const again = steps.add([['value', go]], { kind: 'signal', name: 'go' })
+      steps.add([['value', again]])
+      const submission = { plan: plan('flow', { stages: steps.stages }), inputs: steps.inputs, flow: steps.plan }
+      assert.equal(cluster.ask({ kind: 'submitJob', ...submission }).kind, 'submitted')
+      const signal = (id: string) => ({ job: 'flow', name: 'go', signal: id, item: chunkOf(['now']) })
+      const status = (): string => [0, 1, 2].map(step => cluster.state.jobs.byId.get('flow')!.flow!.status(step)).join(' ')
+      const stale = { checks: [{ space: 'accounts', key: 'x', version: 9 }], signals: [signal('one')] }
+      assert.equal(codeOf(transact(cluster, stale)), 'TRANSACTION_CONFLICT')
+      assert.equal(status(), 'open waiting waiting', 'nothing of it was done')
+      assert.equal(codeOf(transact(cluster, { writes: [write('x', 1)], signals: [signal('one'), signal('one')] })), 'transacted')
+      assert.equal(status(), 'succeeded open waiting', 'twice the same id is once')
+      assert.equal(codeOf(transact(cluster, { signals: [signal('one')] })), 'transacted')
+      assert.equal(status(), 'succeeded open waiting', 'and so it is the next time')
+      // The result of a task, and what it says to the workflow.
+      cluster.submit('task')
+      commit(cluster, 'task', { signals: [signal('two')] })
+      assert.equal(status(), 'succeeded succeeded open')
+      cluster.finish(cluster.workers.get('w1')!)
+      assert.equal(cluster.jobState('flow'), 'succeeded')
+      const written = cluster.state.spaces.lastVersion
+      assert.equal(codeOf(transact(cluster, { writes: [write('y', 1)], signals: [signal('three')] })), 'JOB_ENDED')
+      assert.equal(cluster.state.spaces.lastVersion, written)
+    }),
+  )
+
+  it(
+    'of two tasks in one report never tell a workflow the same twice',
+    scenario(cluster => {
+      const worker = cluster.join('w1')
+      cluster.submit('one')
+      cluster.finish(worker)
+      const steps = new Steps()
+      steps.add([['after', steps.add([], { kind: 'signal', name: 'go' })]])
+      cluster.ask({ kind: 'submitJob', plan: plan('flow', { stages: steps.stages }), inputs: steps.inputs, flow: steps.plan })
+      cluster.submit('many', 2, { stages: [stage({ retries: 1 })] })
+      const lane = worker.busy[0]!
+      const one = finished(lane, 1) as Extract<Outcome, { kind: 'finished' }>
+      const exchange = {
+        checks: [],
+        writes: [],
+        grants: [],
+        signals: [{ job: 'flow', name: 'go', signal: 'same', item: chunkOf(['now']) }],
+      }
+      cluster.end(worker, [
+        { kind: 'committed', outcome: one, exchange, jobs: [] },
+        { kind: 'committed', outcome: one, exchange, jobs: [] },
+      ])
+      assert.equal(cluster.of('SignalReceived').length, 1)
+      assert.equal(cluster.of('TaskFailed').at(-1)!.code, 'TRANSACTION_CONFLICT', 'the other one is tried again')
     }),
   )
 })

@@ -324,6 +324,7 @@ export const steps = {
     const version = (key: string): number => cluster.state.spaces.byName.get('one')?.get(key)?.version ?? 0
     const [from, to] = [`k${a % 5}`, `k${b % 5}`]
     const records = cluster.records.length
+    const flow = [...cluster.state.jobs.byId.values()].find(job => job.flow && job.state === 'running' && !job.flow.ended)
     const command = {
       kind: 'transact' as const,
       session: `session-${c % 2}`,
@@ -333,6 +334,7 @@ export const steps = {
         checks: [{ space: 'one', key: from, version: c % 4 === 0 ? 1 + (b % 3) : version(from) }],
         writes: [{ space: 'one', key: to, item: b % 6 === 0 ? undefined : chunkOf([String(c)]) }],
         grants: [],
+        signals: flow && a % 2 === 0 ? [{ job: flow.plan.job, name: 'go', signal: `s${b % 20}`, item: chunkOf(['sent']) }] : [],
       },
       jobs: [],
     }

@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Cluster } from '../../src/index.ts'
 import { FaultCluster, rejection } from './harness.ts'
-import { tallied, wrongCommit } from './lock-tasks.ts'
+import { tallied, teller, told, wrongCommit } from './lock-tasks.ts'
 import { echo } from './tasks.ts'
 
 let cluster: FaultCluster
@@ -50,6 +50,33 @@ describe('transactions', { timeout: 120_000 }, () => {
       (await Array.fromAsync(sums.entries({ prefix: 'of' }))).map(([, value]) => value),
       clients.map(() => perClient),
     )
+  })
+
+  test('tell a workflow something with what they write, or neither; so does a task with its result', async () => {
+    const first = await cluster.client.submit(told)
+    const conflict = cluster.client.transact(
+      async tx => {
+        await tx.state('news').get('paper')
+        await cluster.client.state('news').set('paper', 'written by another')
+        tx.signal(first.id, 'news', 'never told')
+      },
+      { retries: 0 },
+    )
+    await rejection(conflict, 'TRANSACTION_CONFLICT')
+    await cluster.client.transact(tx => {
+      tx.state('news').set('paper', 'today')
+      tx.signal(first.id, 'news', 'once')
+    })
+    assert.equal(await first.result(), 'once')
+    const ended = cluster.client.transact(tx => {
+      tx.state('news').set('paper', 'tomorrow')
+      tx.signal(first.id, 'news', 'too late')
+    })
+    await rejection(ended, 'JOB_ENDED')
+    assert.equal(await cluster.client.state('news').get('paper'), 'today')
+    const second = await cluster.client.submit(told)
+    await cluster.client.run(teller, { job: second.id })
+    assert.equal(await second.result(), 'attempt 2')
   })
 
   test('submit a job with what they write, or neither', async () => {

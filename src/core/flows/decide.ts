@@ -135,6 +135,11 @@ export function branchesOf(stage: Stage, first: number, count: number, items: Ui
 }
 
 export function decideSignal(state: State, command: CommandOf<'signal'>): Decision {
+  return signalled(state, command, state.nextPayload)
+}
+
+/** What follows from a signal, whose payload has this number. */
+export function signalled(state: State, command: Omit<CommandOf<'signal'>, 'kind'>, payload: PayloadId): Decision {
   const { name, signal, items } = command
   const job: Job | undefined = state.jobs.byId.get(command.job)
   if (!job) return refuse(new CoxswainError('NOT_FOUND', `There is no job ${command.job}.`, { id: command.job }))
@@ -148,7 +153,6 @@ export function decideSignal(state: State, command: CommandOf<'signal'>): Decisi
       new CoxswainError('OVERLOADED', `Job ${command.job} has had ${mailboxMax} signals, which is its limit.`, { id: command.job }),
     )
   if (checkedCount(items) !== 1) throw new CoxswainError('FRAME_MALFORMED', 'A signal has one value.')
-  const payload = state.nextPayload
   return {
     records: [{ kind: 'SignalReceived', job: command.job, name, signal, payload, bytes: items.length }],
     payloads: [{ payload, bytes: items }],

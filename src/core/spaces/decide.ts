@@ -1,6 +1,7 @@
 // Owns what follows from a transaction: all of it or nothing. Must not write state.
-import { CoxswainError, type Exchange, OverloadedError, type PayloadId, type RecordOf } from '../../protocol/index.ts'
+import { CoxswainError, type Exchange, OverloadedError, type PayloadId, type RecordOf, type SentSignal } from '../../protocol/index.ts'
 import { answer, type CommandOf, type Decision, type Reply, refuse, type Submission } from '../commands.ts'
+import { signalled } from '../flows/decide.ts'
 import { lost } from '../grants/decide.ts'
 import { checkedCount } from '../items.ts'
 import { decideSubmitJob } from '../jobs/decide.ts'
@@ -67,29 +68,41 @@ export function decideTransact(state: State, command: CommandOf<'transact'>, lim
   if (flaw) return refuse(flaw)
   const { record, payloads } = writesOf(exchange, { session, number, before }, state.nextPayload)
   const decision: Decision = { records: [record], payloads, reply: { kind: 'transacted', version: state.spaces.lastVersion + 1 } }
-  const refused = addJobs(state, decision, jobs, limits)
+  const refused = addRest(state, decision, { signals: exchange.signals, jobs }, limits)
   return refused ? answer(refused) : decision
 }
 
-/** Adds the facts of these jobs to a decision; says why that cannot be. */
-export function addJobs(
+/** Adds the facts of these signals and jobs to a decision; says why that cannot be. Each is judged by the state before all of it. */
+export function addRest(
   state: State,
   decision: Decision,
-  jobs: readonly Submission[],
+  { signals, jobs }: { signals: readonly SentSignal[]; jobs: readonly Submission[] },
   limits: CoreLimits,
   firstPayload: PayloadId = state.nextPayload,
 ): Extract<Reply, { kind: 'refused' }> | undefined {
+  const nextPayload = (): PayloadId => Math.max(firstPayload, (decision.payloads.at(-1)?.payload ?? 0) + 1)
+  const add = (made: Decision): Extract<Reply, { kind: 'refused' }> | undefined => {
+    if (made.reply.kind === 'refused') return made.reply
+    decision.records.push(...made.records)
+    decision.payloads.push(...made.payloads)
+    return undefined
+  }
+  const sent = new Set<string>()
+  for (const { item: items, ...signal } of signals) {
+    const name = JSON.stringify([signal.job, signal.signal])
+    if (sent.has(name)) continue
+    sent.add(name)
+    const refused = add(signalled(state, { ...signal, items }, nextPayload()))
+    if (refused) return refused
+  }
   const ids = new Set<string>()
   for (const job of jobs) {
     const { job: id } = job.plan
     if (ids.has(id))
       return { kind: 'refused', error: new CoxswainError('INVALID_ARGUMENT', `Two jobs of a transaction are named ${id}.`, { id }) }
     ids.add(id)
-    const nextPayload = Math.max(firstPayload, (decision.payloads.at(-1)?.payload ?? 0) + 1)
-    const submitted = decideSubmitJob(state, { kind: 'submitJob', ...job }, limits, nextPayload)
-    if (submitted.reply.kind === 'refused') return submitted.reply
-    decision.records.push(...submitted.records)
-    decision.payloads.push(...submitted.payloads)
+    const refused = add(decideSubmitJob(state, { kind: 'submitJob', ...job }, limits, nextPayload()))
+    if (refused) return refused
   }
   return undefined
 }

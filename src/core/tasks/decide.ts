@@ -5,6 +5,7 @@
 import {
   Chunk,
   CoxswainError,
+  type Exchange,
   type JournalRecord,
   type Outcome,
   outcomeTasks,
@@ -16,7 +17,7 @@ import { answer, type CommandOf, type Decision, refuse } from '../commands.ts'
 import { branchesOf, decideExpanded } from '../flows/decide.ts'
 import { checkBlocks, checkedCount } from '../items.ts'
 import type { CoreLimits } from '../limits.ts'
-import { addJobs, exchangeFlaw, writesOf } from '../spaces/decide.ts'
+import { addRest, exchangeFlaw, writesOf } from '../spaces/decide.ts'
 import type { State } from '../state.ts'
 import { type Failure, failureOf } from './failures.ts'
 import type { Lane, LaneRun } from './state.ts'
@@ -119,7 +120,7 @@ function commit(on: Judgement, outcome: Extract<Outcome, { kind: 'committed' }>,
   const { record, payloads } = writesOf(outcome.exchange, { session: '', number: 0, before: 0 }, next)
   if (record.writes.length > 0) made.records.push(record)
   made.payloads.push(...payloads)
-  const refused = flaw ? { error: flaw } : addJobs(state, made, jobs, limits, next)
+  const refused = flaw ? { error: flaw } : addRest(state, made, { signals: outcome.exchange.signals, jobs }, limits, next)
   if (!refused) {
     decision.records.push(...made.records)
     decision.payloads.push(...made.payloads)
@@ -133,18 +134,31 @@ function commit(on: Judgement, outcome: Extract<Outcome, { kind: 'committed' }>,
   return nextPayload
 }
 
-/** Why changes cannot be judged beside those of the same report: they touch the same entries or jobs. */
+/** Why changes cannot be judged beside those of the same report: they touch the same entries, signals or jobs. */
 function meets(records: readonly JournalRecord[], { exchange, jobs }: Extract<Outcome, { kind: 'committed' }>): CoxswainError | undefined {
   for (const record of records) {
-    const same =
-      record.kind === 'EntriesWritten'
-        ? record.writes.find(({ space, key }) =>
-            [...exchange.checks, ...exchange.writes].some(one => one.space === space && one.key === key),
-          )
-        : (record.kind === 'JobSubmitted' || record.kind === 'FlowSubmitted') && jobs.some(({ job }) => job === record.plan.job)
+    const same = touches(record, exchange, jobs)
     if (same) return new CoxswainError('TRANSACTION_CONFLICT', 'Another task that ended at the same moment changes the same.')
   }
   return undefined
+}
+
+function touches(
+  record: JournalRecord,
+  { checks, writes, signals }: Exchange,
+  jobs: Extract<Outcome, { kind: 'committed' }>['jobs'],
+): boolean {
+  switch (record.kind) {
+    case 'EntriesWritten':
+      return record.writes.some(({ space, key }) => [...checks, ...writes].some(one => one.space === space && one.key === key))
+    case 'SignalReceived':
+      return signals.some(({ job, signal }) => job === record.job && signal === record.signal)
+    case 'JobSubmitted':
+    case 'FlowSubmitted':
+      return jobs.some(({ job }) => job === record.plan.job)
+    default:
+      return false
+  }
 }
 
 function judge(on: Judgement, outcome: Exclude<Outcome, { kind: 'committed' }>, decision: Decision, nextPayload: PayloadId): PayloadId {

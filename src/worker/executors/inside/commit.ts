@@ -1,4 +1,4 @@
-// Owns what a task asks to be done with its result: entries to write, jobs to submit, as plain data.
+// Owns what a task asks to be done with its result: entries to write, signals to send, jobs to submit, as plain data.
 // Must not send anything: it goes with the task's outcome, or not at all.
 import { createHash, randomUUID } from 'node:crypto'
 import { ChunkWriter, CoxswainError, checkJobId, itemInline, limits, type Outcome, writeValue } from '../../../protocol/index.ts'
@@ -18,6 +18,7 @@ interface Definition {
 
 interface Changes {
   state?: readonly { space: string; key: string; value?: unknown; version?: number }[]
+  signal?: readonly { job: string; name: string; payload?: unknown; id?: string }[]
   submit?: readonly { task: unknown; input?: unknown; id?: string; labels?: readonly string[]; priority?: number }[]
 }
 
@@ -63,9 +64,9 @@ function jobOf({ task, input, id, labels, priority }: NonNullable<Changes['submi
 
 /** What is to be done with the result, and what was asked before. Throws INVALID_ARGUMENT or VALUE_CANNOT_TRAVEL. */
 export function addedTo(before: Commit | undefined, changes: unknown): Commit {
-  const { state = [], submit = [] } = (typeof changes === 'object' && changes ? changes : {}) as Changes
-  if (!Array.isArray(state) || !Array.isArray(submit)) return invalid('state and submit are lists')
-  const exchange = before?.exchange ?? { checks: [], writes: [], grants: [] }
+  const { state = [], signal = [], submit = [] } = (typeof changes === 'object' && changes ? changes : {}) as Changes
+  if (!Array.isArray(state) || !Array.isArray(signal) || !Array.isArray(submit)) return invalid('state, signal and submit are lists')
+  const exchange = before?.exchange ?? { checks: [], writes: [], grants: [], signals: [] }
   for (const one of state as NonNullable<Changes['state']>) {
     const { space, key, version } = one
     if (typeof space !== 'string' || space === '' || typeof key !== 'string' || key === '')
@@ -74,8 +75,14 @@ export function addedTo(before: Commit | undefined, changes: unknown): Commit {
     exchange.writes.push({ space, key, item: 'value' in one ? encoded(one.value, `${space}/${key}`) : undefined })
     if (version !== undefined) exchange.checks.push({ space, key, version })
   }
+  for (const { job, name, payload, id } of signal as NonNullable<Changes['signal']>) {
+    if (typeof job !== 'string' || job === '' || typeof name !== 'string' || name === '')
+      return invalid('each signal names a job and itself')
+    exchange.signals.push({ job, name, signal: id ?? randomUUID(), item: encoded(payload, `the payload of signal ${name}`) })
+  }
   const jobs = [...(before?.jobs ?? []), ...(submit as NonNullable<Changes['submit']>).map(jobOf)]
-  if (exchange.writes.length > limits.transactionEntriesMax || jobs.length > limits.transactionJobsMax)
-    return invalid(`at most ${limits.transactionEntriesMax} changes and ${limits.transactionJobsMax} jobs go with one result`)
+  const { transactionEntriesMax: entries, transactionSignalsMax: signals, transactionJobsMax: submits } = limits
+  if (exchange.writes.length > entries || exchange.signals.length > signals || jobs.length > submits)
+    return invalid(`at most ${entries} changes, ${signals} signals and ${submits} jobs go with one result`)
   return { exchange, jobs }
 }
