@@ -187,6 +187,7 @@ const records: readonly (readonly [number, string, string])[] = [
   [72, 'ScheduleRan', 'schedule:text job:text queued:flag'],
   [73, 'SchedulePaused', 'schedule:text paused:flag nextAtMs:whole'],
   [74, 'ScheduleDeleted', 'schedule:text'],
+  [85, 'JobPaused', 'job:text paused:flag'],
 ]
 const byNumber: ((place: Place) => unknown)[] = []
 for (const [number, kind, line] of records) {

@@ -19,6 +19,8 @@ const verbs: Record<string, () => Promise<{ declare: Declare }>> = {
   result: () => import('./verbs/result.ts'),
   logs: () => import('./verbs/logs.ts'),
   cancel: () => import('./verbs/cancel.ts'),
+  pause: () => import('./verbs/pause.ts'),
+  resume: () => import('./verbs/resume.ts'),
   signal: () => import('./verbs/signal.ts'),
   schedules: () => import('./verbs/schedules.ts'),
   schedule: () => import('./verbs/schedule.ts'),

@@ -135,6 +135,19 @@ export class JobHandle<Output = unknown> {
     await this.#parts.session.request({ kind: 'cancelJob', job: this.id, reason: reason.slice(0, 1000) })
   }
 
+  /**
+   * From now on no task of the job begins; those that were handed to a worker already run on, at most some 40 ms of work for each of its lanes. Signals and times
+   * are taken in. Resolves when that is durable; rejects with JOB_ENDED or NOT_FOUND.
+   */
+  async pause(): Promise<void> {
+    await this.#parts.session.request({ kind: 'pauseJob', job: this.id, paused: true })
+  }
+
+  /** A paused job goes on; one that is not paused does anyway. Rejects with JOB_ENDED or NOT_FOUND. */
+  async resume(): Promise<void> {
+    await this.#parts.session.request({ kind: 'pauseJob', job: this.id, paused: false })
+  }
+
   /** The job's state now, then its changes and the progress of its tasks, until it has ended. */
   events(options: { signal?: AbortSignal } = {}): AsyncIterableIterator<JobEvent> {
     const events = new BoundedQueue<JobEvent>(eventsMax, () => stopListening())

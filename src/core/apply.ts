@@ -29,6 +29,7 @@ const handlers: { [K in RecordKind]: (state: State, record: RecordOf<K>) => void
   TasksAdded: jobs.applyTasksAdded,
   StageSealed: jobs.applyStageSealed,
   JobCancelled: jobs.applyJobCancelled,
+  JobPaused: jobs.applyJobPaused,
   TasksCancelled: jobs.applyTasksCancelled,
   JobFinished: jobs.applyJobFinished,
   ResultsReleased: jobs.applyResultsReleased,

@@ -83,7 +83,10 @@ function checkClass(state: State, schedulingClass: SchedulingClass): void {
     `class ${schedulingClass.key} is not listed as it should be`,
   )
   for (const stage of schedulingClass.waiting)
-    assert(stage.blockedBy === 0 && stage.readyCount > 0, `class ${schedulingClass.key} lists a stage that does not wait`)
+    assert(
+      stage.blockedBy === 0 && !stage.job.paused && stage.readyCount > 0,
+      `class ${schedulingClass.key} lists a stage that does not wait`,
+    )
 }
 
 function checkTotals(state: State, jobs: readonly Job[]): void {

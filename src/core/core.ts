@@ -26,6 +26,7 @@ const handlers: { [K in CommandKind]: (state: State, command: CommandOf<K>, limi
   submitJob: jobs.decideSubmitJob,
   addTasks: jobs.decideAddTasks,
   cancelJob: jobs.decideCancelJob,
+  pauseJob: jobs.decidePauseJob,
   cancelTasks: jobs.decideCancelTasks,
   releaseResults: jobs.decideReleaseResults,
   endSession: jobs.decideEndSession,

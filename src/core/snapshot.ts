@@ -21,15 +21,13 @@ import {
   Writer,
 } from '../protocol/index.ts'
 import { type FlowState, flowState, flowValue, restoreFlow } from './flows/snapshot.ts'
-import { grantsState, grantsValue, restoreGrants } from './grants/snapshot.ts'
 import { needBlock } from './jobs/accounts.ts'
 import { createStage, type Job, type Stage, stageDone } from './jobs/state.ts'
 import { change, copy } from './membership/resources.ts'
 import { markMoved } from './membership/state.ts'
 import { RangeSet } from './ranges.ts'
-import { restoreSchedules, schedulesState, schedulesValue } from './schedules/snapshot.ts'
 import { SegmentList } from './segments.ts'
-import { restoreSpaces, spacesState, spacesValue } from './spaces/snapshot.ts'
+import { laterState, restoreLater, writeLater } from './snapshot-later.ts'
 import { createState, type State } from './state.ts'
 import { stageOf } from './tasks/apply.ts'
 import { classOf, forgetClassIfUnused } from './tasks/classes.ts'
@@ -122,8 +120,6 @@ const flows = struct({
   /** `position`: among all that waits for a time. */
   pauses: list(struct({ job: name, step: varint, atMs: varint, position: varint }), countMax),
 })
-/** Behind the rest since version 3. */
-const shared = struct({ grants: grantsState, spaces: spacesState, schedules: schedulesState })
 const delayedState = struct({ job: name, stage: varint, index: varint, attempt: varint, avoid: name, atMs: varint })
 
 const snapshot = struct({
@@ -184,7 +180,7 @@ export function encodeSnapshot(state: State): Buffer {
       'step' in item ? [{ job: item.job.plan.job, step: item.step, atMs: key, position }] : [],
     ),
   })
-  shared.write(writer, { grants: grantsValue(state), spaces: spacesValue(state), schedules: schedulesValue(state) })
+  writeLater(writer, state)
   return writer.finish()
 }
 
@@ -211,9 +207,9 @@ function restoreStage(state: State, job: Job, number: number, plan: StagePlan, v
   return stage
 }
 
-function restoreJob(state: State, value: Infer<typeof jobState>, flow: FlowState | undefined): void {
+function restoreJob(state: State, value: Infer<typeof jobState>, flow: FlowState | undefined, paused: boolean): void {
   const { plan, submittedAtMs, finishedAtMs, reason } = value
-  const job: Job = { plan, submittedAtMs, state: value.state, finishedAtMs, reason, stages: [], flow: undefined }
+  const job: Job = { plan, submittedAtMs, state: value.state, finishedAtMs, reason, paused, stages: [], flow: undefined }
   state.jobs.byId.set(plan.job, job)
   const plans = [...plan.stages, ...(flow?.plans ?? [])]
   for (const [number, stage] of value.stages.entries()) job.stages.push(restoreStage(state, job, number, plans[number]!, stage))
@@ -254,12 +250,6 @@ function restoreDelayed(state: State, tasks: SnapshotValue['delayed'], pauses: I
   }
 }
 
-function restoreShared(state: State, given: Infer<typeof shared>): void {
-  restoreGrants(state, given.grants)
-  restoreSpaces(state, given.spaces)
-  restoreSchedules(state, given.schedules)
-}
-
 /** The state in these bytes. Throws JOURNAL_VERSION for one of a newer release, FRAME_MALFORMED for nonsense. */
 export function decodeSnapshot(bytes: Uint8Array): State {
   const reader = new Reader(bytes)
@@ -269,7 +259,7 @@ export function decodeSnapshot(bytes: Uint8Array): State {
   reader.position = 0
   const value = snapshot.read(reader)
   const { flows: flowValues, pauses } = version < 2 ? { flows: [], pauses: [] } : flows.read(reader)
-  const given = version < 3 ? undefined : shared.read(reader)
+  const later = version < 3 ? undefined : laterState.read(reader)
   reader.finish()
   const flowByJob = new Map(flowValues.map(one => [one.job, one]))
   const state = createState()
@@ -286,11 +276,12 @@ export function decodeSnapshot(bytes: Uint8Array): State {
   for (const program of value.programs) state.programs.byId.set(program.id, program)
   const idle = value.programs.filter(program => program.users === 0).sort((a, b) => a.idleSinceMs - b.idleSinceMs)
   for (const program of idle) state.programs.idle.add(program)
-  for (const job of value.jobs) restoreJob(state, job, flowByJob.get(job.plan.job))
+  const paused = new Set(later?.control.paused)
+  for (const job of value.jobs) restoreJob(state, job, flowByJob.get(job.plan.job), paused.has(job.plan.job))
   for (const id of value.finished) state.jobs.finished.add(state.jobs.byId.get(id)!)
   for (const lane of value.lanes) restoreLane(state, lane)
   restoreDelayed(state, value.delayed, pauses)
-  if (given) restoreShared(state, given)
+  if (later) restoreLater(state, later)
   state.tasks.nextLane = nextLane
   return state
 }

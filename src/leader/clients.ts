@@ -67,6 +67,8 @@ export class ClientSession {
         return void this.#readEntries(message)
       case 'cancelJob':
         return this.#command(message.request, { kind: 'cancelJob', job: message.job, reason: message.reason }, 0, false)
+      case 'pauseJob':
+        return this.#command(message.request, { kind: 'pauseJob', job: message.job, paused: message.paused }, 0, false)
       case 'cancelTasks':
         return this.#command(
           message.request,

@@ -117,6 +117,8 @@ export const clientToLeader = union({
   changeSchedule: [23, struct({ request, schedule: nameField, change: enumeration('pause', 'resume', 'delete') })],
   /** A run now, besides the ticks: the job `schedule@run`. */
   triggerSchedule: [24, struct({ request, schedule: nameField, run: nameField })],
+  /** Nothing more of the job is to begin, or it is to go on. */
+  pauseJob: [28, struct({ request, job: jobIdField, paused: boolean })],
 })
 export type ClientToLeader = Infer<typeof clientToLeader>
 

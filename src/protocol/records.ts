@@ -108,6 +108,9 @@ export const record = union({
   SchedulePaused: [73, struct({ schedule: nameField, paused: boolean, nextAtMs: varint })],
   ScheduleDeleted: [74, struct({ schedule: nameField })],
 
+  /** Nothing more of the job is handed out, or it is again. */
+  JobPaused: [85, struct({ job: jobIdField, paused: boolean })],
+
   /** Work was handed to a worker's lane. A lane that is not there yet is opened, with one reservation of its class's resources. */
   TasksAssigned: [40, struct({ lane: varint, worker: nameField, incarnation: varint, runs: list(run), adopted: boolean })],
   /** The next `count` tasks of the lane, all of its head run, have results. */

@@ -40,6 +40,8 @@ export interface JobView {
   finishedAtMs?: number
   /** Why it was cancelled or failed. */
   reason?: string
+  /** True while it is paused: what runs of it runs on, and nothing more begins. */
+  paused?: boolean
   labels: string[]
   priority: number
   detached: boolean
@@ -74,6 +76,9 @@ export interface StepView {
   stage?: number
   first?: number
   tasks?: TaskCounts
+  /** Cluster time at which its first task was handed out, or it began to wait for a time or a signal; and at which it had its end. */
+  beganAtMs?: number
+  endedAtMs?: number
   /** Cluster time at which a pause ends, or a signal is given up. */
   untilMs?: number
 }

@@ -30,6 +30,7 @@ interface LedgerJob {
   plan: JobPlan
   state: 'running' | 'succeeded' | 'failed' | 'cancelled'
   over: boolean
+  paused?: boolean
   stages: LedgerStage[]
   /** Its steps, if it is a workflow. */
   flow?: FlowLedger
@@ -332,6 +333,12 @@ export class Ledger {
     }
   }
 
+  JobPaused(record: RecordOf<'JobPaused'>): void {
+    const job = this.#job(record.job)
+    assert(job.state === 'running' && (job.paused ?? false) !== record.paused, `${record.job} was paused twice, or when it had ended`)
+    job.paused = record.paused
+  }
+
   TasksCancelled(record: RecordOf<'TasksCancelled'>): void {
     assert.equal(this.#job(record.job).state, 'running')
     for (const task of this.#tasks(record.job, record.stage, record.ranges)) {
@@ -394,6 +401,8 @@ export class Ledger {
       const job = this.#job(run.job)
       const stage = job.stages[run.stage]!
       assert.equal(job.state, 'running')
+      // What a leader that died had handed out runs already.
+      assert(record.adopted || !job.paused, `${run.job} is paused, and tasks of it were handed out`)
       assert(!this.blocked(job, stage), `${run.job}/${run.stage} was handed out before its time`)
       assert.deepEqual(stage.plan.resources, lane.resources)
       if (job.flow) this.#beginFlow(job, job.flow, run)

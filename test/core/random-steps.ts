@@ -142,16 +142,17 @@ function flowOutcomes(cluster: Harness, lane: FakeLane, b: number, c: number): O
   if (c % 11 === 1) return [failed('TASK_CRASHED')]
   if (c % 11 === 2) return [{ kind: 'skipped', count: 1 }]
   const success = cluster.success(lane, b % 4)
-  if (success.kind === 'spread' || c % 11 > 4) return [success]
+  if (success.kind === 'spread') return [success]
   const { stage, first } = cluster.state.tasks.lanes.get(lane.id)!.runs[0]!
   const { flow } = stage.job
   const uses = flow!.uses(stage.wide < 0 ? stage.owners[first]! : stage.wide)
+  const decides = uses.some(use => use.kind === 'taken' || use.kind === 'untaken')
   const plain = stage.wide < 0 && uses.every(use => use.kind === 'value' || use.kind === 'after' || use.kind === 'failure')
   if (c % 11 === 3 && plain && flow!.count < 60) {
     const { stages, inputs: given, plan: steps } = randomFlow(b, c, 7)
     return [{ kind: 'expanded', stages, inputs: given, flow: steps, elapsedMicros: 10 }]
   }
-  if (c % 11 !== 4) return [success]
+  if (c % 11 !== 4 && !(decides && c % 2 === 0)) return [success]
   const [task] = lane.open
   return [{ kind: 'finished', count: 1, items: chunkOf([falseMark + resultOf(task!)]), blocks: [], elapsedMicros: 1000 }]
 }
@@ -377,6 +378,14 @@ export const steps = {
     const id = pick(jobIds(cluster), a)
     if (id !== undefined) cluster.cancel(id)
   },
+  pause(cluster, a, b) {
+    const job = pick([...cluster.state.jobs.byId.values()], a)
+    if (!job) return
+    const ends = job.state !== 'running' || cluster.state.jobs.complete.has(job)
+    const reply = cluster.ask({ kind: 'pauseJob', job: job.plan.job, paused: b % 3 === 0 })
+    assert(ends ? reply.kind === 'refused' && reply.error.code === 'JOB_ENDED' : reply.kind === 'done')
+    cluster.settle()
+  },
   cancelTasks(cluster, a, b, c) {
     const id = pick(jobIds(cluster), a)
     if (id === undefined) return
@@ -434,6 +443,7 @@ export function heal(cluster: Harness): void {
   cluster.workers.clear()
   cluster.join('healer', 8)
   for (const job of [...cluster.state.jobs.byId.values()]) {
+    if (job.paused) cluster.ask({ kind: 'pauseJob', job: job.plan.job, paused: false })
     for (const one of job.stages) {
       if (job.state === 'running' && !one.sealed)
         cluster.ask({ kind: 'addTasks', job: job.plan.job, inputs: inputs(0, { stage: one.number, first: one.added }) })

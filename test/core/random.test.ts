@@ -31,6 +31,7 @@ const rare: Record<string, (record: JournalRecord) => boolean> = {
   'a tick that waited ran': record => record.kind === 'ScheduleRan' && record.queued,
   'a grant expired': record => record.kind === 'GrantEnded' && record.reason === 'expired',
   'an entry was deleted': record => record.kind === 'EntriesWritten' && record.writes[0]!.payload === undefined,
+  'a job was resumed': record => record.kind === 'JobPaused' && !record.paused,
   'a job was forgotten': record => record.kind === 'JobsForgotten',
 }
 

@@ -1,7 +1,7 @@
 // Owns what the steps of a workflow look like to people: a tree of what needs what, or a diagram for Mermaid.
 // Must not ask the cluster anything.
 import type { StepView } from '../../protocol/index.ts'
-import { countText, harmless, momentText, type Style, styled } from './text.ts'
+import { countText, durationText, harmless, momentText, type Style, styled } from './text.ts'
 
 const styles: Record<StepView['status'], Style> = {
   waiting: 'dim',
@@ -21,6 +21,8 @@ const givers = new Set(['value', 'all', 'each', 'spread', 'fold'])
 function stepLine(step: StepView): string {
   const tasks = step.tasks && step.tasks.total !== 1 ? ` ×${countText(step.tasks.total)}` : ''
   const done = step.tasks && step.tasks.total > 1 && step.status === 'open' ? `, ${countText(step.tasks.succeeded)} done` : ''
+  const took = step.beganAtMs === undefined || step.endedAtMs === undefined ? '' : ` in ${durationText(step.endedAtMs - step.beganAtMs)}`
+  const since = step.beganAtMs === undefined || step.endedAtMs !== undefined ? '' : ` since ${momentText(step.beganAtMs).slice(11, 19)}`
   const until = step.untilMs === undefined ? '' : `, until ${momentText(step.untilMs).slice(0, 19)}`
   const kind = step.kind === 'tasks' ? '' : ` (${step.kind})`
   const from = step.needs.filter(need => givers.has(need.kind)).map(need => need.step)
@@ -28,7 +30,14 @@ function stepLine(step: StepView): string {
   const needs = [from.length > 0 ? `← ${from.slice(0, 6).join(', ')}${from.length > 6 ? ', …' : ''}` : '', ...order.slice(0, 4)]
     .filter(Boolean)
     .join(', ')
-  return `${styled(styles[step.status], `${signs[step.status]} ${step.step} ${harmless(step.name)}${kind}${tasks}`)}  ${step.status}${done}${until}${needs === '' ? '' : `  ${styled('dim', needs)}`}`
+  return `${styled(styles[step.status], `${signs[step.status]} ${step.step} ${harmless(step.name)}${kind}${tasks}`)}  ${step.status}${took}${since}${done}${until}${needs === '' ? '' : `  ${styled('dim', needs)}`}`
+}
+
+/** From the first beginning of these steps to the last end, if all of them have both. */
+function spanText(steps: readonly StepView[]): string {
+  const began = Math.min(...steps.map(step => step.beganAtMs ?? Number.NaN))
+  const ended = Math.max(...steps.map(step => step.endedAtMs ?? Number.NaN))
+  return Number.isNaN(ended - began) ? '' : ` in ${durationText(ended - began)}`
 }
 
 function alike(one: StepView, other: StepView): boolean {
@@ -48,7 +57,7 @@ export function stepLines(steps: readonly StepView[]): string[] {
       while (end < own.length && alike(own[end]!, step) && !children.has(own[end]!.step) && !children.has(step.step)) end++
       if (end - i > alikeMax) {
         lines.push(
-          `${indent}${styled(styles[step.status], `${signs[step.status]} ${step.step} to ${own[end - 1]!.step} ${harmless(step.name)}`)}  ${countText(end - i)} steps, all ${step.status}`,
+          `${indent}${styled(styles[step.status], `${signs[step.status]} ${step.step} to ${own[end - 1]!.step} ${harmless(step.name)}`)}  ${countText(end - i)} steps, all ${step.status}${spanText(own.slice(i, end))}`,
         )
         i = end
         continue

@@ -106,7 +106,7 @@ export function lockLines(locks: readonly LockView[], nowMs: number): string[] {
 /** One job in full. */
 export function jobText(job: JobView): string[] {
   const lines = [
-    `${styled('bold', harmless(job.id))}  ${harmless(job.name)}  ${stateText(job.state)}`,
+    `${styled('bold', harmless(job.id))}  ${harmless(job.name)}  ${stateText(job.state)}${job.paused ? `, ${styled('yellow', 'paused')}` : ''}`,
     `  submitted  ${momentText(job.submittedAtMs)}${job.detached ? ', goes on without its client' : ''}`,
   ]
   if (job.finishedAtMs !== undefined)

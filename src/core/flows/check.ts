@@ -15,6 +15,7 @@ export function checkFlow(job: Job, flow: StepTable): void {
   const open = flow.frames.map(() => 0)
   for (let step = 0; step < flow.count; step++) {
     const status = flow.status(step)
+    assert(flow.settled(step) === (flow.times.ended(step) !== undefined), `step ${step} of ${name} is ${status}: when it ended is not so`)
     const text = `step ${step} of ${name}, which is ${status}`
     if (!flow.settled(step) && !flow.isUndo(step)) open[flow.frameNumber(step)]!++
     if (status === 'waiting' && flow.widthNeed(step) === undefined && flow.kind(step) === 'tasks' && flow.damage(step) === undefined)

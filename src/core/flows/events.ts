@@ -4,7 +4,7 @@ import type { Range } from '../../protocol/index.ts'
 import { cancelTasks, dropBlock } from '../jobs/accounts.ts'
 import type { Job, Stage } from '../jobs/state.ts'
 import type { State } from '../state.ts'
-import { endsAs } from './flowing.ts'
+import { endsAs, sinceMs } from './flowing.ts'
 import type { Signal } from './mail.ts'
 import type { StepTable } from './state.ts'
 import { moving } from './steps.ts'
@@ -24,7 +24,11 @@ export function cancelFlow(state: State, job: Job): void {
     stage.heldCount = 0
     for (const part of held) cancelTasks(state, stage, part)
   }
-  for (let step = 0; step < flow.count; step++) if (!flow.settled(step)) flow.setStatus(step, 'cancelled')
+  for (let step = 0; step < flow.count; step++) {
+    if (flow.settled(step)) continue
+    flow.setStatus(step, 'cancelled')
+    flow.times.end(step, sinceMs(state, job))
+  }
 }
 
 function heldAlone(flow: StepTable, stage: Stage): Range[] {

@@ -25,6 +25,11 @@ export function stageOf({ job, flow }: Flowing, step: number): Stage {
   return job.stages[flow.stage(step)]!
 }
 
+/** How long ago the job was submitted: what times of its steps are told in. */
+export function sinceMs(state: State, job: Job): number {
+  return state.nowMs - job.submittedAtMs
+}
+
 /** The step has its end, which is told when its turn comes. */
 export function endsAs(on: Flowing, step: number, status: Ended): void {
   on.ends.push({ step, status })

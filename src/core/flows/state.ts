@@ -3,6 +3,7 @@
 import { type FlowStep, type NeedKind, needKinds, type PayloadId, type StepKind, stepKinds, type TaskBlock } from '../../protocol/index.ts'
 import { Column } from './column.ts'
 import { Mail, type Signal } from './mail.ts'
+import { StepTimes } from './times.ts'
 
 /** Where a step stands. `skipped`: it was not needed (a branch not taken); `cancelled`: it never will run, because of a failure or a cancel. */
 export const stepStatuses = ['waiting', 'open', 'succeeded', 'failed', 'cancelled', 'skipped'] as const
@@ -81,6 +82,7 @@ export class StepTable {
   readonly spreads = new Map<number, Spread>()
   readonly folds = new Map<number, Fold>()
   readonly mail = new Mail()
+  readonly times = new StepTimes()
   /** What steps that are no tasks have as results. */
   readonly values = new Map<number, Signal>()
 
@@ -105,6 +107,7 @@ export class StepTable {
     this.#blocked.push(0)
     this.#frame.push(frame)
     this.#lastUse.push(-1)
+    this.times.push()
     if (step.amount > 0) this.#amount[number] = step.amount
     if (step.name !== '') this.#names.set(number, step.name)
     for (const { kind, step: target } of step.needs) {

@@ -4,7 +4,7 @@ import type { NeedKind } from '../../protocol/index.ts'
 import { type Job, stageDone } from '../jobs/state.ts'
 import type { State } from '../state.ts'
 import { keepBlock } from '../tasks/apply.ts'
-import { type Ended, endsAs, type Flowing, stageOf } from './flowing.ts'
+import { type Ended, endsAs, type Flowing, sinceMs, stageOf } from './flowing.ts'
 import { foldOf } from './fold.ts'
 import type { Frame } from './state.ts'
 import { abandon, hear, partsEnded, release, tasksEnded, widen } from './tasks.ts'
@@ -63,6 +63,7 @@ function run(on: Flowing, step: number): void {
     case 'choice':
       return choose(on, step)
     case 'sleep':
+      flow.times.begin(step, sinceMs(state, job))
       flow.pauses++
       state.delayed.push(state.nowMs + flow.amount(step), { job, step })
       return
@@ -93,6 +94,7 @@ function startTasks(on: Flowing, step: number): void {
 
 function listen(on: Flowing, step: number): void {
   const { state, job, flow } = on
+  flow.times.begin(step, sinceMs(state, job))
   const signal = flow.mail.take(flow.name(step))
   if (signal) {
     flow.values.set(step, signal)
@@ -109,6 +111,7 @@ function settle(on: Flowing, step: number, end: Ended): void {
   if (flow.settled(step)) return
   const status = end === 'succeeded' ? end : (flow.damage(step) ?? end)
   flow.setStatus(step, status)
+  flow.times.end(step, sinceMs(on.state, on.job))
   const frame = flow.frame(step)
   if (flow.isUndo(step)) {
     if (frame.open === 0) endFrame(on, frame)

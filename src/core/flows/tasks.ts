@@ -3,8 +3,9 @@
 import type { Range } from '../../protocol/index.ts'
 import { cancelTasks, cancelWaiting } from '../jobs/accounts.ts'
 import type { Stage } from '../jobs/state.ts'
+import type { State } from '../state.ts'
 import { pushReady } from '../tasks/ready.ts'
-import { endsAs, type Flowing, type Part, stageOf } from './flowing.ts'
+import { endsAs, type Flowing, type Part, sinceMs, stageOf } from './flowing.ts'
 import { foldParent } from './fold.ts'
 
 /** The tasks of a step that have ended by now, counted from its first one. */
@@ -17,6 +18,15 @@ export function* partsEnded(on: Flowing, step: number): Generator<Part> {
     yield { first: from - first, count: Math.min(segment.first + segment.count, first + width) - from, outcome: 'succeeded' }
   }
   for (const part of stage.lost.within(first, width)) yield { first: part.first - first, count: part.count, outcome: 'cancelled' }
+}
+
+/** Tasks of steps are handed out: the first of each is when its step began. */
+export function stepsBegin(state: State, stage: Stage, { first, count }: Range): void {
+  const { job, wide, owners } = stage
+  const { times } = job.flow!
+  const nowMs = sinceMs(state, job)
+  if (wide >= 0) times.begin(wide, nowMs)
+  else for (let task = first; task < first + count; task++) times.begin(owners[task]!, nowMs)
 }
 
 /** The step's stage, which is its own, gets tasks: all of them wait. */

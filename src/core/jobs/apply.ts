@@ -7,13 +7,22 @@ import { runEnded } from '../schedules/apply.ts'
 import type { State } from '../state.ts'
 import { keepBlock, stageOf } from '../tasks/apply.ts'
 import { classOf, forgetClassIfUnused } from '../tasks/classes.ts'
-import { pushReady, unshiftReady } from '../tasks/ready.ts'
+import { pushReady, setPaused, unshiftReady } from '../tasks/ready.ts'
 import { cancelWaiting, completeIfDone, releaseResults } from './accounts.ts'
 import { createStage, type Job, type Stage } from './state.ts'
 
 export function applyJobSubmitted(state: State, record: RecordOf<'JobSubmitted'>): void {
   const { plan } = record
-  const job: Job = { plan, submittedAtMs: state.nowMs, state: 'running', finishedAtMs: 0, reason: '', stages: [], flow: undefined }
+  const job: Job = {
+    plan,
+    submittedAtMs: state.nowMs,
+    state: 'running',
+    finishedAtMs: 0,
+    reason: '',
+    paused: false,
+    stages: [],
+    flow: undefined,
+  }
   for (const stagePlan of plan.stages) addStage(state, job, stagePlan)
   state.jobs.byId.set(plan.job, job)
   const owned = state.jobs.bySession.get(plan.session) ?? new Set()
@@ -67,6 +76,12 @@ export function applyJobCancelled(state: State, record: RecordOf<'JobCancelled'>
   else for (const stage of job.stages) completeIfDone(state, stage)
 }
 
+export function applyJobPaused(state: State, record: RecordOf<'JobPaused'>): void {
+  const job = state.jobs.byId.get(record.job)
+  if (!job) throw new Error(`no job ${record.job}`)
+  setPaused(state, job, record.paused)
+}
+
 export function applyTasksCancelled(state: State, record: RecordOf<'TasksCancelled'>): void {
   const stage = stageOf(state, record.job, record.stage)
   const running = stageRuns(state, stage)
@@ -95,6 +110,7 @@ export function applyJobFinished(state: State, record: RecordOf<'JobFinished'>):
   if (job.finishedAtMs > 0) throw new Error(`job ${record.job} ended twice`)
   job.state = record.state
   job.finishedAtMs = state.nowMs
+  job.paused = false
   state.jobs.complete.delete(job)
   state.jobs.finished.add(job)
   runEnded(state, record.job)

@@ -158,6 +158,16 @@ export function decideCancelJob(state: State, command: CommandOf<'cancelJob'>): 
   return { records: [{ kind: 'JobCancelled', job: command.job, reason: command.reason }], payloads: [], reply: { kind: 'done' } }
 }
 
+export function decidePauseJob(state: State, command: CommandOf<'pauseJob'>): Decision {
+  const { job: id, paused } = command
+  const job = state.jobs.byId.get(id)
+  if (!job) return refuse(missing(id))
+  if (job.state !== 'running' || state.jobs.complete.has(job))
+    return refuse(new CoxswainError('JOB_ENDED', `Job ${id} has ended: it can neither be paused nor resumed.`, { id }))
+  if (job.paused === paused) return answer({ kind: 'done' })
+  return { records: [{ kind: 'JobPaused', job: id, paused }], payloads: [], reply: { kind: 'done' } }
+}
+
 export function decideCancelTasks(state: State, command: CommandOf<'cancelTasks'>): Decision {
   const stage = findStage(state, command.job, command.stage)
   if (stage instanceof CoxswainError) return refuse(stage)

@@ -69,6 +69,8 @@ export interface Job {
   state: JobState
   finishedAtMs: number
   reason: string
+  /** Nothing more of it is handed out; what happens to it is taken in. */
+  paused: boolean
   stages: Stage[]
   /** Its steps, if it is a workflow. */
   flow: StepTable | undefined

@@ -1,5 +1,6 @@
 // Owns what the facts about lanes and attempts do to the state. Must not choose anything.
 import { laneEpoch, laneId, type Range, type RecordOf, type TaskBlock } from '../../protocol/index.ts'
+import { stepsBegin } from '../flows/tasks.ts'
 import { cancelTasks, finishTasks, needBlock, settleInputs } from '../jobs/accounts.ts'
 import type { Stage, Trouble } from '../jobs/state.ts'
 import { change } from '../membership/resources.ts'
@@ -78,6 +79,7 @@ export function applyTasksAssigned(state: State, record: RecordOf<'TasksAssigned
       takeDelayed(state, stage, run.first, run.count, run.attempt)
     else takeReady(state, stage, run.first, run.count, run.attempt)
     stage.runningCount += run.count
+    if (stage.job.flow) stepsBegin(state, stage, run)
     const added = { stage, first: run.first, count: run.count, attempt: run.attempt }
     // Most lanes never hold more than one: an array made with it is smaller than one that grew.
     if (lane.runs.length === 0) lane.runs = [added]

@@ -1,15 +1,15 @@
 // Owns the waiting tasks of a stage: putting them in line, taking them out, and the class's account of them.
 // Must not decide who runs them.
 import type { Range } from '../../protocol/index.ts'
-import type { Stage } from '../jobs/state.ts'
+import type { Job, Stage } from '../jobs/state.ts'
 import type { DelayedStep, DelayedTask, State } from '../state.ts'
 import type { ReadyRun } from './line.ts'
 
 function account(state: State, stage: Stage, change: number): void {
   const { class: schedulingClass } = stage
   stage.readyCount += change
-  // Tasks of a stage that waits for others are in line, but nobody may be told of them yet.
-  if (stage.blockedBy > 0) return
+  // Tasks of a stage that waits for others, or whose job is paused, are in line, but nobody may be told of them.
+  if (stage.blockedBy > 0 || stage.job.paused) return
   schedulingClass.readyCount += change
   if (stage.readyCount > 0) schedulingClass.waiting.add(stage)
   else schedulingClass.waiting.delete(stage)
@@ -68,6 +68,17 @@ export function dropReady(state: State, stage: Stage, first: number, count: numb
   const total = dropped.reduce((sum, range) => sum + range.count, 0)
   if (total > 0) account(state, stage, -total)
   return dropped
+}
+
+/** Whether tasks of the job that are in line may be handed out. */
+export function setPaused(state: State, job: Job, paused: boolean): void {
+  const lines = job.stages.map(stage => stage.readyCount)
+  const recount = (sign: 1 | -1): void => {
+    for (const [number, count] of lines.entries()) if (count > 0) account(state, job.stages[number]!, sign * count)
+  }
+  recount(-1)
+  job.paused = paused
+  recount(1)
 }
 
 /** A producer of the stage is complete; with the last one its tasks may be handed out. True: it waits for nobody any more. */

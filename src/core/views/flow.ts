@@ -78,6 +78,8 @@ function pausesOf(state: State, job: Job, flow: StepTable): Map<number, number> 
 function viewStep(job: Job, flow: StepTable, step: number, untilMs: number | undefined): StepView {
   const { parent } = flow.frame(step)
   const kind = flow.kind(step)
+  const began = flow.times.began(step)
+  const ended = flow.times.ended(step)
   return {
     step,
     name: stepName(job, flow, step),
@@ -90,6 +92,8 @@ function viewStep(job: Job, flow: StepTable, step: number, untilMs: number | und
       first: flow.first(step),
       tasks: countsOf(job.stages[flow.stage(step)]!, flow, step),
     }),
+    ...(began !== undefined && { beganAtMs: job.submittedAtMs + began }),
+    ...(ended !== undefined && flow.settled(step) && { endedAtMs: job.submittedAtMs + ended }),
     ...(untilMs !== undefined && { untilMs }),
   }
 }

@@ -50,6 +50,7 @@ export function viewJob(job: Job): JobView {
     submittedAtMs: job.submittedAtMs,
     ...(job.finishedAtMs > 0 && { finishedAtMs: job.finishedAtMs }),
     ...(reason !== '' && { reason }),
+    ...(job.paused && { paused: true }),
     labels: job.plan.labels,
     priority: job.plan.priority,
     detached: job.plan.detached,

@@ -183,6 +183,8 @@ export class Story {
         return this.#isJob(record.job) ? `stage ${record.stage} is complete: no more tasks will be added` : undefined
       case 'JobCancelled':
         return this.#isJob(record.job) ? `cancelled: ${record.reason}` : undefined
+      case 'JobPaused':
+        return this.#isJob(record.job) ? (record.paused ? 'paused: nothing more of it begins' : 'resumed') : undefined
       case 'TasksCancelled':
         return record.ranges.some(range => this.#concerns({ ...range, job: record.job, stage: record.stage }))
           ? `${record.ranges.map(tasksText).join(', ')} cancelled`

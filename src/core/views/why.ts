@@ -80,6 +80,8 @@ function whyStage(state: State, observed: Observed, stage: Stage, index: number 
   const step = index !== undefined && stage.job.flow ? stepOf(stage, index) : undefined
   const held = step !== undefined && stage.job.flow!.status(step) === 'waiting' ? whyStep(stage.job, stage.job.flow!, step) : undefined
   if (held) return held
+  const { job } = stage
+  if (job.paused) return { rule: 'paused', text: `its job is paused: cox resume ${job.plan.job}` }
   if (stage.blockedBy > 0) {
     const producers = stage.plan.edges.filter(edge => !stageDone(stage.job.stages[edge.producer]!)).map(edge => edge.producer)
     return { rule: 'dependency', text: `waits for stage ${producers.join(', ')} of the same job` }
@@ -107,6 +109,11 @@ export function why(state: State, observed: Observed, id: string): WhyView[] {
     const name = job.stages.length === 1 ? id : `${id}/${stage.number}`
     return { id: name, ...whyStage(state, observed, stage, undefined) }
   })
+  if (job.paused) {
+    const running = job.stages.reduce((sum, stage) => sum + stage.runningCount, 0)
+    const text = `is paused: nothing more of it begins, and ${running} of its tasks run on: cox resume ${id}`
+    return [{ id, rule: 'paused', text }, ...steps]
+  }
   if (held.length + steps.length > 0) return [...held, ...steps]
   if (job.stages.some(stage => stage.runningCount > 0)) return [{ id, rule: 'running', text: 'does not wait: all its tasks are running' }]
   return [{ id, rule: 'inputs', text: 'all tasks so far are done; its client has not sent the rest yet' }]

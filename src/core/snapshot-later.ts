@@ -1,0 +1,29 @@
+// Owns the part of a snapshot that stands behind the rest since version 3: what came to the state after workflows did.
+// Must not know bytes: each room says how its own state is written.
+import { type Infer, struct, type Writer } from '../protocol/index.ts'
+import { controlState, controlValue, restoreControl } from './flows/control.ts'
+import { grantsState, grantsValue, restoreGrants } from './grants/snapshot.ts'
+import { restoreSchedules, schedulesState, schedulesValue } from './schedules/snapshot.ts'
+import { restoreSpaces, spacesState, spacesValue } from './spaces/snapshot.ts'
+import type { State } from './state.ts'
+
+/** Locks, spaces, schedules, and the control of runs. */
+export const laterState = struct({ grants: grantsState, spaces: spacesState, schedules: schedulesState, control: controlState })
+
+/** Writes it behind the rest. */
+export function writeLater(writer: Writer, state: State): void {
+  laterState.write(writer, {
+    grants: grantsValue(state),
+    spaces: spacesValue(state),
+    schedules: schedulesValue(state),
+    control: controlValue(state),
+  })
+}
+
+/** Jobs are there already. */
+export function restoreLater(state: State, value: Infer<typeof laterState>): void {
+  restoreGrants(state, value.grants)
+  restoreSpaces(state, value.spaces)
+  restoreSchedules(state, value.schedules)
+  restoreControl(state, value.control)
+}
