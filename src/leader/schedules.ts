@@ -15,6 +15,8 @@ const catchUpMsMax = 24 * 3_600_000
 const lookMsMax = 20_000
 /** A tick that could not be taken, as the cluster is full, is tried again after this. */
 const againMs = 1000
+/** Outdated ticks are thrown out when there are more of them than schedules, and than this. */
+const outdatedMin = 64
 /** What stands for "never again" in a fact. */
 const never = Number.MAX_SAFE_INTEGER
 
@@ -58,7 +60,7 @@ export class ScheduleClock {
   readonly #clock: Clock
   readonly #nextTick: NextTick
   /** By the time at which it is to be looked at; outdated ones stay in it until then. */
-  readonly #line = new Heap<{ schedule: string; dueMs: number }>()
+  #line = new Heap<{ schedule: string; dueMs: number }>()
   /** What is asked for is not asked for again. */
   readonly #busy = new Set<string>()
   #stopTimer: Cancel | undefined
@@ -77,11 +79,14 @@ export class ScheduleClock {
     if (this.#stopped) return
     const { schedules } = this.#state
     for (const schedule of schedules.changed) {
-      const { spec, nextAtMs, paused } = schedule
-      if (!paused && nextAtMs !== never) this.#line.push(nextAtMs, { schedule: spec.schedule, dueMs: nextAtMs })
+      this.#await(schedule)
       if (mayStart(schedule)) this.#ask(schedule, () => this.#runQueued(schedule))
     }
     schedules.changed.clear()
+    if (this.#line.size > 2 * schedules.byName.size + outdatedMin) {
+      this.#line = new Heap()
+      for (const schedule of schedules.byName.values()) this.#await(schedule)
+    }
     const nowMs = this.#clock.wallMs()
     for (let next = this.#line.nextKey; next !== undefined && next <= nowMs; next = this.#line.nextKey) {
       const { schedule: name, dueMs } = this.#line.pop()!
@@ -92,6 +97,15 @@ export class ScheduleClock {
     const nextMs = this.#line.nextKey
     if (nextMs === undefined) return
     this.#stopTimer = this.#clock.timer(Math.min(lookMsMax, Math.max(1, nextMs - nowMs)), () => this.look())
+  }
+
+  /** Ticks in line, outdated ones among them. */
+  get waiting(): number {
+    return this.#line.size
+  }
+
+  #await({ spec, nextAtMs, paused }: ScheduleState): void {
+    if (!paused && nextAtMs !== never) this.#line.push(nextAtMs, { schedule: spec.schedule, dueMs: nextAtMs })
   }
 
   stop(): void {

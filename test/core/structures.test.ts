@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { Heap } from '../../src/core/heap.ts'
 import { RangeSet } from '../../src/core/ranges.ts'
 import { SegmentList } from '../../src/core/segments.ts'
+import { SortedKeys } from '../../src/core/spaces/keys.ts'
 import { ReadyLine } from '../../src/core/tasks/line.ts'
 
 const small = fc.nat({ max: 30 })
@@ -163,6 +164,36 @@ describe('the line of a stage', () => {
         assert.deepEqual([...new ReadyLine([...line])], [...line])
       }),
       { seed: 4 },
+    )
+  })
+})
+
+describe('sorted keys', () => {
+  it('are a sorted set, also over many pages', () => {
+    const change = fc.tuple(fc.boolean(), fc.nat({ max: 3000 }))
+    fc.assert(
+      fc.property(fc.nat({ max: 3000 }), fc.array(change, { maxLength: 200 }), fc.nat({ max: 3000 }), (filled, changes, from) => {
+        const keys = new SortedKeys()
+        const plain = new Set<string>()
+        const apply = (adds: boolean, key: string): void => {
+          if (adds === plain.has(key)) return
+          if (adds) keys.add(key)
+          else keys.delete(key)
+          adds ? plain.add(key) : plain.delete(key)
+        }
+        // 1,201 and 3,001 have no divisor in common: all are met, in no order.
+        for (let i = 0; i < filled; i++) apply(true, String((i * 1201) % 3001))
+        for (const [adds, number] of changes) apply(adds, String(number))
+        for (let i = 0; i < filled; i += 2) apply(false, String((i * 1201) % 3001))
+        assert.equal(keys.size, plain.size)
+        const sorted = [...plain].sort()
+        assert.deepEqual([...keys.from('')], sorted)
+        assert.deepEqual(
+          [...keys.from(String(from))],
+          sorted.filter(key => key >= String(from)),
+        )
+      }),
+      { seed: 1, numRuns: 60 },
     )
   })
 })

@@ -1,6 +1,7 @@
 // Owns what spaces are: small durable entries by name and key, each with a version. Their bytes are payloads.
 // Must not hold values.
 import type { PayloadId } from '../../protocol/index.ts'
+import { SortedKeys } from './keys.ts'
 
 /** The value of a key. */
 export interface Entry {
@@ -13,11 +14,10 @@ export interface Entry {
 /** The entries of one name. */
 export class Space {
   readonly #entries = new Map<string, Entry>()
-  /** In order, so that a page of a long list costs no more than one of a short one. */
-  readonly #keys: string[] = []
+  readonly #keys = new SortedKeys()
 
   get size(): number {
-    return this.#keys.length
+    return this.#keys.size
   }
 
   get(key: string): Entry | undefined {
@@ -25,40 +25,26 @@ export class Space {
   }
 
   set(key: string, entry: Entry): void {
-    if (!this.#entries.has(key)) this.#keys.splice(this.#place(key), 0, key)
+    if (!this.#entries.has(key)) this.#keys.add(key)
     this.#entries.set(key, entry)
   }
 
   delete(key: string): void {
-    if (this.#entries.delete(key)) this.#keys.splice(this.#place(key), 1)
+    if (this.#entries.delete(key)) this.#keys.delete(key)
   }
 
   /** Up to `limit` keys that begin with `prefix` and come behind `after`, in order. */
   page(prefix: string, after: string, limit: number): string[] {
-    const from = after < prefix ? this.#place(prefix) : this.#place(after)
     const keys: string[] = []
-    for (let at = from; at < this.#keys.length && keys.length < limit; at++) {
-      const key = this.#keys[at]!
-      if (!key.startsWith(prefix)) break
+    for (const key of this.#keys.from(after < prefix ? prefix : after)) {
+      if (keys.length === limit || !key.startsWith(prefix)) break
       if (key !== after) keys.push(key)
     }
     return keys
   }
 
   *[Symbol.iterator](): Generator<[string, Entry]> {
-    for (const key of this.#keys) yield [key, this.#entries.get(key)!]
-  }
-
-  /** Where the key stands, or would stand. */
-  #place(key: string): number {
-    let low = 0
-    let high = this.#keys.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (this.#keys[middle]! < key) low = middle + 1
-      else high = middle
-    }
-    return low
+    for (const key of this.#keys.from('')) yield [key, this.#entries.get(key)!]
   }
 }
 
