@@ -3,6 +3,7 @@
 import type { Cluster } from '../src/index.ts'
 import type { ClusterProcess } from './cluster.ts'
 import type { MachineLimits } from './machine.ts'
+import { percentile } from './statistics.ts'
 
 /** One figure of a bar. */
 export interface Figure {
@@ -16,11 +17,15 @@ export interface Figure {
   ratio?: string
 }
 
-/** What a bar gets to measure with. */
-export interface Bench {
+/** How much is measured, of ours and of others. */
+export interface Rounds {
   /** Tiny sizes: only that everything works. */
   smoke: boolean
   repeats: number
+}
+
+/** What a bar gets to measure with. */
+export interface Bench extends Rounds {
   /** Measured right before this bar. */
   machine: MachineLimits
   /** Starts a cluster of its own for the bar, connected; it is stopped when the bar ends. */
@@ -31,10 +36,22 @@ export interface Bench {
   folder: string
 }
 
+/** Somebody else's system on the same work, on the same machine in the same minutes. */
+export interface Peer {
+  name: string
+  title: string
+  /** What ours must be of theirs: the first figure of the bar to their first figure. */
+  bar?: NonNullable<Figure['bar']>
+  /** Its figures; rejects with why it cannot be measured here, and what to install. */
+  measure(how: Rounds): Promise<Figure[]>
+}
+
 /** One line of the table of bars. */
 export interface Bar {
   name: string
   title: string
+  /** Measured right behind it, so that both meet the machine at the same speed. */
+  peers?: readonly Peer[]
   /** Bytes per task that the journal must take, for the machine's own rate of the same. */
   journalBytesPerTask?: number
   measure(bench: Bench): Promise<Figure[]>
@@ -46,11 +63,19 @@ export function sized(bench: Bench, full: number, smoke: number): number {
 }
 
 /** Measures `repeats` times after one unmeasured round that warms everything up. */
-export async function repeated(bench: Bench, measure: (round: number) => Promise<number>): Promise<number[]> {
-  const values: number[] = []
+export async function repeated<T>({ repeats }: Rounds, measure: (round: number) => Promise<T>): Promise<T[]> {
+  const values: T[] = []
   await measure(-1)
-  for (let round = 0; round < bench.repeats; round++) values.push(await measure(round))
+  for (let round = 0; round < repeats; round++) values.push(await measure(round))
   return values
+}
+
+/** The figures of rounds of calls, each with the milliseconds of its calls. */
+export function latencyFigures(rounds: readonly number[][], p50: Pick<Figure, 'bar' | 'ratio'> = {}): Figure[] {
+  return [
+    { what: 'p50', unit: 'ms', values: rounds.map(took => percentile(took, 0.5)), ...p50 },
+    { what: 'p99', unit: 'ms', values: rounds.map(took => percentile(took, 0.99)) },
+  ]
 }
 
 /** Runs something and gives the seconds it took. */

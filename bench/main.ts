@@ -5,21 +5,22 @@ import { writeFileSync } from 'node:fs'
 import { cpus, release as kernel, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import type { Bar, Figure } from './bar.ts'
+import type { Bar, Figure, Peer, Rounds } from './bar.ts'
 import { bars } from './bars/index.ts'
 import type { Measured, Order } from './one.ts'
-import { bullmqFigures } from './peers/bullmq.ts'
 import { pythonPeers } from './peers/python.ts'
 import { runProgram } from './program.ts'
 import { figureText, median } from './statistics.ts'
 import { figureLines, machineLine, met } from './table.ts'
 
+const allPeers = [...bars.flatMap(bar => bar.peers ?? []), ...pythonPeers]
+
 const help = `npm run bench -- [options]
-  --only NAME[,NAME]  these bars or peers only: ${[...bars.map(bar => bar.name), 'bullmq', 'ray', 'dask', 'spark'].join(', ')}
+  --only NAME[,NAME]  these bars or peers only: ${[...new Set([...bars, ...allPeers].map(one => one.name))].join(', ')}; a bar brings its peers
   --repeats N         measure each N times (default 5)
   --smoke             tiny sizes, once: only that everything works
   --sources           clusters from the sources, not from a build of them: what users install has no types to strip
-  --no-peers          without BullMQ, Ray, Dask and Spark
+  --no-peers          without other people's systems on the same work
   --json FILE         write all figures to FILE
   --check             exit 1 where a bar is missed
 `
@@ -28,8 +29,6 @@ const help = `npm run bench -- [options]
 const buildFolder = '.cox/bench'
 /** One bar may take this long. */
 const barTimeoutMs = 900_000
-/** Times BullMQ's rate that ours must be. */
-const timesBullmq = 30
 
 interface Row {
   name: string
@@ -59,13 +58,16 @@ function parse(args: readonly string[]) {
 
 type Options = ReturnType<typeof parse>
 
+function roundsOf({ smoke, repeats }: Options): Rounds {
+  return { smoke, repeats: smoke ? 1 : Number(repeats) }
+}
+
 /** Measures one bar in a process of its own; undefined where it failed, which that process has told. */
 function measureBar(bar: Bar, options: Options): Promise<Measured | undefined> {
   const cox = fileURLToPath(new URL(options.sources ? '../src/cli/main.ts' : `../${buildFolder}/cli/main.js`, import.meta.url))
   const order: Order = {
     bar: bar.name,
-    smoke: options.smoke,
-    repeats: options.smoke ? 1 : Number(options.repeats),
+    ...roundsOf(options),
     cox: ['--disable-warning=ExperimentalWarning', cox],
   }
   const child: ChildProcess = fork(new URL('./one.ts', import.meta.url), {
@@ -82,20 +84,20 @@ function measureBar(bar: Bar, options: Options): Promise<Measured | undefined> {
   })
 }
 
-/** BullMQ on the same no-op work, and how many times its rate ours is. */
-async function againstBullmq(options: Options, ours: Row | undefined): Promise<Row | undefined> {
-  const outcome = await bullmqFigures(options.smoke)
-  if (typeof outcome === 'string') {
-    process.stdout.write(`bullmq: not measured: ${outcome}\n`)
+/** Somebody else on the same work, and how many times theirs ours is. */
+async function measurePeer(peer: Peer, options: Options, ours?: Row): Promise<Row | undefined> {
+  const name = ours ? `${ours.name}/${peer.name}` : peer.name
+  let figures: Figure[]
+  try {
+    figures = await peer.measure(roundsOf(options))
+  } catch (error) {
+    process.stdout.write(`${name}: not measured: ${error instanceof Error ? error.message : String(error)}\n`)
     return undefined
   }
-  const rate = ours?.figures[0]
-  const theirs = outcome[0]!
-  if (rate && !options.smoke) {
-    const times = median(rate.values) / median(theirs.values)
-    outcome.push({ what: 'ours to theirs', unit: '×', values: [times], bar: { at: timesBullmq, side: 'at least' } })
-  }
-  return { name: 'bullmq', title: 'BullMQ on Redis (appendfsync always), 2 workers, both sides in bulk', figures: outcome }
+  const [first, theirs] = [ours?.figures[0], figures[0]]
+  if (first && theirs && peer.bar && !options.smoke)
+    figures.push({ what: 'ours to theirs', unit: '×', values: [median(first.values) / median(theirs.values)], bar: peer.bar })
+  return { name, title: peer.title, figures }
 }
 
 function print(row: Row, smoke: boolean): void {
@@ -107,8 +109,7 @@ function print(row: Row, smoke: boolean): void {
 
 async function measureAll(options: Options): Promise<Row[]> {
   const wanted = options.only?.split(',').map(name => name.trim())
-  const isWanted = (name: string): boolean => wanted?.includes(name) ?? true
-  const isPeerWanted = (name: string): boolean => wanted?.includes(name) ?? (options.peers && !options.smoke)
+  const isNamed = (name: string): boolean => wanted?.includes(name) ?? false
   const rows: Row[] = []
   const add = (row: Row | undefined): void => {
     if (!row) return
@@ -116,30 +117,19 @@ async function measureAll(options: Options): Promise<Row[]> {
     print(row, options.smoke)
   }
   for (const bar of bars) {
-    if (isWanted(bar.name)) {
+    const isWanted = !wanted || isNamed(bar.name)
+    let ours: Row | undefined
+    if (isWanted) {
       const measured = await measureBar(bar, options)
-      add({
-        name: bar.name,
-        title: bar.title,
-        figures: measured?.figures ?? [],
-        ...(measured ? { machine: measured.machine } : { failed: true }),
-      })
+      const { name, title } = bar
+      ours = { name, title, figures: measured?.figures ?? [], ...(measured ? { machine: measured.machine } : { failed: true }) }
+      add(ours)
     }
-    // Right behind ours, so that both meet the machine at the same speed.
-    if (bar.name === 'throughput' && isPeerWanted('bullmq'))
-      add(
-        await againstBullmq(
-          options,
-          rows.find(row => row.name === 'throughput'),
-        ),
-      )
+    for (const peer of bar.peers ?? [])
+      if (isNamed(peer.name) || (isWanted && options.peers && !options.smoke)) add(await measurePeer(peer, options, ours))
   }
-  for (const peer of pythonPeers) {
-    if (!isPeerWanted(peer.name)) continue
-    const outcome = await peer.measure(options.smoke)
-    if (typeof outcome === 'string') process.stdout.write(`${peer.name}: not measured: ${outcome}\n`)
-    else add({ name: peer.name, title: peer.title, figures: outcome })
-  }
+  for (const peer of pythonPeers)
+    if (isNamed(peer.name) || (!wanted && options.peers && !options.smoke)) add(await measurePeer(peer, options))
   return rows
 }
 

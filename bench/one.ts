@@ -4,16 +4,14 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Cluster } from '../src/index.ts'
-import type { Bench, Figure } from './bar.ts'
+import type { Bench, Figure, Rounds } from './bar.ts'
 import { bars } from './bars/index.ts'
 import { ClusterProcess } from './cluster.ts'
 import { type MachineLimits, measureMachine } from './machine.ts'
 
 /** What to measure, as the first message says. */
-export interface Order {
+export interface Order extends Rounds {
   bar: string
-  smoke: boolean
-  repeats: number
   /** `node` arguments that start `cox`. */
   cox: string[]
 }

@@ -2,6 +2,7 @@
 // Must not leave a result unread: every task's answer is checked.
 import type { Cluster } from '../../src/index.ts'
 import { type Bar, repeated, seconds, sized } from '../bar.ts'
+import { bullmq } from '../peers/bullmq.ts'
 import { figureText, median } from '../statistics.ts'
 import { noop } from '../tasks.ts'
 
@@ -30,6 +31,7 @@ export const throughput: Bar = {
   name: 'throughput',
   title: 'durable no-op tasks, one client, `map`, 2 executors',
   journalBytesPerTask: bytesPerTask,
+  peers: [bullmq],
   async measure(bench) {
     const { client } = await bench.cluster()
     const count = sized(bench, tasksFull, tasksSmoke)

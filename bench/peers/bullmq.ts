@@ -2,14 +2,14 @@
 // Must not install anything into the project: its packages go into the user's cache folder.
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
-import { homedir, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Figure } from '../bar.ts'
-import { runProgram } from '../program.ts'
+import type { Figure, Peer, Rounds } from '../bar.ts'
 import { percentile } from '../statistics.ts'
+import { installed } from './packages.ts'
+import { freePort } from './service.ts'
 
 const packages = ['bullmq@5', 'ioredis@5']
 const workerCount = 2
@@ -20,7 +20,8 @@ const jobsFull = 30_000
 const jobsSmoke = 500
 const singlesFull = 1000
 const repeats = 3
-const installTimeoutMs = 180_000
+/** Times its rate that ours must be. */
+const times = 30
 
 interface Job {
   waitUntilFinished(events: unknown): Promise<unknown>
@@ -54,29 +55,6 @@ export interface WorkerOrder {
 const jobOptions = { removeOnComplete: true, removeOnFail: true }
 /** A job that is waited for must still be there when its end is asked for. */
 const singleOptions = { removeOnComplete: { count: 1000 }, removeOnFail: true }
-
-async function installed(): Promise<string> {
-  const folder = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'coxswain-bench', 'bullmq')
-  if (existsSync(join(folder, 'node_modules/bullmq'))) return folder
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-  await runProgram(
-    'npm',
-    ['install', '--prefix', folder, '--no-audit', '--no-fund', '--loglevel=error', ...packages],
-    process.env,
-    installTimeoutMs,
-  )
-  return folder
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 /** A Redis that answers a commit only when it is on the disk; undefined where it cannot be started. */
 async function startRedis(folder: string, port: number): Promise<ChildProcess | undefined> {
@@ -188,23 +166,27 @@ async function measure(packageFolder: string, port: number, smoke: boolean): Pro
   }
 }
 
-/** Its figures, the rate first; or why it cannot be measured here. */
-export async function bullmqFigures(smoke: boolean): Promise<Figure[] | string> {
+async function bullmqFigures({ smoke }: Rounds): Promise<Figure[]> {
   const folder = mkdtempSync(join(tmpdir(), 'coxswain-bench-redis-'))
   const port = await freePort()
   const redis = await startRedis(folder, port)
   if (!redis) {
     rmSync(folder, { recursive: true, force: true })
-    return 'redis-server is not installed or does not start'
+    throw new Error('redis-server is not installed or does not start (on Debian: apt-get install redis-server)')
   }
   try {
-    return await measure(await installed(), port, smoke)
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error)
+    return await measure(await installed('bullmq', packages), port, smoke)
   } finally {
     redis.removeAllListeners('exit')
     redis.kill('SIGKILL')
     await once(redis, 'exit')
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+export const bullmq: Peer = {
+  name: 'bullmq',
+  title: 'BullMQ on Redis (appendfsync always), 2 workers, both sides in bulk',
+  bar: { at: times, side: 'at least' },
+  measure: bullmqFigures,
 }
