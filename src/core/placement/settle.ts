@@ -159,7 +159,9 @@ function handOut(turn: Turn): void {
   const short = openAll(turn, classes)
   for (const schedulingClass of short) reserve(state, observed, schedulingClass)
   // Where classes compete for room, one that has more lanes than its share lets them run out, unless it goes first by priority.
-  const share = Math.max(1, Math.ceil(state.tasks.lanes.size / classes.length))
+  // With fewer lanes than classes no share is a whole lane: all of them run out, and the next class in turn has its own.
+  const lanes = state.tasks.lanes.size / classes.length
+  const share = lanes < 1 ? lanes : Math.ceil(lanes)
   for (const schedulingClass of classes) {
     if (schedulingClass.readyCount === 0) continue
     if (!short.some(other => yieldsTo(schedulingClass, other, share))) extendLanes(turn, schedulingClass)

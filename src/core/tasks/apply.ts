@@ -35,6 +35,8 @@ function openLane(state: State, record: RecordOf<'TasksAssigned'>, worker: Worke
   state.tasks.lanes.set(lane.id, lane)
   if (laneEpoch(lane.id) === state.epoch) state.tasks.nextLane = Math.max(state.tasks.nextLane, (lane.id % 2 ** 32) + 1)
   lane.class.lanes++
+  // Of classes with equally many lanes the one that was served last goes last.
+  if (state.tasks.waiting.delete(lane.class)) state.tasks.waiting.add(lane.class)
   worker.lanes = [...worker.lanes, lane]
   change(worker.free, stage.plan.resources, -1)
   markMoved(state.membership, worker)
