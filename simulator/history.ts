@@ -54,10 +54,23 @@ export interface SharedCall {
   endedMs?: number
 }
 
-/** At this time a client believed that it holds a lock. */
-export interface Belief {
+/** A lock or permit that a client was granted, as the client saw it. */
+export interface GrantSeen {
   lock: string
+  id: string
   token: number
+  /** Of a semaphore, of which it is a permit; 0 for a lock. */
+  permits: number
+  mode: 'write' | 'read' | 'permit'
+  askedMs: number
+  grantedMs: number
+  /** It was given back between these, and the cluster said so. */
+  released?: { fromMs: number; toMs: number }
+}
+
+/** At this time a client believed that it holds what it was granted. */
+export interface Belief {
+  grant: GrantSeen
   atMs: number
 }
 
@@ -71,12 +84,15 @@ export interface Violation {
 export class History {
   readonly calls: Call[] = []
   readonly shared: SharedCall[] = []
+  readonly grants: GrantSeen[] = []
   readonly beliefs: Belief[] = []
   readonly executions: ExecutionEvent[] = []
   readonly leaderships: Leadership[] = []
   readonly expected = new Map<string, Expected>()
   /** Every task by its key. */
   readonly fates = new Map<string, Fate>()
+  /** What tasks must get that have nothing of their own in their input, by `job/stage/index`. */
+  readonly inputs = new Map<string, string[]>()
   /** Epochs as each worker's disk came to hold them. */
   readonly epochs: { atMs: number; worker: string; cluster: string; epoch: number }[] = []
   /** Orders that reached a worker which knew of a newer leader. */

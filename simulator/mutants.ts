@@ -2,6 +2,7 @@
 // Must not change a file, and must fail loudly where a source has moved on from under a mutant.
 import { registerHooks } from 'node:module'
 import { laterBugs } from './bugs.ts'
+import { flowBugs } from './flow-bugs.ts'
 import { type Mutant, one } from './mutant.ts'
 
 /** All planted bugs. */
@@ -147,6 +148,7 @@ export const mutants: readonly Mutant[] = [
     'void nextLane',
   ),
   ...laterBugs,
+  ...flowBugs,
 ]
 
 /** Plants a bug: to be called before anything of `src` is imported. */

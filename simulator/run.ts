@@ -1,10 +1,11 @@
 // Owns one run: a world, its faults, its workloads, the two phases, and all checkers at its end.
 // Must not keep anything from one run to the next.
 import { checkDurability, checkEnds } from './checkers/answers.ts'
-import { checkEpochs, checkOnce, checkPoison } from './checkers/executions.ts'
+import { checkEpochs, checkInputs, checkOnce, checkPoison } from './checkers/executions.ts'
 import { checkJobs } from './checkers/jobs.ts'
 import { JournalChecker } from './checkers/journal.ts'
 import { calmMs, checkBounds, checkLiveness, checkSoundLeader, voidReason } from './checkers/liveness.ts'
+import { checkLocks } from './checkers/locks.ts'
 import { checkShared } from './checkers/shared.ts'
 import { armDeaths } from './deaths.ts'
 import { resetPeaks, viewOf, type Write, writeAfterHeal } from './ending.ts'
@@ -75,7 +76,9 @@ export function checkHistory(history: History, { classes, drift }: Pick<Scenario
   checkPoison(history, facts)
   checkOnce(history, facts, classes, drift)
   checkJobs(history)
-  checkShared(history, drift)
+  checkInputs(history)
+  checkShared(history)
+  checkLocks(history, facts, drift)
   return journal
 }
 

@@ -94,6 +94,7 @@ export const workloadNames = [
   'registers',
   'locks',
   'schedules',
+  'commits',
 ] as const
 
 function drawKnobs(random: RandomStream): Knobs {

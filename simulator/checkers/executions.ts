@@ -1,5 +1,5 @@
-// Owns what executions of user code must show: S8 (no order of a deposed leader), L7 (poison is bounded), N1 (a leader's death re-runs nothing).
-// Must not judge results: the journal's checker does.
+// Owns what executions of user code must show: S8 (no order of a deposed leader), S9 (what they get), L7 (poison is bounded),
+// N1 (a leader's death re-runs nothing). Must not judge results: the journal's checker does.
 import type { History } from '../history.ts'
 import { type FaultKind, harmlessKinds } from '../scenario.ts'
 import type { Facts } from './journal.ts'
@@ -33,6 +33,17 @@ export function checkPoison(history: History, facts: Facts): void {
   for (const [key, count] of times) {
     if (count > deathsMax + 2 * facts.workersLost + history.leaderships.length + 1)
       history.violate('L7', `${key} kills its executor and was run ${count} times`, 0)
+  }
+}
+
+/** Tasks whose input is what others gave get all of it, and nothing else. */
+export function checkInputs(history: History): void {
+  for (const { what, execution, atMs } of history.executions) {
+    if (what !== 'started' || !execution.got) continue
+    const name = `${execution.job}/${execution.stage}/${execution.index}`
+    const wanted = JSON.stringify(history.inputs.get(name))
+    const got = JSON.stringify(execution.got)
+    if (got !== wanted) history.violate('S9', `${name} got ${got} and should have got ${wanted}`, atMs)
   }
 }
 

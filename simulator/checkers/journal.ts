@@ -1,10 +1,11 @@
 // Owns what the journal alone must show, read by a reader of its own: S1, S2, S5, S19 on its rows, S4, S9 to S12 and S14 by a naive ledger, S9's values by the oracle,
-// S20 on dropped payloads, and when each fact became durable, for those who check acknowledgements.
+// S3 for steps of workflows, S20 on dropped payloads, and when each fact became durable, for those who check acknowledgements.
 // Must not trust the leader's own state, nor its way of applying records.
 import { Chunk, decodeValue, type JournalRecord, readItem } from '../../src/protocol/index.ts'
 import { Ledger } from '../../test/core/ledger.ts'
-import type { History } from '../history.ts'
+import type { ExecutionEvent, History } from '../history.ts'
 import { type Fate, resultOf } from '../world/fates.ts'
+import { committedSpace } from '../world/steps.ts'
 import type { DurableRow } from '../world/store.ts'
 import { hashOf, readRecords } from './reader.ts'
 
@@ -26,6 +27,8 @@ export interface Facts {
   workersLost: number
   clusters: Set<string>
   poisoned: Set<string>
+  /** The token of each grant, and when it became durable that it has its turn. */
+  granted: Map<string, { token: number; atMs: number }>
 }
 
 function inline(item: Uint8Array): unknown {
@@ -47,6 +50,7 @@ export class JournalChecker {
     workersLost: 0,
     clusters: new Set(),
     poisoned: new Set(),
+    granted: new Map(),
   }
   readonly #history: History
   readonly #ledger = new Ledger()
@@ -55,6 +59,9 @@ export class JournalChecker {
   /** How many stages each workflow has by now. */
   readonly #flows = new Map<string, number>()
   #last: DurableRow | undefined
+  /** What tasks wrote with their results in this row, and whose results of that kind are in it. */
+  #committed: string[] = []
+  #commits: string[] = []
 
   constructor(history: History) {
     this.#history = history
@@ -69,7 +76,10 @@ export class JournalChecker {
 
   /** Each row, until one cannot be believed. */
   #rows(kinds: Map<string, number>): void {
+    const started = this.#history.executions.filter(one => one.what === 'started')
+    let looked = 0
     for (const row of this.#history.rows) {
+      for (; started[looked] && started[looked]!.atMs < row.atMs; looked++) this.#began(started[looked]!)
       this.#chain(row)
       let records: JournalRecord[]
       try {
@@ -93,7 +103,31 @@ export class JournalChecker {
         }
       }
       this.#dropped(row)
+      this.#together(row)
+      for (const [grant, token] of this.#ledger.locks.tokens)
+        if (!this.facts.granted.has(grant)) this.facts.granted.set(grant, { token, atMs: row.atMs })
     }
+  }
+
+  /** What a step of a workflow needs was durable before it began. */
+  #began({ atMs, execution: { job, stage, index } }: ExecutionEvent): void {
+    const known = this.#ledger.jobs.get(job)
+    // Steps that need no others may begin before they are durable themselves.
+    if (!known?.flow || !known.stages[stage]) return
+    try {
+      known.flow.begins(stage, index)
+    } catch (error) {
+      this.#history.violate('S3', `${job}/${stage}/${index} began too early: ${String((error as Error).message)}`, atMs)
+    }
+  }
+
+  /** What a task commits is written with its result, once. */
+  #together(row: DurableRow): void {
+    const [written, ended] = [this.#committed.sort().join(', '), this.#commits.sort().join(', ')]
+    if (written !== ended)
+      this.#history.violate('S9', `row ${row.firstIndex} writes for ${written}, and has the results of ${ended}`, row.atMs)
+    this.#committed = []
+    this.#commits = []
   }
 
   #chain(row: DurableRow): void {
@@ -156,6 +190,9 @@ export class JournalChecker {
         this.#failed(record.lane, row)
         if (record.code === 'TASK_POISONED' || record.code === 'TASK_CRASHED') this.#spoiled(record.lane)
         return
+      case 'EntriesWritten':
+        for (const { space, key } of record.writes) if (space === committedSpace) this.#committed.push(key)
+        return
       case 'TasksFinished':
         this.#finished(record, row)
     }
@@ -207,6 +244,7 @@ export class JournalChecker {
       const value = inline(chunk.item(position))
       if (value !== resultOf(key)) this.#history.violate('S9', `task ${task} (${key}) has the result ${String(value)}`, row.atMs)
       this.facts.resultMs.set(key, row.atMs)
+      if (this.#history.fates.get(key)?.commits) this.#commits.push(key)
     }
   }
 

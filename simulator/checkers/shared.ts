@@ -1,4 +1,4 @@
-// Owns S7 for entries of spaces, and S13: what clients did with them happened as if one by one; tokens of locks only grow for who looks on.
+// Owns S7 for entries of spaces: what clients did with them happened as if one by one.
 // Must not use the journal's order.
 import type { History, SharedInput } from '../history.ts'
 import { linearizable, type Model } from './linearizable.ts'
@@ -23,7 +23,7 @@ function stateOf(entries: Record<string, string | undefined>): string {
   return JSON.stringify(Object.fromEntries(Object.entries(entries).sort(([a], [b]) => (a < b ? -1 : 1))))
 }
 
-export function checkShared(history: History, drift: number): void {
+export function checkShared(history: History): void {
   const operations = history.shared.map(({ input, startedMs, endedMs }) => ({
     input,
     startedMs,
@@ -36,13 +36,5 @@ export function checkShared(history: History, drift: number): void {
       ({ input, startedMs, endedMs }) => `${JSON.stringify(input)} ${startedMs.toFixed(1)}–${endedMs.toFixed(1)}`,
     )
     history.violate(found === undefined ? 'M5' : 'S7', `no order explains the entries: ${calls.join('; ')}`, operations[0]?.startedMs ?? 0)
-  }
-  // Clocks that do not run alike measure a grant's time differently: then only its token protects.
-  if (drift > 0) return
-  const highest = new Map<string, number>()
-  for (const { lock, token, atMs } of history.beliefs) {
-    const before = highest.get(lock) ?? 0
-    if (token < before) history.violate('S13', `token ${token} of ${lock} was believed in after ${before}`, atMs)
-    highest.set(lock, Math.max(before, token))
   }
 }

@@ -1,5 +1,5 @@
 // Owns the workload of workflows: random steps that need one another in every way there is, spoken in the protocol itself.
-// Must not leave a workflow before it has ended; it says to each step beforehand what it must get.
+// Must not leave a workflow before it has ended; it says beforehand what each task must get.
 import type { FlowStep, Inputs, NeedKind } from '../../src/protocol/index.ts'
 import { chunkOf } from '../../test/fakes/values.ts'
 import type { RandomStream } from '../kernel/random.ts'
@@ -16,10 +16,25 @@ interface Single {
   value: string
 }
 
-/** A random workflow that succeeds. */
+/** What each task of a fold must get: the results below it, up to `fanIn` at a time, level by level. `name`: of the fold's tasks. */
+function foldInputs(values: readonly string[], fanIn: number, name: (task: number) => string): string[][] {
+  const inputs: string[][] = []
+  for (let below = values; below.length > 0; ) {
+    const first = inputs.length
+    for (let from = 0; from < below.length; from += fanIn) inputs.push(below.slice(from, from + fanIn))
+    if (inputs.length === first + 1) break
+    below = Array.from({ length: inputs.length - first }, (_, i) => resultOf(name(first + i)))
+  }
+  return inputs
+}
+
+/** A random workflow. It succeeds, or one of its steps fails for good and what was done is compensated. */
 class RandomFlow {
   readonly steps: FlowStep[] = []
   readonly fates: Fate[][] = []
+  /** What tasks must get whose input is what others gave, by their name. */
+  readonly inputs = new Map<string, string[]>()
+  readonly fails: boolean
   readonly #job: string
   readonly #random: RandomStream
   readonly #singles: Single[] = []
@@ -31,10 +46,16 @@ class RandomFlow {
     this.#random = random
     this.#single([])
     for (let left = random.whole(1, 12); left > 0; left--) this.#any()
+    this.fails = random.chance(0.3)
+    if (!this.fails) return
+    for (let left = random.whole(0, 3); left > 0; left--) this.#compensation()
+    const inside = random.chance(0.3)
+    const end = inside ? { expands: random.whole(1, 3), breaks: true } : { fails: 99 }
+    this.#add([['after', this.#pick().step]], [{ ms: random.exponential(10), ...end }])
   }
 
   #any(): void {
-    const kind = this.#random.whole(0, 11)
+    const kind = this.#random.whole(0, 12)
     if (kind < 5) this.#many(kind)
     else this.#few(kind)
   }
@@ -57,14 +78,22 @@ class RandomFlow {
         const width = random.whole(0, 20)
         const from = this.#pick()
         const producer = this.#add([['value', from.step]], [{ ms: 1, spread: width, expects: [from.value] }])
-        this.#dynamic([['spread', producer]], width)
+        const { key } = this.fates.at(-1)![0]!
+        this.#dynamic(
+          [['spread', producer]],
+          Array.from({ length: width }, (_, i) => [resultOf(`${key}[${i}]`)]),
+        )
         return
       }
       case 2:
-        if (wide) this.#dynamic([['each', wide.step]], wide.values.length)
+        if (wide)
+          this.#dynamic(
+            [['each', wide.step]],
+            wide.values.map(value => [value]),
+          )
         return
       case 3:
-        if (wide) this.#add([['fold', wide.step]], undefined, { amount: random.whole(2, 4) })
+        if (wide) this.#fold(wide, random.whole(2, 4))
         return
       case 4:
         if (wide) this.#single([['all', wide.step]], wide.values)
@@ -78,7 +107,8 @@ class RandomFlow {
     switch (kind) {
       case 5: {
         this.signals++
-        const wait = this.#step('signal', [], { name: 'go' })
+        // Where it waits for something first, the signal comes too early, and is kept.
+        const wait = this.#step('signal', random.chance(0.5) ? [['after', this.#pick().step]] : [], { name: 'go' })
         this.#single([['after', wait]])
         return
       }
@@ -101,11 +131,15 @@ class RandomFlow {
         return
       }
       case 9: {
-        const risky = this.#add([['after', this.#pick().step]], [{ ms: 1, fails: 99 }])
+        const fails = random.chance(0.7)
+        const risky = this.#add([['after', this.#pick().step]], [{ ms: 1, fails: fails ? 99 : 0 }])
+        const value = resultOf(this.fates.at(-1)![0]!.key)
         const handler = this.#add([['failure', risky]], [{ ms: 1 }])
-        this.#chosen(risky, handler, resultOf(this.fates.at(-1)![0]!.key))
+        this.#chosen(risky, handler, fails ? resultOf(this.fates.at(-1)![0]!.key) : value)
         return
       }
+      case 10:
+        return this.#compensation()
       default: {
         const from = this.#pick()
         this.#single(
@@ -143,10 +177,34 @@ class RandomFlow {
     this.#singles.push({ step, value: resultOf(expands === undefined ? key : `${key}/inner-${expands - 1}`) })
   }
 
-  #dynamic(needs: Needs, width: number): void {
+  /** It runs only where the workflow fails. */
+  #compensation(): void {
+    const from = this.#pick()
+    this.#add([['undo', from.step]], [{ ms: this.#random.exponential(10), expects: [from.value] }])
+  }
+
+  /** A step with a task for each of these inputs. */
+  #dynamic(needs: Needs, inputs: readonly string[][]): void {
     const step = this.#add(needs, undefined)
-    const stage = this.steps[step]!.stage
-    this.#wides.push({ step, values: Array.from({ length: width }, (_, i) => resultOf(`${this.#job}/${stage}/${i}`)) })
+    this.#wides.push({ step, values: inputs.map((got, i) => this.#gets(step, i, got)) })
+  }
+
+  #fold(wide: { step: number; values: string[] }, fanIn: number): void {
+    const step = this.#add([['fold', wide.step]], undefined, { amount: fanIn })
+    const inputs = foldInputs(wide.values, fanIn, task => this.#name(step, task))
+    for (const [task, got] of inputs.entries()) this.#gets(step, task, got)
+    if (inputs.length > 0) this.#single([['value', step]], [resultOf(this.#name(step, inputs.length - 1))])
+  }
+
+  #name(step: number, task: number): string {
+    return `${this.#job}/${this.steps[step]!.stage}/${task}`
+  }
+
+  /** Such a task must get these values, and gives this one. */
+  #gets(step: number, task: number, values: string[]): string {
+    const name = this.#name(step, task)
+    this.inputs.set(name, values)
+    return resultOf(name)
   }
 
   #add(needs: Needs, fates: readonly Partial<Fate>[] | undefined, more: Partial<FlowStep> = {}): number {
@@ -168,10 +226,11 @@ class RandomFlow {
 
 async function flow(tools: Tools, job: string): Promise<void> {
   const made = new RandomFlow(job, tools.random)
-  const { steps, output, signals } = made
+  const { steps, output, signals, fails } = made
+  for (const [task, values] of made.inputs) tools.history.inputs.set(task, values)
   // Nobody else sends the signals: with its client such a workflow ends.
   const detached = signals === 0
-  tools.expect({ job, fates: made.fates.flat(), ends: 'succeeded', mayBeCancelled: !detached })
+  tools.expect({ job, fates: made.fates.flat(), ends: fails ? 'failed' : 'succeeded', mayBeCancelled: !detached })
   const stages = made.fates.map((_, stage) => simStage(`flow-${stage % 3}`))
   const inputs: Inputs[] = made.fates.flatMap((fates, stage) =>
     fates.length === 0 ? [] : [{ stage, first: 0, items: chunkOf(fates), blocks: [], seal: false }],

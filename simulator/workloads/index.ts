@@ -1,7 +1,7 @@
 // The workloads by their names.
 import { poison, retries, runs } from './calls.ts'
 import { flows } from './flows.ts'
-import { cancels, resubmits, submits } from './jobs.ts'
+import { cancels, commits, resubmits, submits } from './jobs.ts'
 import { arrays, maps } from './many.ts'
 import { schedules } from './schedules.ts'
 import { locks, registers } from './shared.ts'
@@ -22,4 +22,5 @@ export const workloads: Readonly<Record<string, WorkloadMaker>> = {
   registers,
   locks,
   schedules,
+  commits,
 }

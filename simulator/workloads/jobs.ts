@@ -83,3 +83,20 @@ export const resubmits: WorkloadMaker = (name, random) =>
     }
     await ask(tools, id, fate)
   })
+
+/** Tasks that write an entry with their result: all of them end once, some after failures, some of them cancelled meanwhile. */
+export const commits: WorkloadMaker = (name, random) =>
+  new Jobs(name, random.whole(4, 16), 60, async (tools, id) => {
+    const { random: own } = tools
+    const fate = { key: id, ms: Math.ceil(own.exponential(40)), commits: true, deaf: own.chance(0.3), fails: own.whole(0, 2) }
+    tools.expect({ job: id, fates: [fate], ends: 'succeeded', mayBeCancelled: false })
+    const retried = simTask({ retries: 3, backoff: { base: 20, max: 100 } })
+    await tools.call('submit', id, JSON.stringify(fate), async () => {
+      await tools.cluster.submit(retried, fate, { id })
+      return true
+    })
+    await tools.pause(own.exponential(80))
+    if (own.chance(0.4)) return cancelled(tools, id)
+    await tools.judge(id, fate, 3, () => tools.cluster.job(id).result())
+    tools.history.probe('result with an entry')
+  })

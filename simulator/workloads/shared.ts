@@ -1,6 +1,7 @@
-// Owns the workloads of what clients share: entries of a space, and locks that guard one.
+// Owns the workloads of what clients share: entries of a space, locks that guard one, and permits of a semaphore.
 // Must not trust an answer: each is written down for the search for an order, or held against what was seen before.
-import type { SharedInput } from '../history.ts'
+import type { LockGrant } from '../../src/client/index.ts'
+import type { GrantSeen, SharedInput } from '../history.ts'
 import { Jobs } from './life.ts'
 import { Gone, type Tools, type WorkloadMaker } from './workload.ts'
 
@@ -49,30 +50,63 @@ async function register(tools: Tools, name: string): Promise<void> {
 
 export const registers: WorkloadMaker = (name, random) => new Jobs(name, random.whole(4, 14), 60, register)
 
-/** Holds a lock for a while, and writes its token under it: nobody with an older one may write after that. */
-async function guarded(tools: Tools): Promise<void> {
-  const { random, cluster, history } = tools
-  const name = `lock-${random.whole(1, 2)}`
-  const grant = await tools.excused(() => cluster.lock(name, { ttl: random.pick([1000, 1500]) }))
-  if (grant instanceof Gone) return
-  history.probe('lock granted')
-  for (let left = random.whole(0, 3); left >= 0; left--) {
-    if (!grant.lost) tools.believe(name, grant.token)
-    await tools.excused(
-      () =>
-        cluster.transact(async tx => {
-          const fence = tx.state<number>('fences')
-          const highest = (await fence.get(name)) ?? 0
-          tx.holds(grant)
-          fence.set(name, grant.token)
-          // It is refused with LOCK_LOST, or it conflicts: else an older grant wrote behind a newer one.
-          if (highest > grant.token) history.probe('lock was lost')
-        }),
-      ['LOCK_LOST'],
-    )
-    await tools.pause(random.exponential(random.chance(0.1) ? 1500 : 60))
-  }
-  await tools.excused(() => grant.release(), ['LOCK_LOST'])
+type Form = Pick<GrantSeen, 'lock' | 'mode' | 'permits'>
+
+const forms: readonly Form[] = [
+  { lock: 'lock-1', mode: 'write', permits: 0 },
+  { lock: 'lock-2', mode: 'write', permits: 0 },
+  { lock: 'lock-2', mode: 'read', permits: 0 },
+  { lock: 'lock-2', mode: 'read', permits: 0 },
+  { lock: 'pool', mode: 'permit', permits: 2 },
+]
+
+function ask({ cluster, random }: Tools, { lock, mode, permits }: Form): Promise<LockGrant> {
+  const ttl = random.pick([1000, 1500])
+  return mode === 'permit' ? cluster.semaphore(lock, { permits, ttl }) : cluster.lock(lock, { ttl, mode })
 }
 
-export const locks: WorkloadMaker = (name, random) => new Jobs(name, random.whole(2, 8), 60, guarded)
+/** Writes its token into the entry that the lock guards. A lock that is another's by now must keep it from that. */
+async function write(tools: Tools, grant: LockGrant, mode: GrantSeen['mode']): Promise<void> {
+  const { history, cluster } = tools
+  let late = false
+  const done = await tools.excused(
+    () =>
+      cluster.transact(async tx => {
+        const fence = tx.state<number>('fences')
+        late = mode === 'write' && ((await fence.get(grant.name)) ?? 0) > grant.token
+        tx.holds(grant)
+        if (mode === 'write') fence.set(grant.name, grant.token)
+        else fence.set(`${grant.name} ${grant.token}`, grant.token)
+      }),
+    ['LOCK_LOST'],
+  )
+  if (late || (done instanceof Gone && done.code === 'LOCK_LOST')) history.probe('lock was lost')
+  if (late && !(done instanceof Gone))
+    history.violate('S13', `${grant.name} was written with token ${grant.token} behind a larger one`, tools.nowMs)
+}
+
+/** Holds a lock or a permit for a while, now and then for longer than it may, and writes under it. */
+async function guarded(tools: Tools): Promise<void> {
+  const { random, history } = tools
+  const form = random.pick(forms)
+  const askedMs = tools.nowMs
+  const grant = await tools.excused(() => ask(tools, form))
+  if (grant instanceof Gone) return
+  const seen: GrantSeen = { ...form, id: grant.id, token: grant.token, askedMs, grantedMs: tools.nowMs }
+  history.grants.push(seen)
+  history.probe(`lock granted to ${form.mode}`)
+  for (let left = random.whole(0, 3); left >= 0; left--) {
+    if (!grant.lost) tools.believe(seen)
+    await write(tools, grant, form.mode)
+    await tools.pause(random.exponential(random.chance(0.1) ? 1500 : 60))
+  }
+  const fromMs = tools.nowMs
+  const released = await tools.excused(() => grant.release(), ['LOCK_LOST'])
+  if (!(released instanceof Gone)) seen.released = { fromMs, toMs: tools.nowMs }
+}
+
+/** Up to three at once, so that some wait behind others in one line. */
+export const locks: WorkloadMaker = (name, random) =>
+  new Jobs(name, random.whole(2, 6), 60, async tools => {
+    await Promise.all(Array.from({ length: tools.random.whole(1, 3) }, () => guarded(tools)))
+  })

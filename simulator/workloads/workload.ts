@@ -1,7 +1,7 @@
 // Owns what a workload is: what one client does over all its lives, and what it writes down of it.
 // Must not know how clusters work: it is a user's program.
 import type { Cluster } from '../../src/client/index.ts'
-import type { Call, Expected, History, SharedCall, SharedInput } from '../history.ts'
+import type { Call, Expected, GrantSeen, History, SharedCall, SharedInput } from '../history.ts'
 import type { Boot, Kernel } from '../kernel/kernel.ts'
 import { RandomStream } from '../kernel/random.ts'
 import type { FaultKind } from '../scenario.ts'
@@ -135,9 +135,9 @@ export class Tools {
     }
   }
 
-  /** The client believes that it holds the lock now. */
-  believe(lock: string, token: number): void {
-    this.history.beliefs.push({ lock, token, atMs: this.nowMs })
+  /** The client believes now that it holds what it was granted. */
+  believe(grant: GrantSeen): void {
+    this.history.beliefs.push({ grant, atMs: this.nowMs })
   }
 
   /** Runs one call of a task, and holds its answer to the task's fate. */

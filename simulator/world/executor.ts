@@ -5,7 +5,7 @@ import type { PoolHandlers } from '../../src/worker/executors/pool.ts'
 import type { Batch, ExecutorExit, ExecutorId } from '../../src/worker/machine/index.ts'
 import type { Boot, Kernel } from '../kernel/kernel.ts'
 import { type Fate, resultOf } from './fates.ts'
-import { flowOutcome, readFate } from './steps.ts'
+import { committedOutcome, flowOutcome, readFate } from './steps.ts'
 
 /** One execution of user code, as an onlooker sees it. */
 export interface Execution {
@@ -18,6 +18,8 @@ export interface Execution {
   epoch: number
   lane: number
   fate: Fate
+  /** What a task without a fate of its own was given. */
+  got?: string[] | undefined
 }
 
 /** How executors behave; faults change it. */
@@ -157,10 +159,10 @@ export class SimExecutor {
   #run(lane: LaneInside, batch: Batch, item: Uint8Array, position: number): void {
     const { kernel } = this
     const { job, stage, attempt, epoch } = batch
-    const { fate, wrong } = readFate(item, `${job}/${stage}/${batch.first + position}`)
+    const { fate, wrong, got } = readFate(item, `${job}/${stage}/${batch.first + position}`)
     const node = this.#boot.node.name
     const boot = this.#boot.number
-    const execution = { worker: node, boot, job, stage, index: batch.first + position, attempt, epoch, lane: lane.id, fate }
+    const execution = { worker: node, boot, job, stage, index: batch.first + position, attempt, epoch, lane: lane.id, fate, got }
     const startedAtMs = kernel.nowMs
     const number = batch.from + position
     if (lane.chunk.count === 0) lane.chunkSinceMs = startedAtMs
@@ -207,7 +209,11 @@ export class SimExecutor {
   }
 
   #finished(lane: LaneInside, fate: Fate, wrong: string | undefined): void {
-    const outcome = wrong === undefined ? flowOutcome(fate, Math.round(fate.ms * 1000)) : undefined
+    // The journal's checker knows what it should have been.
+    const value = wrong === undefined ? resultOf(fate.key) : `wrong: ${wrong}`
+    const elapsedMicros = Math.round(fate.ms * 1000)
+    const special = fate.commits ? committedOutcome(fate, value, elapsedMicros) : flowOutcome(fate, elapsedMicros)
+    const outcome = wrong === undefined ? special : undefined
     if (outcome) {
       this.#closeChunk(lane)
       lane.outcomes.push(outcome)
@@ -215,8 +221,7 @@ export class SimExecutor {
     }
     const writer = lane.chunk.beginItem()
     writer.byte(itemInline)
-    // The journal's checker knows what it should have been.
-    writeValue(writer, wrong === undefined ? resultOf(fate.key) : `wrong: ${wrong}`)
+    writeValue(writer, value)
     lane.chunk.endItem()
   }
 

@@ -16,10 +16,14 @@ export interface Fate {
   hangs?: boolean
   /** When it is told to stop it goes on. */
   deaf?: boolean
+  /** With its result it writes an entry of its name. */
+  commits?: boolean
   /** As a step of a workflow: the values that it must get from others, its result is a list of so many, it becomes a chain of so many steps. */
   expects?: string[]
   spread?: number
   expands?: number
+  /** The last of those fails each time. */
+  breaks?: boolean
 }
 
 /** What the task gives if it ends well. */

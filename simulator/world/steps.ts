@@ -19,8 +19,15 @@ function valueIn(item: Uint8Array): unknown {
   return 'inline' in read ? decodeValue(read.inline) : undefined
 }
 
-/** The fate in an item, and what is wrong with what came with it. A task without one of its own has its name as its key. */
-export function readFate(item: Uint8Array, task: string): { fate: Fate; wrong: string | undefined } {
+/** What a task was given: its fate, what is wrong with what came with that, and all that came where it has no fate of its own. */
+interface Given {
+  fate: Fate
+  wrong: string | undefined
+  got?: string[]
+}
+
+/** Reads an input. A task without a fate of its own has its name as its key. */
+export function readFate(item: Uint8Array, task: string): Given {
   if (item[0] !== itemComposed) return { fate: (valueIn(item) ?? { key: 'block', ms: 1 }) as Fate, wrong: undefined }
   const { own, parts } = readComposed(item)
   const values = parts.flatMap(part =>
@@ -31,6 +38,7 @@ export function readFate(item: Uint8Array, task: string): { fate: Fate; wrong: s
     return {
       fate: { key: task, ms: 1 },
       wrong: values.length > 0 && strange === undefined ? undefined : `it got ${JSON.stringify(values)}`,
+      got: values.map(String),
     }
   }
   const fate = valueIn(own) as Fate
@@ -54,7 +62,8 @@ export function flowOutcome(fate: Fate, elapsedMicros: number): Outcome | undefi
   if (fate.expands === undefined) return undefined
   const inner: Fate[] = Array.from({ length: fate.expands }, (_, i) => {
     const key = `${fate.key}/inner-${i}`
-    return { key, ms: 1, ...(i > 0 && { expects: [resultOf(`${fate.key}/inner-${i - 1}`)] }) }
+    const fails = fate.breaks && i === fate.expands! - 1 ? 99 : 0
+    return { key, ms: 1, fails, ...(i > 0 && { expects: [resultOf(`${fate.key}/inner-${i - 1}`)] }) }
   })
   const steps: FlowPlan['steps'] = inner.map((_, i) => ({
     kind: 'tasks',
@@ -66,4 +75,17 @@ export function flowOutcome(fate: Fate, elapsedMicros: number): Outcome | undefi
   }))
   const inputs: Inputs[] = [{ stage: 0, first: 0, items: chunkOf(inner), blocks: [], seal: false }]
   return { kind: 'expanded', stages: [simStage('inner')], inputs, flow: { steps, output: steps.length - 1 }, elapsedMicros }
+}
+
+/** The space in which tasks write with their results. */
+export const committedSpace = 'committed'
+
+/** The result of a task that writes an entry with it. */
+export function committedOutcome(fate: Fate, item: unknown, elapsedMicros: number): Outcome {
+  return {
+    kind: 'committed',
+    outcome: { kind: 'finished', count: 1, items: chunkOf([item]), blocks: [], elapsedMicros },
+    exchange: { checks: [], grants: [], signals: [], writes: [{ space: committedSpace, key: fate.key, item: chunkOf([item]) }] },
+    jobs: [],
+  }
 }

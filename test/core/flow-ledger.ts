@@ -31,6 +31,10 @@ interface Frame {
   output: number
 }
 
+function isUndo(step: Step): boolean {
+  return step.needs.some(need => need.kind === 'undo')
+}
+
 function foldTasks(width: number, fanIn: number): number {
   let tasks = 0
   for (let below = width; below > 0; ) {
@@ -47,6 +51,7 @@ export class FlowLedger {
   readonly #frames: Frame[] = []
   readonly #tasksOf: (stage: number) => FlowTask[]
   readonly #signals: string[] = []
+  readonly #signalIds = new Set<string>()
   #verdicts = new Map<number, Verdict>()
 
   readonly #nowMs: () => number
@@ -83,7 +88,9 @@ export class FlowLedger {
     this.changed()
   }
 
-  signalled(name: string): void {
+  signalled(name: string, id: string): void {
+    assert(!this.#signalIds.has(id), `the signal ${id} was counted twice`)
+    this.#signalIds.add(id)
     this.#signals.push(name)
     this.changed()
   }
@@ -141,9 +148,25 @@ export class FlowLedger {
         assert.equal(verdict, 'succeeded', text)
         if (need.kind === 'taken' || need.kind === 'untaken') assert.equal(before.truth, need.kind === 'taken', text)
       }
-      if (need.kind === 'undo')
-        assert.equal(this.#frameVerdict(this.#frames[step.frame]!, false), 'lost', 'a compensation began in a workflow that did not fail')
     }
+    if (isUndo(step)) this.#undoBegins(number)
+  }
+
+  /** A compensation has its turn when everything else of a workflow that failed has ended, and those that were named after it have had theirs. */
+  #undoBegins(number: number): void {
+    const frame = this.#frames[this.#steps[number]!.frame]!
+    assert.equal(this.#frameVerdict(frame, true), 'lost', 'a compensation began in a workflow that did not fail, or goes on')
+    for (let other = number + 1; other < frame.first + frame.count; other++) {
+      if (!this.#undoes(other)) continue
+      const ended = this.#tasks(this.#steps[other]!).every(task => ['succeeded', 'failed', 'cancelled'].includes(task.status))
+      assert(ended, `the compensation ${number} began before ${other}, which was named after it, had ended`)
+    }
+  }
+
+  /** True for a compensation that has its turn if its workflow fails. */
+  #undoes(number: number): boolean {
+    const step = this.#steps[number]!
+    return isUndo(step) && step.needs.every(need => this.#verdict(need.step) === 'succeeded')
   }
 
   #foldFed(step: Step, before: Step, position: number): void {
@@ -224,7 +247,7 @@ export class FlowLedger {
     let broken = false
     for (let number = frame.first; number < frame.first + frame.count; number++) {
       const step = this.#steps[number]!
-      if (step.needs.some(need => need.kind === 'undo')) continue
+      if (isUndo(step)) continue
       const verdict = this.#verdict(number)
       if (verdict === 'pending' && whole) return 'pending'
       const used = this.#steps.some(other => other.needs.some(need => need.step === number && need.kind !== 'undo'))
@@ -239,14 +262,15 @@ export class FlowLedger {
     const ended = this.#frameVerdict(this.#frames[0]!, false) === 'lost' ? 'failed' : 'succeeded'
     for (const [number, step] of this.#steps.entries()) {
       if (step.plan.kind !== 'tasks') continue
-      const undo = step.needs.some(need => need.kind === 'undo')
+      const frame = this.#frames[step.frame]!
+      const undone = isUndo(step) && !(this.#frameVerdict(frame, false) === 'lost' && this.#undoes(number))
       const verdict = this.#verdict(number)
       for (const task of this.#tasks(step)) {
         if (task.status === 'succeeded' || task.status === 'failed' || task.status === 'cancelled') continue
         assert.equal(task.status, 'waiting', `${task.key} is ${task.status} and its job has ended`)
         const each = this.#needed(step)?.kind
         assert(
-          undo || verdict === 'lost' || verdict === 'skipped' || each === 'each' || each === 'fold',
+          undone || verdict === 'lost' || verdict === 'skipped' || each === 'each' || each === 'fold',
           `${task.key} never ran, and its step ${number} is ${verdict}`,
         )
         task.status = 'cancelled'

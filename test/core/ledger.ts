@@ -293,7 +293,7 @@ export class Ledger {
     this.#newPayload(record.payload)
     const job = this.#job(record.job)
     assert.equal(job.state, 'running', 'a job that has ended took a signal')
-    job.flow!.signalled(record.name)
+    job.flow!.signalled(record.name, record.signal)
   }
 
   #succeed(task: LedgerTask): void {

@@ -9,6 +9,8 @@ interface Asked extends RecordOf<'LockAsked'> {
 
 export class LockLedger {
   #asked: Asked[] = []
+  /** The token of each grant that ever had its turn. */
+  readonly tokens = new Map<string, number>()
   #token = 0
 
   asked(record: RecordOf<'LockAsked'>): void {
@@ -33,6 +35,7 @@ export class LockLedger {
         one.mode === 'permit' ? holders.length < one.permits : holders.every(other => one.mode === 'read' && other.mode === 'read')
       if (!room) return
       one.token = ++this.#token
+      this.tokens.set(one.grant, one.token)
     }
   }
 

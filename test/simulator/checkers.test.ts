@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { checkDurability, checkEnds } from '../../simulator/checkers/answers.ts'
-import { checkEpochs, checkOnce, checkPoison } from '../../simulator/checkers/executions.ts'
+import { checkEpochs, checkInputs, checkOnce, checkPoison } from '../../simulator/checkers/executions.ts'
 import { checkJobs, type JobInput, jobModel } from '../../simulator/checkers/jobs.ts'
 import { JournalChecker } from '../../simulator/checkers/journal.ts'
 import { linearizable } from '../../simulator/checkers/linearizable.ts'
@@ -11,7 +11,8 @@ import { type Call, type ExecutionEvent, History } from '../../simulator/history
 import { minimise } from '../../simulator/shrink.ts'
 import type { DurableRow } from '../../simulator/world/store.ts'
 import { apply, createState, type State } from '../../src/core/index.ts'
-import type { JournalRecord } from '../../src/protocol/index.ts'
+import type { FlowStep, JournalRecord } from '../../src/protocol/index.ts'
+import { plan } from '../fakes/plans.ts'
 import { chunkOf } from '../fakes/values.ts'
 import {
   added,
@@ -30,6 +31,19 @@ import {
   run,
   submitted,
 } from './histories.ts'
+
+function step(needs: FlowStep['needs']): FlowStep {
+  return { kind: 'tasks', stage: 0, count: 1, name: '', amount: 0, needs }
+}
+
+function started(atMs: number, more: Partial<ExecutionEvent['execution']> = {}): ExecutionEvent {
+  const fate = { key: 'k', ms: 1 }
+  return {
+    atMs,
+    what: 'started',
+    execution: { worker: 'w', boot: 1, job: 'j', stage: 0, index: 0, attempt: 1, epoch: 1, lane, fate, ...more },
+  }
+}
 
 describe("the journal's checker", () => {
   const good = { records: life, payloads: inputs }
@@ -109,6 +123,53 @@ describe("the journal's checker", () => {
   it('S9: a result that the task cannot give', () => {
     assert.deepEqual(rulesOf(journal(good, { records: [finished], payloads: new Map([[2, chunkOf(['result of another'])]]) })), ['S9'])
     assert.deepEqual(rulesOf(journal(good, { records: [finished] })), ['S9'])
+  })
+
+  it('S9: an entry without the result of its task, and a result without its entry', () => {
+    const entry: JournalRecord = {
+      ...{ kind: 'EntriesWritten', session: '', number: 0, before: 0 },
+      writes: [{ space: 'committed', key: 'k', payload: 3, bytes: 1 }],
+    }
+    const rules = (...rows: JournalRecord[][]): string[] => {
+      const history = new History()
+      history.fates.set('k', { key: 'k', ms: 1, commits: true })
+      history.rows = journal(
+        good,
+        ...rows.map((records, at) => ({ records, payloads: at === 0 ? results : new Map<number, Uint8Array>() })),
+      )
+      new JournalChecker(history).check()
+      return history.violations.map(one => one.rule)
+    }
+    assert.deepEqual(rules([finished, entry]), [])
+    assert.deepEqual(rules([finished]), ['S9'])
+    assert.deepEqual(rules([finished], [entry]), ['S9', 'S9'])
+  })
+
+  it('S3: a step that begins before what it needs is durable', () => {
+    const flow = { output: 1, steps: [step([]), step([{ kind: 'value', step: 0 }])] }
+    const steps: JournalRecord[] = [
+      { kind: 'FlowSubmitted', plan: plan('j') },
+      { ...added, count: 2 },
+      { kind: 'StepsAdded', job: 'j', parent: undefined, flow },
+    ]
+    const pair = chunkOf([
+      { key: 'k', ms: 1 },
+      { key: 'l', ms: 1 },
+    ])
+    const rules = (startedMs: number): string[] => {
+      const history = new History()
+      const second: JournalRecord = { ...assigned, lane: lane + 1, runs: [{ ...run, first: 1 }] }
+      history.rows = journal(
+        { records: [claimed(1), joined, ...steps, assigned], payloads: new Map([[1, pair]]) },
+        { records: [finished, second], payloads: results },
+        { records: [{ kind: 'TimePassed', nowMs: 99 }] },
+      )
+      history.executions.push(started(startedMs, { index: 1, lane: lane + 1 }))
+      new JournalChecker(history).check()
+      return history.violations.map(one => one.rule)
+    }
+    assert.deepEqual(rules(25), [])
+    assert.deepEqual(rules(15), ['S3'])
   })
 
   it('S19: a second cluster in one journal', () => {
@@ -295,6 +356,20 @@ describe('S8, L7 and N1: executions', () => {
     for (const epoch of [1, 3, 2]) history.epochs.push({ atMs: epoch, worker: 'v', cluster: 'one', epoch })
     checkEpochs(history, facts)
     assert.deepEqual([...new Set(history.violations.map(one => one.text.slice(0, 12)))], ['w obeys the ', 'v goes back '])
+  })
+
+  it('S9: a task gets other values than those that its step needs', () => {
+    const history = new History()
+    history.inputs.set('j/0/0', ['a', 'b'])
+    history.executions.push(started(1, { got: ['a', 'b'] }), started(2))
+    checkInputs(history)
+    assert.equal(history.violations.length, 0)
+    for (const got of [['b', 'a'], ['a'], []]) history.executions.push(started(3, { got }))
+    checkInputs(history)
+    assert.deepEqual(
+      history.violations.map(one => one.rule),
+      ['S9', 'S9', 'S9'],
+    )
   })
 
   it('L7: a task that kills is run again and again', () => {
