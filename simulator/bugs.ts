@@ -77,8 +77,8 @@ export const laterBugs: readonly Mutant[] = [
     'snapshot-misses-finished-jobs',
     'a snapshot forgets finished jobs, and with them which ids were used',
     'src/core/snapshot.ts',
-    'for (const job of value.jobs) restoreJob(state, job, flowByJob.get(job.plan.job))',
-    'for (const job of value.jobs) if (job.finishedAtMs === 0) restoreJob(state, job, flowByJob.get(job.plan.job)); value.finished = []',
+    'for (const job of value.jobs) restoreJob(',
+    'value.finished = []; for (const job of value.jobs) if (job.finishedAtMs === 0) restoreJob(',
   ),
   one(
     'retries-for-ever',
@@ -129,7 +129,13 @@ export const laterBugs: readonly Mutant[] = [
     'if (grant.ttlMs <= command.silentMs)',
     'if (grant.ttlMs < 0)',
   ),
-  one('snapshot-misses-locks', 'a snapshot forgets who holds which lock', 'src/core/snapshot.ts', 'restoreGrants(state, given.grants)', ''),
+  one(
+    'snapshot-misses-locks',
+    'a snapshot forgets who holds which lock',
+    'src/core/snapshot-later.ts',
+    'restoreGrants(state, value.grants)',
+    '',
+  ),
   one(
     'choice-before-its-options',
     'a step that needs several others begins when the first of them has ended',

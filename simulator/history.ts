@@ -64,6 +64,8 @@ export interface GrantSeen {
   mode: 'write' | 'read' | 'permit'
   askedMs: number
   grantedMs: number
+  /** Something was written under it between these, and the cluster said so. */
+  writes: { fromMs: number; toMs: number }[]
   /** It was given back between these, and the cluster said so. */
   released?: { fromMs: number; toMs: number }
 }

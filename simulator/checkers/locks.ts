@@ -4,8 +4,8 @@ import type { Belief, GrantSeen, History } from '../history.ts'
 import type { Facts } from './journal.ts'
 import { linearizable, type Model, type Operation } from './linearizable.ts'
 
-/** What happens to one lock. `ended`: it was given back, or it was lost. */
-type LockInput = { kind: 'granted' | 'ended'; grant: GrantSeen }
+/** What happens to one lock. `wrote`: something that is only done while it is held; `ended`: it was given back, or it was lost. */
+type LockInput = { kind: 'granted' | 'wrote' | 'ended'; grant: GrantSeen }
 
 interface Held {
   last: number
@@ -25,6 +25,7 @@ const lockModel: Model<LockInput> = (state, { kind, grant }) => {
     const left = held.filter(one => one.id !== id)
     return left.length < held.length ? JSON.stringify({ last, held: left }) : undefined
   }
+  if (kind === 'wrote') return held.some(one => one.id === id) ? state : undefined
   const modes = held.map(one => one.mode)
   if (token <= last || !compatible(mode, permits, modes)) return undefined
   return JSON.stringify({ last: token, held: [...held, { id, mode }] })
@@ -36,13 +37,14 @@ function byLock<T>(items: readonly T[], lockOf: (item: T) => string): T[][] {
 
 /** `alike`: clocks run alike, so a grant ends after its client believed in it for the last time. */
 function operationsOf(grant: GrantSeen, beliefs: readonly Belief[], alike: boolean): Operation<LockInput>[] {
-  const { askedMs, grantedMs, released } = grant
+  const { askedMs, grantedMs, writes, released } = grant
   const last = beliefs.findLast(one => one.grant === grant)
   const end = released
     ? { startedMs: released.fromMs, endedMs: released.toMs }
     : { startedMs: alike && last ? last.atMs : askedMs, endedMs: Number.POSITIVE_INFINITY }
   return [
     { input: { kind: 'granted', grant }, startedMs: askedMs, endedMs: grantedMs, unsure: false },
+    ...writes.map(({ fromMs, toMs }) => ({ input: { kind: 'wrote' as const, grant }, startedMs: fromMs, endedMs: toMs, unsure: false })),
     { input: { kind: 'ended', grant }, ...end, unsure: false },
   ]
 }

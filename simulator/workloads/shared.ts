@@ -66,8 +66,9 @@ function ask({ cluster, random }: Tools, { lock, mode, permits }: Form): Promise
 }
 
 /** Writes its token into the entry that the lock guards. A lock that is another's by now must keep it from that. */
-async function write(tools: Tools, grant: LockGrant, mode: GrantSeen['mode']): Promise<void> {
+async function write(tools: Tools, grant: LockGrant, { mode, writes }: GrantSeen): Promise<void> {
   const { history, cluster } = tools
+  const fromMs = tools.nowMs
   let late = false
   const done = await tools.excused(
     () =>
@@ -81,6 +82,7 @@ async function write(tools: Tools, grant: LockGrant, mode: GrantSeen['mode']): P
     ['LOCK_LOST'],
   )
   if (late || (done instanceof Gone && done.code === 'LOCK_LOST')) history.probe('lock was lost')
+  if (!(done instanceof Gone)) writes.push({ fromMs, toMs: tools.nowMs })
   if (late && !(done instanceof Gone))
     history.violate('S13', `${grant.name} was written with token ${grant.token} behind a larger one`, tools.nowMs)
 }
@@ -92,12 +94,12 @@ async function guarded(tools: Tools): Promise<void> {
   const askedMs = tools.nowMs
   const grant = await tools.excused(() => ask(tools, form))
   if (grant instanceof Gone) return
-  const seen: GrantSeen = { ...form, id: grant.id, token: grant.token, askedMs, grantedMs: tools.nowMs }
+  const seen: GrantSeen = { ...form, id: grant.id, token: grant.token, askedMs, grantedMs: tools.nowMs, writes: [] }
   history.grants.push(seen)
   history.probe(`lock granted to ${form.mode}`)
   for (let left = random.whole(0, 3); left >= 0; left--) {
     if (!grant.lost) tools.believe(seen)
-    await write(tools, grant, form.mode)
+    await write(tools, grant, seen)
     await tools.pause(random.exponential(random.chance(0.1) ? 1500 : 60))
   }
   const fromMs = tools.nowMs

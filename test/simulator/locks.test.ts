@@ -12,6 +12,7 @@ interface Seen {
   granted: number
   believed?: number[]
   released?: [number, number]
+  wrote?: [number, number]
   /** When it became durable, if not in between. */
   durable?: number
   /** The token that it had to have. */
@@ -23,10 +24,11 @@ function rules(seen: readonly Seen[], drift = 0): string[] {
   const granted = new Map<string, { token: number; atMs: number }>()
   const beliefs: { grant: GrantSeen; atMs: number }[] = []
   for (const [number, one] of seen.entries()) {
-    const { mode = 'write', token, asked: askedMs, granted: grantedMs, believed = [], released } = one
+    const { mode = 'write', token, asked: askedMs, granted: grantedMs, believed = [], released, wrote } = one
     const id = `g${number}`
     granted.set(id, { token: one.turn ?? token, atMs: one.durable ?? grantedMs })
-    const grant: GrantSeen = { lock: 'l', id, token, mode, permits: mode === 'permit' ? 2 : 0, askedMs, grantedMs }
+    const grant: GrantSeen = { lock: 'l', id, token, mode, permits: mode === 'permit' ? 2 : 0, askedMs, grantedMs, writes: [] }
+    if (wrote) grant.writes.push({ fromMs: wrote[0], toMs: wrote[1] })
     if (released) grant.released = { fromMs: released[0], toMs: released[1] }
     history.grants.push(grant)
     beliefs.push(...believed.map(atMs => ({ grant, atMs })))
@@ -85,6 +87,12 @@ describe('locks, as their holders saw them', () => {
     )
     const permit = { ...first, mode: 'permit' as const }
     assert.deepEqual(rules([permit, { ...permit, token: 2 }, { ...permit, token: 3, asked: 2, granted: 5 }]), ['S7'])
+  })
+
+  it('S7: somebody writes under a lock that another has by now', () => {
+    const other: Seen = { token: 2, asked: 2, granted: 9 }
+    assert.deepEqual(rules([{ token: 1, asked: 0, granted: 1, wrote: [3, 10] }, other]), [])
+    assert.deepEqual(rules([{ token: 1, asked: 0, granted: 1, wrote: [10, 11] }, other]), ['S7'])
   })
 
   it('S7: a token that does not grow', () => {
