@@ -13,6 +13,7 @@ import {
   type WorkerView,
 } from '../protocol/index.ts'
 import type { TaskOf } from './define.ts'
+import { runFlow } from './flow/run-flow.ts'
 import { isWorkflow, type WorkflowOf } from './flow/workflow.ts'
 import { JobHandle } from './job-handle.ts'
 import { type LockGrant, type LockOptions, Locks, type SemaphoreOptions } from './locks.ts'
@@ -77,7 +78,7 @@ export class Cluster implements AsyncDisposable {
    */
   run<Input, Output>(task: TaskOf<Input, Output> | WorkflowOf<Input, Output>, ...call: CallArguments<Input, RunOptions>): Promise<Output> {
     const [input, options = {}] = call
-    if (isWorkflow(task)) return this.#runFlow(task as WorkflowOf<Input, Output>, input, options)
+    if (isWorkflow(task)) return runFlow(this.#parts, task, input, options, one => this.#submit<Output>(one, 'workflow'))
     try {
       checkTask(task)
       checkJobOptions(options)
@@ -138,19 +139,6 @@ export class Cluster implements AsyncDisposable {
   /** The handle of a job, which need not have been submitted here. */
   job<Output = unknown>(id: string): JobHandle<Output> {
     return new JobHandle<Output>(this.#parts, id, 'unknown')
-  }
-
-  /** A workflow that ends with this client, and its result. */
-  async #runFlow<Input, Output>(workflow: WorkflowOf<Input, Output>, input: unknown, options: RunOptions): Promise<Output> {
-    const { signal } = options
-    const submission = await prepareJob(this.#parts, workflow as WorkflowOf<unknown, unknown>, input, options, false)
-    const job = await this.#submit<Output>(submission, 'workflow')
-    try {
-      return await job.result(signal ? { signal } : {})
-    } catch (error) {
-      if (signal?.aborted) await job.cancel('its caller gave it up')
-      throw error
-    }
   }
 
   /**

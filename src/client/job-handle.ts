@@ -1,8 +1,8 @@
 // Owns a job as its user holds it: outcome, state, events, logs, cancel. It needs nothing but the job's id.
 // Must not release results: whoever holds the id may ask again, until the job's retention is over.
-import { CoxswainError, errorFromWire, type JobView, type LogLine, type StepView } from '../protocol/index.ts'
+import { CoxswainError, type JobView, type LogLine, type StepView } from '../protocol/index.ts'
+import { flowResult } from './flow/flow-result.ts'
 import { JobWaiting, jobView, outcomesInOrder, valuesInOrder } from './job-waiting.ts'
-import { endedError } from './outcomes.ts'
 import type { Parts } from './parts.ts'
 import { orAborted } from './pause.ts'
 import { BoundedQueue } from './queue.ts'
@@ -66,24 +66,10 @@ export class JobHandle<Output = unknown> {
   async #flowResult(signal: AbortSignal | undefined): Promise<unknown> {
     const waiting = new JobWaiting(this.#parts, this.id, 0, false)
     try {
-      const { state, reason } = await orAborted(waiting.end(), signal)
-      if (state === 'cancelled') throw endedError(this.id, state, reason)
+      return await flowResult(this.#parts, this.id, await orAborted(waiting.end(), signal), signal)
     } finally {
       waiting.close()
     }
-    const { flow, state, reason } = await this.status()
-    if (!flow?.output) throw await this.#flowError(flow?.cause, state, reason ?? '')
-    const values = await valuesInOrder(this.#parts, this.id, flow.output, signal)
-    return flow.output.list ? values : values[0]
-  }
-
-  /** Why a workflow failed: the error of the first step that nobody caught. */
-  async #flowError(cause: NonNullable<JobView['flow']>['cause'], state: JobView['state'], reason: string): Promise<Error> {
-    const task = cause?.task
-    if (task)
-      for await (const outcome of outcomesInOrder(this.#parts, this.id, task.stage, task.index, 1))
-        if ('error' in outcome) return outcome.error
-    return cause ? errorFromWire(cause.code, cause.message, { id: this.id }) : endedError(this.id, state, reason)
   }
 
   /**

@@ -4,9 +4,14 @@ import { Chunk, type CoxswainError, decodeValue, type JobView, type TaskFailure 
 import { blockOf, inlineValue, isBlock } from './items.ts'
 import { endedError, failureError, readOutcomes } from './outcomes.ts'
 import type { Parts } from './parts.ts'
-import type { JobChange, JobListener } from './session.ts'
+import type { FlowResult, JobChange, JobListener } from './session.ts'
 
-type End = { state: JobChange['state']; reason: string }
+/** How a job ended; a small result of a workflow comes with it. */
+export interface End {
+  state: JobChange['state']
+  reason: string
+  result?: FlowResult | undefined
+}
 
 /** Where a job stands. Rejects with NOT_FOUND once its retention is over. */
 export async function jobView(parts: Parts, job: string): Promise<JobView> {
@@ -67,7 +72,8 @@ export class JobWaiting implements JobListener {
   readonly #value = Promise.withResolvers<{ chunk: Chunk }>()
   readonly #stopListening: () => void
 
-  constructor(parts: Parts, job: string, stage: number, single: boolean) {
+  /** `submitted`: it is watched by its own submission, which is about to be sent. */
+  constructor(parts: Parts, job: string, stage: number, single: boolean, submitted = false) {
     this.#parts = parts
     this.#job = job
     this.#stage = stage
@@ -75,6 +81,7 @@ export class JobWaiting implements JobListener {
     this.#ended.promise.catch(nothing)
     this.#value.promise.catch(nothing)
     this.#stopListening = parts.session.listen(job, this)
+    if (submitted) return
     parts.session.request({ kind: 'watch', job }).then(
       () => parts.session.establish(job),
       error => this.lost(error),
@@ -118,8 +125,8 @@ export class JobWaiting implements JobListener {
     if (this.#single && stage === this.#stage && failure) this.#value.reject(failureError(this.#job, stage, failure))
   }
 
-  changed(state: JobChange['state'], reason: string): void {
-    if (state !== 'running') this.#ended.resolve({ state, reason })
+  changed(state: JobChange['state'], reason: string, result?: FlowResult): void {
+    if (state !== 'running') this.#ended.resolve({ state, reason, result })
   }
 
   progress(): void {}

@@ -17,7 +17,8 @@ import { Link, type LinkOptions } from './link.ts'
 export interface JobListener {
   results(stage: number, first: number, items: Uint8Array): void
   failures(stage: number, failures: readonly TaskFailure[]): void
-  changed(state: JobChange['state'], reason: string): void
+  /** `result` comes with the end of a workflow that succeeded, where it is small. */
+  changed(state: JobChange['state'], reason: string, result?: FlowResult): void
   progress(stage: number, index: number, fraction: number, note: string): void
   /** Nothing more will come: the session ended, or the job is not known any more. */
   lost(error: CoxswainError): void
@@ -25,6 +26,9 @@ export interface JobListener {
 
 /** A change of a job's state, as the leader tells it. */
 export type JobChange = Extract<LeaderToClient, { kind: 'jobChanged' }>
+
+/** The result of a workflow, as it is told with its end. */
+export type FlowResult = Omit<Extract<LeaderToClient, { kind: 'workflowsEnded' }>['ends'][number], 'job'>
 
 type WithoutRequest<T> = T extends { request: number } ? Omit<T, 'request'> : never
 /** A message that is answered. */
@@ -207,6 +211,9 @@ export class Session {
       case 'jobChanged':
         this.#tell(message.job, listener => listener.changed(message.state, message.reason))
         break
+      case 'workflowsEnded':
+        for (const end of message.ends) this.#flowEnded(end)
+        break
       case 'progress':
         this.#tell(message.job, listener => listener.progress(message.stage, message.index, message.fraction, message.note))
         break
@@ -217,6 +224,13 @@ export class Session {
         if (pending?.answer(message)) this.#pending.delete(message.request)
       }
     }
+  }
+
+  /** The leader sends no more of this job, and forgets that it was watched. */
+  #flowEnded({ job, ...result }: FlowResult & { job: string }): void {
+    const watched = this.#watched.get(job)
+    if (watched) watched.established = false
+    this.#tell(job, listener => listener.changed('succeeded', '', result))
   }
 
   #tell(job: string, say: (listener: JobListener) => void): void {

@@ -3,6 +3,7 @@
 import { failureOfTask, reasonOf, type Stage } from '../core/index.ts'
 import { CoxswainError, type LeaderToClient, type PayloadId, type TaskFailure } from '../protocol/index.ts'
 import type { LeaderContext } from './context.ts'
+import { readEnd, resultOf, sendEnds } from './ends.ts'
 import type { ClientLink } from './links.ts'
 import { resultsHold } from './payloads.ts'
 
@@ -74,6 +75,11 @@ export async function catchUp(context: LeaderContext, link: ClientLink, past: Pa
     }
   }
   if (!wanted()) return
+  const found = past.end && context.state.jobs.byId.get(job)
+  const result = found && resultOf(found)
+  const end = result && (await readEnd(context.payloads, result))
+  if (!wanted()) return
   link.catchingUp.delete(job)
-  if (past.end) link.send(past.end)
+  if (end) sendEnds(context.links, link, [end])
+  else if (past.end) link.send(past.end)
 }

@@ -1,6 +1,6 @@
 // Owns what the outside is told of each fact: assignments at once, everything else when its fact is durable.
 // Must not choose: it only looks at facts and at the state on both sides of them.
-import { failureOfTask, reasonOf, type Stage, type State } from '../core/index.ts'
+import { failureOfTask, type Stage, type State } from '../core/index.ts'
 import {
   CoxswainError,
   type JournalRecord,
@@ -12,6 +12,7 @@ import {
 } from '../protocol/index.ts'
 import { cachedInputs, inputsOf, type RunInputs, readInputs, waitsForOthers } from './compose.ts'
 import type { BlockDrops } from './drops.ts'
+import { Ends } from './ends.ts'
 import type { Links, WorkerLink } from './links.ts'
 import type { LogReadings } from './logs.ts'
 import type { RecordListener } from './loop.ts'
@@ -42,6 +43,7 @@ export class Outbox implements RecordListener {
   readonly #drops: BlockDrops
   readonly #logs: LogReadings
   readonly #failed: (error: unknown) => void
+  readonly #ends: Ends
   /** Called when facts about schedules are durable. */
   schedulesChanged = (): void => {}
   /** What goes out at the end of the turn, and what goes out when the turn is durable. */
@@ -61,6 +63,7 @@ export class Outbox implements RecordListener {
     this.#drops = drops
     this.#logs = logs
     this.#failed = failed
+    this.#ends = new Ends(links, payloads)
   }
 
   payload(payload: PayloadId, bytes: Uint8Array): void {
@@ -104,12 +107,12 @@ export class Outbox implements RecordListener {
         this.#payloads.put(record.payload, this.#results.get(record.payload)!)
         return undefined
       case 'JobCancelled':
-        return () => this.#cancelled(record.job, undefined, [], record.reason)
+        return () => this.#cancelled(record.job, undefined, [])
       case 'TasksCancelled':
-        return () => this.#cancelled(record.job, record.stage, record.ranges, '')
+        return () => this.#cancelled(record.job, record.stage, record.ranges)
       case 'JobFinished':
         this.#durable.push(() => this.#logs.jobEnded(record.job))
-        return () => this.#jobChanged(record.job, record.state, reasonOf(this.#state.jobs.byId.get(record.job)!))
+        return () => this.#jobChanged(record.job)
       case 'WorkerLost':
         this.#durable.push(() => this.#dismiss(record.worker, record.incarnation, record.reason))
         return undefined
@@ -231,8 +234,13 @@ export class Outbox implements RecordListener {
     }
   }
 
+  /** The job has ended. Who watches it is told when that is durable. */
+  #jobChanged(id: string): void {
+    if (this.#links.watchers(id)) this.#durable.push(this.#ends.end(this.#state.jobs.byId.get(id)!, this.#state.index))
+  }
+
   /** Told when it is durable, workers too: work that was stopped for a cancel which its leader took with it would have to run again. */
-  #cancelled(id: string, stage: number | undefined, ranges: { first: number; count: number }[], reason: string): void {
+  #cancelled(id: string, stage: number | undefined, ranges: { first: number; count: number }[]): void {
     const job = this.#state.jobs.byId.get(id)!
     const { epoch } = this.#state
     for (const one of stage === undefined ? job.stages : [job.stages[stage]!]) {
@@ -244,20 +252,7 @@ export class Outbox implements RecordListener {
         )
       }
     }
-    if (stage === undefined) this.#jobChanged(id, 'cancelled', reason)
-  }
-
-  #jobChanged(job: string, state: 'succeeded' | 'failed' | 'cancelled', reason: string): void {
-    const { index } = this.#state
-    const message = { kind: 'jobChanged' as const, job, state, reason }
-    this.#durable.push(() => {
-      for (const link of this.#links.watchers(job) ?? []) {
-        if (link.watched.get(job)! >= index) continue
-        const past = link.catchingUp.get(job)
-        if (past) past.end = message
-        else link.send(message)
-      }
-    })
+    if (stage === undefined) this.#jobChanged(id)
   }
 
   /** Who waits for a lock that it will not have is told when that is durable. */
@@ -289,6 +284,7 @@ export class Outbox implements RecordListener {
       this.#payloads.stored(payloadsBelow)
       // Callers wait for these; workers do not wait for theirs.
       for (const send of durable) send()
+      this.#ends.flush()
       for (const [worker, lanes] of acknowledged) {
         this.#links.workers.get(worker)?.sendInOrder({ kind: 'acknowledge', lanes: [...lanes].map(([lane, count]) => ({ lane, count })) })
       }

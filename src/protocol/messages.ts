@@ -151,6 +151,8 @@ export const leaderToClient = union({
     struct({ request, entries: list(struct({ key: spaceKey, version: varint, item: optional(chunk) })), next: optional(spaceKey) }),
   ],
   transacted: [14, struct({ request, version: varint })],
+  /** Workflows that are watched have succeeded, and these are their results: with `list` all items are, else the only one. Nothing more is sent of them. */
+  workflowsEnded: [19, struct({ ends: list(struct({ job: jobIdField, list: boolean, items: chunk }), limits.submitJobsMax) })],
   /** This leader led when it heard that; these grants are over, or were never asked for. */
   kept: [21, struct({ request, over: list(nameField, limits.keptGrantsMax) })],
 })

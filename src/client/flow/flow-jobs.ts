@@ -37,10 +37,12 @@ export async function prepareFlow(
   for (const stage of stages) stage.program = program.id
   const inputs: Inputs[] = []
   for (const [stage, own] of items.entries()) inputs.push(...packed(stage, own, await storeLarge(parts, own, signal)))
+  const job = options.id ?? newJobId(parts.platform)
   const plan: JobPlan = {
-    job: options.id ?? newJobId(parts.platform),
+    job,
     name: workflow.name,
-    contentHash: contentHash(workflow.name, stages, flow, inputs),
+    // An id that was made for exactly this content says as much as a hash.
+    contentHash: options.id === undefined ? job : contentHash(workflow.name, stages, flow, inputs),
     labels: [...(options.labels ?? [])],
     priority: options.priority ?? 0,
     session: parts.session.id,

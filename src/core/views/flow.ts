@@ -12,24 +12,31 @@ function stepName(job: Job, flow: StepTable, step: number): string {
   return flow.kind(step) === 'tasks' ? job.stages[flow.stage(step)]!.plan.task : flow.kind(step)
 }
 
+/** Where the result of a workflow is that succeeded; undefined for any other. */
+export function outputOf(job: Job, flow: StepTable): FlowView['output'] {
+  const root = flow.frames[0]!
+  if (!flow.ended || root.broken || job.state === 'cancelled') return undefined
+  const source = flow.source(root.output)
+  const stage = flow.stage(source)
+  const width = flow.width(source)
+  // The last task of a fold has what is left.
+  const last = flow.folds.has(source)
+  return {
+    stage,
+    first: last ? flow.first(source) + width - 1 : flow.first(source),
+    count: last ? Math.min(1, width) : width,
+    list: !last && job.stages[stage]!.wide >= 0,
+  }
+}
+
 /** A workflow as a whole. */
 export function viewFlow(job: Job, flow: StepTable): FlowView {
   const statuses: FlowView['statuses'] = {}
   for (const status of stepStatuses) if (flow.countOf(status) > 0) statuses[status] = flow.countOf(status)
   const view: FlowView = { steps: flow.count, statuses }
+  const output = outputOf(job, flow)
+  if (output) view.output = output
   const root = flow.frames[0]!
-  if (flow.ended && !root.broken && job.state !== 'cancelled') {
-    const source = flow.source(root.output)
-    const stage = flow.stage(source)
-    const width = flow.width(source)
-    const last = flow.folds.has(source)
-    view.output = {
-      stage,
-      first: last ? flow.first(source) + width - 1 : flow.first(source),
-      count: last ? Math.min(1, width) : width,
-      list: !last && job.stages[stage]!.wide >= 0,
-    }
-  }
   const cause = root.broken ? causeOfFlow(flow) : undefined
   if (cause !== undefined) {
     const { code, message, task } = failureOfStep(job.stages, flow, cause)

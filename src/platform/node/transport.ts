@@ -1,6 +1,7 @@
 // Owns WebSocket connections between processes, with a bearer token in the handshake.
 // Must not know what frames mean.
 import { createServer } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { WebSocket, WebSocketServer } from 'ws'
 import { CoxswainError } from '../../protocol/index.ts'
 import type { Connection, ConnectionHandlers, Listener, ListenOptions, Transport } from '../platform.ts'
@@ -11,15 +12,32 @@ const handshakeTimeoutMs = 3_000
 const headersTimeoutMs = 10_000
 const closeReasonBytesMax = 120
 
-/** A socket as a connection; its handlers are set once they are known. */
-function wrap(socket: WebSocket, principal: string, remote: string): { connection: Connection; own(handlers: ConnectionHandlers): void } {
+/** A socket as a connection; its handlers are set once they are known, and `stream` as soon as there is one below the frames. */
+function wrap(
+  socket: WebSocket,
+  principal: string,
+  remote: string,
+): { connection: Connection; own(handlers: ConnectionHandlers): void; over(stream: Duplex): void } {
   let failure = ''
+  let below: Duplex | undefined
+  let held = false
+  const flush = (): void => {
+    held = false
+    below?.uncork()
+  }
   const connection: Connection = {
     principal,
     remote,
     send(frame) {
       // Errors of a dying socket arrive through `closed`.
-      if (socket.readyState === WebSocket.OPEN) socket.send(frame, noop)
+      if (socket.readyState !== WebSocket.OPEN) return
+      // Frames of one turn leave in one system call: small ones cost little else.
+      if (!held && below) {
+        held = true
+        below.cork()
+        process.nextTick(flush)
+      }
+      socket.send(frame, noop)
     },
     get bufferedBytes() {
       return socket.bufferedAmount
@@ -46,7 +64,10 @@ function wrap(socket: WebSocket, principal: string, remote: string): { connectio
     socket.on('close', (code, reason) => handlers.closed(reason.toString() || failure || `closed with code ${code}`, refused))
     if (socket.readyState === WebSocket.OPEN) handlers.opened()
   }
-  return { connection, own }
+  const over = (stream: Duplex): void => {
+    below = stream
+  }
+  return { connection, own, over }
 }
 
 function noop(): void {}
@@ -61,10 +82,11 @@ function connect(address: string, token: string, frameBytesMax: number, handlers
     // Masks protect proxies from what browsers send. Here they would cost a pass over every byte: all zero, they change none.
     generateMask: mask => mask.fill(0),
   })
+  const { connection, own, over } = wrap(socket, '', address)
   socket.on('upgrade', response => {
     response.socket.setNoDelay(true)
+    over(response.socket)
   })
-  const { connection, own } = wrap(socket, '', address)
   own(handlers)
   return connection
 }
@@ -93,7 +115,8 @@ async function listen(options: ListenOptions): Promise<Listener> {
     }
     sockets.handleUpgrade(request, socket, head, opened => {
       request.socket.setNoDelay(true)
-      const { connection, own } = wrap(opened, principal, `${request.socket.remoteAddress}:${request.socket.remotePort}`)
+      const { connection, own, over } = wrap(opened, principal, `${request.socket.remoteAddress}:${request.socket.remotePort}`)
+      over(request.socket)
       own(options.accept(connection))
     })
   })

@@ -49,6 +49,7 @@ export class ExecutorHost {
   readonly #temporary: string
   #lastWords = ''
   #ended = false
+  #corked = false
 
   constructor(options: ExecutorHostOptions, handlers: ExecutorHandlers) {
     this.#handlers = handlers
@@ -86,7 +87,18 @@ export class ExecutorHost {
   }
 
   send(frame: ToExecutor, expectedBytes?: number): void {
-    if (!this.#ended && this.#link?.writable) this.#link.write(encodeFrame(toExecutor, frame, expectedBytes))
+    const link = this.#link
+    if (this.#ended || !link?.writable) return
+    // Frames of one turn leave in one system call.
+    if (!this.#corked) {
+      this.#corked = true
+      link.cork()
+      process.nextTick(() => {
+        this.#corked = false
+        link.uncork()
+      })
+    }
+    link.write(encodeFrame(toExecutor, frame, expectedBytes))
   }
 
   /** Signals the whole process group. */

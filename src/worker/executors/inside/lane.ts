@@ -37,6 +37,8 @@ export class LaneRunner {
   #flushedAtMs = 0
   #cancelled: { from: number; to: number }[] = []
   #opened: Queued | undefined
+  /** What waits to be sent is of batches before the opened one. */
+  #heldBack = false
   #deadlineTimer: NodeJS.Timeout | undefined
   #longTimer: NodeJS.Timeout | undefined
   /** The attempt that runs now, and whether its user code is awaited. */
@@ -110,10 +112,8 @@ export class LaneRunner {
     for (;;) {
       const batch = this.#queue[0]
       const now = nowMs()
-      if (batch !== this.#opened) this.#flush(now)
       if (!batch) break
-      if (batch !== this.#opened) this.#outbox.startAt(batch.frame.from)
-      this.#opened = batch
+      if (batch !== this.#opened) this.#open(batch, now)
       if (batch.position >= batch.chunk.count) {
         this.#queue.shift()
         continue
@@ -133,16 +133,31 @@ export class LaneRunner {
       if (this.#isCancelled(batch.frame.from + position)) this.#outbox.addSkipped(now)
       else {
         const waiting = this.#run(batch, position, now)
-        if (waiting) await waiting
+        if (waiting) {
+          // Nobody knows how long: what ended before is told now.
+          if (this.#heldBack) this.#flush(now)
+          await waiting
+        }
         if (this.#host.stopping && this.current) return
       }
     }
+    this.#flush(nowMs())
     this.#opened = undefined
     this.#running = false
   }
 
+  /** Goes on with another batch. What came together is answered together, where no task is missing between. */
+  #open(batch: Queued, now: number): void {
+    this.#opened = batch
+    if (batch.frame.from === this.#outbox.next) this.#outbox.separate(now)
+    else this.#flush(now)
+    if (this.#outbox.empty) this.#outbox.startAt(batch.frame.from)
+    this.#heldBack = !this.#outbox.empty
+  }
+
   #flush(now: number): void {
     this.#flushedAtMs = now
+    this.#heldBack = false
     if (this.#outbox.empty) return
     this.#host.output.flush()
     const bytes = this.#outbox.bytes
