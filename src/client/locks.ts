@@ -73,6 +73,12 @@ export class LockGrant implements AsyncDisposable {
     await this.#locks.unlock(this.id)
   }
 
+  /** @internal Throws LOCK_LOST where it was given back, or may be over. */
+  checkHeld(): void {
+    if (this.#releasing) throw new CoxswainError('LOCK_LOST', `The lock ${this.name} was given back.`, { id: this.name })
+    if (this.lost) throw lostError(this.name)
+  }
+
   /** @internal Nothing was heard of the leader for its time. */
   lose(): void {
     this.#controller.abort(lostError(this.name))
@@ -146,7 +152,9 @@ export class Locks {
       waitMs === undefined
         ? nothing
         : this.#clock.timer(waitMs, () =>
-            gaveUp.reject(new CoxswainError('LOCK_TIMEOUT', `The lock ${name} was not granted within ${waitMs} ms.`, { id: name })),
+            gaveUp.reject(
+              new CoxswainError('LOCK_TIMEOUT', `The lock ${name} was not granted within ${Math.round(waitMs)} ms.`, { id: name }),
+            ),
           )
     const aborted = (): void => gaveUp.reject(abortReason(signal!))
     signal?.addEventListener('abort', aborted, { once: true })

@@ -63,6 +63,7 @@ export function checkJobOptions(options: JobOptions): void {
   }
   const labels = options.labels ?? []
   if (
+    !Array.isArray(labels) ||
     labels.length > limits.labelsMax ||
     labels.some(label => typeof label !== 'string' || label === '' || Buffer.byteLength(label) > labelBytesMax)
   ) {

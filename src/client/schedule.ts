@@ -6,6 +6,7 @@ import { type Duration, durationMs } from './amounts.ts'
 import type { TaskOf } from './define.ts'
 import { isTask } from './define.ts'
 import { isWorkflow, type WorkflowOf } from './flow/workflow.ts'
+import { checkJobOptions } from './parts.ts'
 
 /** What can be said about a schedule. */
 export interface ScheduleOptions<Input> {
@@ -49,7 +50,7 @@ const nameBytesMax = 120
  * export const atNight = schedule({ name: 'at-night', cron: '0 2 * * *', timezone: 'Europe/Berlin', workflow: nightly, input: { full: true } })
  * await cluster.schedule(atNight)
  * ```
- * Throws INVALID_SCHEDULE for an expression, interval, timezone, name or rule that cannot be.
+ * Throws INVALID_SCHEDULE for an expression, interval, timezone, name or rule that cannot be; INVALID_ARGUMENT for such labels or priority.
  */
 export function schedule<Input>(options: ScheduleOptions<Input>): Schedule<Input> {
   const { name, cron = '', every, timezone = '', workflow, task, overlap = 'skip', catchUp = 'last' } = options
@@ -62,13 +63,14 @@ export function schedule<Input>(options: ScheduleOptions<Input>): Schedule<Input
     invalid('its name must be of letters, digits and . _ : @ + - only')
   }
   if (Buffer.byteLength(name) > nameBytesMax) invalid(`its name has more than ${nameBytesMax} bytes`)
-  if ((cron === '') === (every === undefined)) invalid('it needs either cron or every')
+  if ((cron === '') === (every === undefined)) invalid(`it needs either cron or every, and has ${cron === '' ? 'neither' : 'both'}`)
   if (timezone !== '' && cron === '') invalid('a timezone belongs to cron')
   const everyMs = every === undefined ? 0 : durationMs(every, `every of schedule ${name}`, 'INVALID_SCHEDULE')
   if (every !== undefined && everyMs < everyMsMin) invalid(`every is ${everyMs} ms, and must be at least ${everyMsMin}`)
   if (!overlapRules.includes(overlap)) invalid(`overlap is ${JSON.stringify(overlap)}, and must be one of ${overlapRules.join(', ')}`)
   if (!catchUpRules.includes(catchUp)) invalid(`catchUp is ${JSON.stringify(catchUp)}, and must be one of ${catchUpRules.join(', ')}`)
   if (isWorkflow(workflow) === isTask(task)) invalid('it needs either a workflow or a task')
+  checkJobOptions({ labels: options.labels ?? [], priority: options.priority ?? 0 })
   let next: number | undefined
   try {
     next = nextTick({ cron, timezone, everyMs }, 0)

@@ -108,8 +108,9 @@ export class Transaction {
     }
   }
 
-  /** The lock must still be held. */
+  /** The lock must still be held. Throws LOCK_LOST where that is known to be over. */
   holds(grant: LockGrant): void {
+    grant.checkHeld()
     this.#grants.add(grant)
   }
 

@@ -15,7 +15,7 @@ export const errorAdvice = {
   VALUE_MALFORMED: 'The bytes are not a value of this release; check that client and workers run compatible releases.',
   SCHEMA_VIOLATION: 'Correct the input so that it satisfies the schema of the task.',
   JOB_ID_REUSED: 'Choose another job id, or submit the same content under this one.',
-  NOT_FOUND: 'Check the id with `cox jobs` or `cox workers`; finished jobs are forgotten after their retention.',
+  NOT_FOUND: 'Check the id with `cox jobs`, `cox workers` or `cox schedules`; finished jobs are forgotten after their retention.',
   RESULT_GONE: 'The result was released or its retention is over; run the job again.',
   // --- programs
   PROGRAM_BUILD_FAILED: 'Correct the named module so that it bundles; packages with native code go into `external`.',

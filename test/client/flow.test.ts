@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { assemble } from '../../src/client/flow/assemble.ts'
 import { dryRun, type Flow, task, workflow } from '../../src/client/index.ts'
-import { decodeTemplate, decodeValue, type FlowPlan, readTemplate } from '../../src/protocol/index.ts'
+import { signalItem } from '../../src/client/signals.ts'
+import { decodeTemplate, decodeValue, type FlowPlan, limits, readTemplate } from '../../src/protocol/index.ts'
 
 const add = task({ name: 'add', run: ({ a, b }: { a: number; b: number }) => a + b })
 const one = task({ name: 'one', run: (n: number) => n })
@@ -145,6 +146,11 @@ describe('what cannot be', () => {
 
   test('an async build', () => refused(async flow => flow.run(one, 1), /build is async/))
 
+  test('a build that never ends', () =>
+    refused(flow => {
+      for (;;) flow.run(one, 1)
+    }, /more than 200000 steps/))
+
   test('an awaited Ref', async () => {
     let ref: unknown
     planned(flow => (ref = flow.run(one, 1)))
@@ -174,6 +180,14 @@ describe('what cannot be', () => {
 
   test('an input that cannot travel', () => {
     assert.throws(() => planned(flow => flow.run(one, (() => 1) as never)), { code: 'VALUE_CANNOT_TRAVEL' })
+  })
+})
+
+describe('a signal', () => {
+  test('has a name that a step can wait for', () => {
+    for (const name of ['', 'x'.repeat(limits.nameBytesMax + 1), 7 as never])
+      assert.throws(() => signalItem(name, 1), { code: 'INVALID_ARGUMENT', message: /name/ })
+    assert.ok(signalItem('go', 1).length > 0)
   })
 })
 

@@ -79,6 +79,21 @@ describe('transactions', { timeout: 120_000 }, () => {
     assert.equal(await second.result(), 'attempt 2')
   })
 
+  test('under a lock that was given back write nothing', async () => {
+    const grant = await cluster.client.lock('given-back')
+    await cluster.client.transact(tx => {
+      tx.holds(grant)
+      tx.state('guarded').set('by', 'the lock')
+    })
+    await grant.release()
+    const late = cluster.client.transact(tx => {
+      tx.state('guarded').set('by', 'nobody')
+      tx.holds(grant)
+    })
+    assert.match((await rejection(late, 'LOCK_LOST')).message, /given-back was given back/)
+    assert.equal(await cluster.client.state('guarded').get('by'), 'the lock')
+  })
+
   test('submit a job with what they write, or neither', async () => {
     const marks = cluster.client.state<string>('marks')
     const id = await cluster.client.transact(tx => {

@@ -40,6 +40,11 @@ describe('ticks', () => {
     assert.equal(nextTick({ cron: '', timezone: '', everyMs: 900_000 }, Date.parse('2026-01-01T00:15Z')), Date.parse('2026-01-01T00:30Z'))
   })
 
+  it('are also those of nicknames', () => {
+    assert.deepEqual(ticks('@daily', '', '2026-01-01T00:00Z', 1), ['2026-01-02T00:00'])
+    assert.deepEqual(ticks('@hourly', '', '2026-01-01T00:00Z', 1), ['2026-01-01T01:00'])
+  })
+
   it('are in UTC where no timezone is named, also on leap days', () => {
     assert.deepEqual(ticks('0 0 29 2 *', '', '2026-01-01T00:00Z', 2), ['2028-02-29T00:00', '2032-02-29T00:00'])
   })
@@ -49,12 +54,13 @@ describe('schedule()', () => {
   const wrong: [string, object, RegExp][] = [
     ['an expression that cannot be', { cron: '61 * * * *' }, /61/],
     ['an expression of too few fields', { cron: '* * * *' }, /five/],
+    ['an expression of too many fields', { cron: '* * * * * * *' }, /five fields, .* not 7/],
     ['one that never comes', { cron: '0 0 31 2 *' }, /never comes/],
-    ['an unknown timezone', { cron: '0 0 * * *', timezone: 'Mars/Base' }, /Mars\/Base/],
+    ['an unknown timezone', { cron: '0 0 * * *', timezone: 'Mars/Base' }, /"Mars\/Base" is no timezone/],
     ['an interval that is too short', { every: '10ms' }, /at least 1000/],
     ['an interval that is none', { every: 'often' as never }, /often/],
-    ['neither of both', {}, /either cron or every/],
-    ['both', { cron: '0 0 * * *', every: '1h' }, /either cron or every/],
+    ['neither of both', {}, /either cron or every, and has neither/],
+    ['both', { cron: '0 0 * * *', every: '1h' }, /either cron or every, and has both/],
     ['a timezone of an interval', { every: '1h', timezone: 'UTC' }, /belongs to cron/],
     ['an unknown rule', { every: '1h', overlap: 'both' as never }, /overlap/],
     ['another unknown rule', { every: '1h', catchUp: 'some' as never }, /catchUp/],
@@ -65,4 +71,9 @@ describe('schedule()', () => {
     it(`refuses ${what}`, () => {
       assert.throws(() => schedule({ name: 'tested', task: work, ...options } as never), { code: 'INVALID_SCHEDULE', message })
     })
+
+  it('refuses labels and a priority that cannot be', () => {
+    for (const options of [{ labels: 'nightly' as never }, { labels: [''] }, { priority: 0.5 }])
+      assert.throws(() => schedule({ name: 'tested', task: work, every: '1h', ...options }), { code: 'INVALID_ARGUMENT' })
+  })
 })

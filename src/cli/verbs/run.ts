@@ -55,17 +55,17 @@ Examples:
 }
 
 /** The input that the options name. */
-export async function readInput(text: string | undefined): Promise<unknown> {
+export async function readInput(text: string | undefined, whence = '--input'): Promise<unknown> {
   if (text === undefined) return undefined
   const { parseValue } = await import('../output/value.ts')
-  if (text !== '-' && !text.startsWith('@')) return parseValue(text, '--input')
+  if (text !== '-' && !text.startsWith('@')) return parseValue(text, whence)
   const { readFileSync } = await import('node:fs')
   const { CoxswainError } = await import('../../protocol/index.ts')
   try {
     return parseValue(readFileSync(text === '-' ? 0 : text.slice(1), 'utf8'), text === '-' ? 'stdin' : text.slice(1))
   } catch (error) {
     if (error instanceof CoxswainError) throw error
-    throw new CoxswainError('USAGE', `--input ${text} cannot be read: ${(error as Error).message}`)
+    throw new CoxswainError('USAGE', `${whence} ${text} cannot be read: ${(error as Error).message}`)
   }
 }
 

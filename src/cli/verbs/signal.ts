@@ -24,7 +24,7 @@ async function signal(job: string, name: string, payload: string | undefined, op
   const { readInput } = await import('./run.ts')
   const { printJson, printLine } = await import('../output/print.ts')
   const { harmless } = await import('../output/text.ts')
-  const value = await readInput(payload)
+  const value = await readInput(payload, 'the payload')
   await withCluster(options, cluster => cluster.signal(job, name, value, options.id === undefined ? {} : { id: options.id }))
   if (options.json) printJson({ job, signal: name, sent: true })
   else printLine(`Sent: ${harmless(name)} to ${harmless(job)}.`)

@@ -82,8 +82,6 @@ class Assembler {
 
   assemble(): Assembled {
     const { steps, output } = this.#built
-    if (steps.length > limits.stepsMax)
-      throw this.#refuse(`it has ${steps.length} steps; ${limits.stepsMax} are allowed in one build. Use flow.map, or workflows as steps`)
     const plan: FlowPlan = { steps: steps.map((step, number) => this.#step(step, number)), output }
     return { stages: this.#stages.map(one => one.plan), items: this.#stages.map(one => one.items), plan }
   }

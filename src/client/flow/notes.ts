@@ -163,6 +163,9 @@ export class Notes {
   }
 
   note(step: Partial<NotedStep> & Pick<NotedStep, 'kind'>): number {
+    // Here and not only at the end: a loop that never ends is told as well.
+    if (this.steps.length === limits.stepsMax)
+      return this.refuse(`it has more than ${limits.stepsMax} steps in one build. Use flow.map, or workflows as steps`)
     const guards = this.#guards.map(({ kind, step: guard }) => ({ kind, step: guard }))
     this.steps.push({
       definition: undefined,

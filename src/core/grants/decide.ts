@@ -38,7 +38,11 @@ function lockFlaw({ lock, mode, permits, ttlMs }: { lock: string; mode: string; 
 
 /** What is said to who believes in a grant that is over. */
 export function lost(grant: string): CoxswainError {
-  return new CoxswainError('LOCK_LOST', `The grant ${grant} is over: nothing was heard of its session for its time.`, { id: grant })
+  return new CoxswainError(
+    'LOCK_LOST',
+    `The grant ${grant} is over: it was given back, or nothing was heard of its session for its time.`,
+    { id: grant },
+  )
 }
 
 export function decideUnlock(state: State, command: CommandOf<'unlock'>): Decision {

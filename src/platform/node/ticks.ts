@@ -8,14 +8,33 @@ const parsed = new Map<string, Cron>()
 const parsedMax = 2000
 const minuteMs = 60_000
 
+function checkTimezone(timezone: string): void {
+  try {
+    if (timezone !== '') new Intl.DateTimeFormat('en', { timeZone: timezone })
+  } catch {
+    throw new Error(`${JSON.stringify(timezone)} is no timezone: names are such as "Europe/Berlin"`)
+  }
+}
+
+/** Five fields, six with seconds, or a nickname such as @daily: the library would also take years. */
+function checkFields(cron: string): void {
+  const { length } = cron.trim().split(/\s+/)
+  if (!cron.startsWith('@') && length !== 5 && length !== 6)
+    throw new Error(`cron is ${JSON.stringify(cron)}: it has five fields, or six with seconds first, and not ${length}`)
+}
+
 /** The expression, parsed. Throws what is wrong with it, as an Error. */
 function cronOf({ cron, timezone }: TickSpec): Cron {
   const key = `${timezone} ${cron}`
   let found = parsed.get(key)
   if (!found) {
-    found = new Cron(cron, { paused: true, timezone: timezone === '' ? 'UTC' : timezone })
-    // Times of another zone show only when the first tick is counted.
-    found.nextRun(new Date(0))
+    checkTimezone(timezone)
+    checkFields(cron)
+    try {
+      found = new Cron(cron, { paused: true, timezone: timezone === '' ? 'UTC' : timezone })
+    } catch (error) {
+      throw new Error(`cron is ${JSON.stringify(cron)}: ${(error as Error).message.replace(/^\w+: |\.$/g, '')}`)
+    }
     if (parsed.size >= parsedMax) parsed.clear()
     parsed.set(key, found)
   }
