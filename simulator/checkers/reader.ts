@@ -188,6 +188,9 @@ const records: readonly (readonly [number, string, string])[] = [
   [73, 'SchedulePaused', 'schedule:text paused:flag nextAtMs:whole'],
   [74, 'ScheduleDeleted', 'schedule:text'],
   [85, 'JobPaused', 'job:text paused:flag'],
+  [95, 'JobsArchived', 'jobs:text*'],
+  [96, 'HistoryEmptied', 'first:whole count:whole'],
+  [97, 'HistoryForgotten', 'first:whole count:whole'],
 ]
 const byNumber: ((place: Place) => unknown)[] = []
 for (const [number, kind, line] of records) {

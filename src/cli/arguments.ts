@@ -3,7 +3,7 @@
 import { InvalidArgumentError } from 'commander'
 
 const memoryUnits: Record<string, number> = { '': 1, b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 }
-const durationUnits: Record<string, number> = { '': 1, ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000 }
+const durationUnits: Record<string, number> = { '': 1, ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000, d: 86_400_000 }
 
 function amount(text: string, factorOf: (unit: string) => number | undefined, what: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim())
@@ -17,9 +17,17 @@ export function memoryArgument(text: string): number {
   return amount(text, unit => memoryUnits[unit.replace(/(?<=[kmgt])i?b$/, '')], 'an amount of bytes like 512mb or 2gb')
 }
 
-/** Milliseconds: `1500`, `500ms`, `30s`, `5m`, `1h`. */
+/** Milliseconds: `1500`, `500ms`, `30s`, `5m`, `1h`, `7d`. */
 export function durationArgument(text: string): number {
-  return amount(text, unit => durationUnits[unit], 'a duration like 500ms, 30s, 5m or 1h')
+  return amount(text, unit => durationUnits[unit], 'a duration like 500ms, 30s, 5m, 1h or 7d')
+}
+
+/** A time, in milliseconds since 1970: a duration back from now (`90s`, `2d`), or a date such as `2026-11-01` or `2026-11-01T08:00`. */
+export function momentArgument(text: string): number {
+  const date = /^\d{4}-/.test(text.trim()) ? Date.parse(text.trim()) : Number.NaN
+  if (!Number.isNaN(date)) return date
+  const back = amount(text, unit => (unit === '' ? undefined : durationUnits[unit]), 'a duration back like 2d, or a date like 2026-11-01')
+  return Date.now() - back
 }
 
 /** A parser for whole numbers within bounds. */

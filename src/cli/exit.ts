@@ -55,6 +55,7 @@ const byCode: Record<ErrorCode, number> = {
   LIMIT_CONFLICT: 4,
   TRANSACTION_CONFLICT: 1,
   JOB_ENDED: refused,
+  JOB_ARCHIVED: refused,
   WORKER_LOST: failed,
   WORKER_DISK_FAILED: failed,
   BLOCK_LOST: failed,

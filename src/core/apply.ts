@@ -4,6 +4,7 @@ import type { JournalRecord, RecordKind, RecordOf } from '../protocol/index.ts'
 import * as flows from './flows/apply.ts'
 import { moveOn } from './flows/steps.ts'
 import * as grants from './grants/apply.ts'
+import * as history from './history/apply.ts'
 import * as jobs from './jobs/apply.ts'
 import * as leadership from './leadership/apply.ts'
 import * as membership from './membership/apply.ts'
@@ -55,6 +56,9 @@ const handlers: { [K in RecordKind]: (state: State, record: RecordOf<K>) => void
   ScheduleRan: schedules.applyScheduleRan,
   SchedulePaused: schedules.applySchedulePaused,
   ScheduleDeleted: schedules.applyScheduleDeleted,
+  JobsArchived: history.applyJobsArchived,
+  HistoryEmptied: history.applyHistoryEmptied,
+  HistoryForgotten: history.applyHistoryForgotten,
   SessionEnded: spaces.applySessionEnded,
 }
 

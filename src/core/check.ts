@@ -3,6 +3,7 @@
 import { blockHolding, type Range, type Resources } from '../protocol/index.ts'
 import { checkFlow } from './flows/check.ts'
 import { checkGrants } from './grants/check.ts'
+import { checkHistory } from './history/check.ts'
 import type { Job, Stage } from './jobs/state.ts'
 import { change, copy, fits } from './membership/resources.ts'
 import { bucketsOf, type Worker } from './membership/state.ts'
@@ -94,7 +95,7 @@ function checkTotals(state: State, jobs: readonly Job[]): void {
   const flowBytes = sum(jobs, job => job.flow?.keptBytes ?? 0)
   assert(sum(stages, stage => sum(stage.inputs, segment => segment.bytes)) === state.jobs.inputBytes, 'bytes of inputs do not add up')
   const resultBytes = sum(stages, stage => sum(stage.results, segment => segment.bytes))
-  assert(resultBytes + flowBytes === state.jobs.resultBytes, 'bytes of results do not add up')
+  assert(resultBytes + flowBytes + state.history.bytes === state.jobs.resultBytes, 'bytes of results do not add up')
   const open = sum(stages, stage => stage.added - stage.succeeded - stage.failed - stage.cancelled)
   assert(open === state.jobs.openTasks, 'open tasks do not add up')
 }
@@ -115,6 +116,7 @@ function checkDerived(state: State, jobs: readonly Job[]): void {
   for (const job of jobs) {
     for (const { blocks } of job.flow?.spreads.values() ?? []) for (const { block, holder } of blocks) use(block, holder)
   }
+  for (const blocks of state.history.blocks.values()) for (const { block, holder } of blocks) use(block, holder)
   assert(uses.size === state.blockUses.size, 'blocks are counted that nothing names')
   for (const [block, count] of uses) assert(state.blockUses.get(block) === count, `the uses of block ${block} do not add up`)
   const delayed = new Map<Stage, number>()
@@ -158,6 +160,8 @@ export function check(state: State): void {
     if (job.flow) checkFlow(job, job.flow)
   }
   checkGrants(state.grants)
+  checkHistory(state.history)
+  assert(!jobs.some(job => state.history.find(job.plan.job) !== undefined), 'a job is in the history and in the state')
   checkTotals(state, jobs)
   checkDerived(state, jobs)
 }

@@ -8,8 +8,10 @@ export interface CoreLimits {
   inputBytesMax: number
   /** Jobs that run. */
   runningJobsMax: number
-  /** Finished jobs whose summary is kept, for how long, and how many bytes of results they may hold together. */
+  /** Finished jobs that are kept whole in memory; older ones go into the history. */
   finishedJobsMax: number
+  /** Finished jobs in the history (0: there is none), how long a finished job is known at all, and bytes of results of all of them. */
+  historyJobsMax: number
   finishedJobAgeMs: number
   resultBytesMax: number
   /** However many bytes they hold, results are kept this long, so that whoever waited for them can read them. */
@@ -38,7 +40,8 @@ export const defaultLimits: CoreLimits = {
   inputBytesMax: 4 * 2 ** 30,
   runningJobsMax: 200_000,
   finishedJobsMax: 10_000,
-  finishedJobAgeMs: 7 * 24 * 3_600_000,
+  historyJobsMax: 1_000_000,
+  finishedJobAgeMs: 30 * 24 * 3_600_000,
   resultBytesMax: 1 * 2 ** 30,
   resultGraceMs: 60_000,
   deathsMax: 3,

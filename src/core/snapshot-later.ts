@@ -3,12 +3,19 @@
 import { type Infer, struct, type Writer } from '../protocol/index.ts'
 import { controlState, controlValue, restoreControl } from './flows/control.ts'
 import { grantsState, grantsValue, restoreGrants } from './grants/snapshot.ts'
+import { historyState, historyValue, restoreHistory } from './history/snapshot.ts'
 import { restoreSchedules, schedulesState, schedulesValue } from './schedules/snapshot.ts'
 import { restoreSpaces, spacesState, spacesValue } from './spaces/snapshot.ts'
 import type { State } from './state.ts'
 
-/** Locks, spaces, schedules, and the control of runs. */
-export const laterState = struct({ grants: grantsState, spaces: spacesState, schedules: schedulesState, control: controlState })
+/** Locks, spaces, schedules, the control of runs, and the history. */
+export const laterState = struct({
+  grants: grantsState,
+  spaces: spacesState,
+  schedules: schedulesState,
+  control: controlState,
+  history: historyState,
+})
 
 /** Writes it behind the rest. */
 export function writeLater(writer: Writer, state: State): void {
@@ -17,6 +24,7 @@ export function writeLater(writer: Writer, state: State): void {
     spaces: spacesValue(state),
     schedules: schedulesValue(state),
     control: controlValue(state),
+    history: historyValue(state),
   })
 }
 
@@ -26,4 +34,5 @@ export function restoreLater(state: State, value: Infer<typeof laterState>): voi
   restoreSpaces(state, value.spaces)
   restoreSchedules(state, value.schedules)
   restoreControl(state, value.control)
+  restoreHistory(state, value.history)
 }

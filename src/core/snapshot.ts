@@ -209,7 +209,9 @@ function restoreStage(state: State, job: Job, number: number, plan: StagePlan, v
 
 function restoreJob(state: State, value: Infer<typeof jobState>, flow: FlowState | undefined, paused: boolean): void {
   const { plan, submittedAtMs, finishedAtMs, reason } = value
-  const job: Job = { plan, submittedAtMs, state: value.state, finishedAtMs, reason, paused, stages: [], flow: undefined }
+  // Before version 3 they had no numbers: those in the order of the jobs are below all that come.
+  const number = state.jobs.byId.size + 1
+  const job: Job = { plan, number, submittedAtMs, state: value.state, finishedAtMs, reason, paused, stages: [], flow: undefined }
   state.jobs.byId.set(plan.job, job)
   const plans = [...plan.stages, ...(flow?.plans ?? [])]
   for (const [number, stage] of value.stages.entries()) job.stages.push(restoreStage(state, job, number, plans[number]!, stage))

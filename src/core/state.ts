@@ -3,6 +3,7 @@
 import type { PayloadId } from '../protocol/index.ts'
 import { createGrants, type Grants } from './grants/state.ts'
 import { Heap } from './heap.ts'
+import { HistoryRegister } from './history/state.ts'
 import { createJobs, type Job, type Jobs, type Stage } from './jobs/state.ts'
 import { createLeadership, type Leadership } from './leadership/state.ts'
 import { createMembership, type Membership } from './membership/state.ts'
@@ -56,6 +57,7 @@ export interface State {
   membership: Membership
   programs: Programs
   jobs: Jobs
+  history: HistoryRegister
   tasks: Tasks
   grants: Grants
   spaces: Spaces
@@ -86,6 +88,7 @@ export function createState(): State {
     membership: createMembership(),
     programs: createPrograms(),
     jobs: createJobs(),
+    history: new HistoryRegister(),
     tasks: createTasks(),
     grants: createGrants(),
     spaces: createSpaces(),

@@ -67,7 +67,7 @@ export interface History {
 }
 
 /** Rows that one question looks at, at most: what comes next waits no longer than that takes. */
-export const rowsLookedAtMax = 4000
+export const rowsLookedAtMax = 2000
 
 /** True if the row is one of those asked for, its number apart. */
 export function matches(row: Omit<HistoryRow, 'payloads' | 'body' | 'place' | 'number'>, query: HistoryQuery): boolean {

@@ -6,6 +6,7 @@ import { type ClientToLeader, CoxswainError, OverloadedError, type WireError, li
 import { catchUp, pastOf } from './catchup.ts'
 import type { LeaderContext } from './context.ts'
 import { readEntries } from './entries.ts'
+import { isArchived, tellArchived } from './history.ts'
 import type { ClientLink } from './links.ts'
 import type { LogReadings } from './logs.ts'
 import { answerView, readResults } from './queries.ts'
@@ -176,7 +177,7 @@ export class ClientSession {
 
   #watch(message: Extract<ClientToLeader, { kind: 'watch' }>): void {
     const { request, job } = message
-    if (!this.#context.state.jobs.byId.has(job)) return this.#fail(request, missing(job))
+    if (!this.#context.state.jobs.byId.has(job) && !isArchived(this.#context, job)) return this.#fail(request, missing(job))
     const tellPast = this.#beginWatch(job)
     this.#context.loop.whenDurable(() => {
       this.#link.send({ kind: 'done', request })
@@ -190,7 +191,7 @@ export class ClientSession {
     if (link.closed) return () => {}
     const past = pastOf(this.#context, job)
     this.#context.links.watch(link, job, this.#context.state.index)
-    if (!past) return () => {}
+    if (!past) return isArchived(this.#context, job) ? () => void tellArchived(this.#context, link, job) : () => {}
     link.catchingUp.set(job, past)
     return () => {
       catchUp(this.#context, link, past).catch((error: unknown) => {
@@ -268,9 +269,9 @@ export class ClientSession {
 
   #readLogs(message: Extract<ClientToLeader, { kind: 'readLogs' }>): void {
     const job = this.#context.state.jobs.byId.get(message.job)
-    if (!job) return this.#fail(message.request, missing(message.job))
+    if (!job && !isArchived(this.#context, message.job)) return this.#fail(message.request, missing(message.job))
     // Of a job that is over everything is written: there is nothing to follow.
-    if (this.#logs.start(this.#link, { ...message, follow: message.follow && job.finishedAtMs === 0 })) return
+    if (this.#logs.start(this.#link, { ...message, follow: message.follow && job?.finishedAtMs === 0 })) return
     this.#fail(
       message.request,
       new OverloadedError('The leader has as many readers of logs as it takes.', { retryAfterMs: overloadedRetryMs }),

@@ -12,9 +12,10 @@ import {
   type State,
   settle,
 } from '../core/index.ts'
-import type { Journal } from '../journal/index.ts'
+import type { HistoryChange, Journal } from '../journal/index.ts'
 import type { Clock } from '../platform/index.ts'
 import { CoxswainError, encodeRecords, type JournalRecord, type PayloadId } from '../protocol/index.ts'
+import { TurnHistory } from './history.ts'
 import { type Letter, Mailbox } from './mailbox.ts'
 
 /** What the outside is told of each fact. */
@@ -112,7 +113,8 @@ export class Loop {
     const firstIndex = state.index + 1
     const records: JournalRecord[] = []
     const payloads: Decision['payloads'] = []
-    const emit = (record: JournalRecord): void => this.#emit(record, records)
+    const history = new TurnHistory()
+    const emit = (record: JournalRecord): void => this.#emit(record, records, history)
     const letters = this.mailbox.take(turnLettersMax, turnBytesMax)
     const nowMs = Math.floor(this.#options.nowMs())
     const due = letters.length > 0 || (state.delayed.nextKey ?? Number.POSITIVE_INFINITY) <= nowMs
@@ -129,13 +131,14 @@ export class Loop {
     const drops = state.payloadDrops
     state.payloadDrops = []
     for (const payload of drops) this.#options.listener.dropped(payload)
-    this.#commit({ firstIndex, records, payloads, drops, replies })
+    this.#commit({ firstIndex, records, payloads, drops, history: history.change, replies })
     this.#wakeForDelayed()
     if (this.mailbox.size > 0) this.schedule()
   }
 
-  #emit(record: JournalRecord, records: JournalRecord[]): void {
+  #emit(record: JournalRecord, records: JournalRecord[], history: TurnHistory): void {
     const { state, listener, check } = this.#options
+    history.record(state, record)
     const after = listener.record(record)
     apply(state, record)
     after?.()
@@ -148,6 +151,7 @@ export class Loop {
     records: JournalRecord[]
     payloads: Decision['payloads']
     drops: PayloadId[]
+    history: HistoryChange | undefined
     replies: { letter: Letter; reply: Reply }[]
   }): void {
     const { state, journal, clock, listener } = this.#options
@@ -168,6 +172,7 @@ export class Loop {
       records: encodeRecords(turn.records),
       payloads: turn.payloads,
       drops: turn.drops,
+      history: turn.history,
     })
     const whenDurable = listener.turnEnded()
     this.#tail = Promise.all([append, this.#tail]).then(

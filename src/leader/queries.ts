@@ -4,7 +4,6 @@ import {
   failureOfTask,
   failureRateAt,
   jobOf,
-  listJobs,
   priorityAt,
   type Stage,
   Story,
@@ -30,6 +29,7 @@ import {
   type WorkerAddress,
 } from '../protocol/index.ts'
 import type { LeaderContext } from './context.ts'
+import { archivedJob, keptSteps, keptTask, listAll, readKept, whyKept } from './history.ts'
 import { resultsHold } from './payloads.ts'
 
 /** Rows read from the journal at once while a story is told. */
@@ -84,7 +84,7 @@ async function status(context: LeaderContext): Promise<StatusView> {
     candidates: candidates(context, vitals.pid),
     workers: viewWorkers(state, observed, nowMs),
     load: clusterLoad(state.membership.workers.values(), observed),
-    jobs: { running: state.jobs.byId.size - state.jobs.finished.size, finished: state.jobs.finished.size },
+    jobs: { running: state.jobs.byId.size - state.jobs.finished.size, finished: state.jobs.finished.size + state.history.size },
     tasks: { waiting: state.jobs.openTasks - running, running },
     journal: {
       index: size.lastIndex,
@@ -117,13 +117,22 @@ async function story(context: LeaderContext, id: string, linesMax: number): Prom
 
 const handlers: Handlers = {
   status,
-  jobs: (context, query) => listJobs(context.state, query),
-  job: (context, { job }) => viewJob(jobOf(context.state, job)),
+  jobs: listAll,
+  job: async (context, { job }) => (await archivedJob(context, job))?.view ?? viewJob(jobOf(context.state, job)),
   workers: context => viewWorkers(context.state, context.observed, context.platform.clock.monotonicMs()),
   story: (context, { id, limit }) => story(context, id, Math.min(limit ?? storyLinesMax, storyLinesMax)),
-  why: (context, { id }) => why(context.state, context.observed, id),
-  task: (context, { job, stage, index }) => viewTask(context.state, job, stage, index),
-  steps: (context, query) => viewSteps(context.state, jobOf(context.state, query.job), query),
+  why: async (context, { id }) => {
+    const kept = await archivedJob(context, String(id).split('/')[0]!)
+    return kept ? whyKept(kept, id) : why(context.state, context.observed, id)
+  },
+  task: async (context, { job, stage, index }) => {
+    const kept = await archivedJob(context, job)
+    return kept ? keptTask(kept, stage, index) : viewTask(context.state, job, stage, index)
+  },
+  steps: async (context, query) => {
+    const kept = await archivedJob(context, query.job)
+    return kept ? keptSteps(kept, query) : viewSteps(context.state, jobOf(context.state, query.job), query)
+  },
   schedules: (context, argument) => viewSchedules(context.state, argument),
   locks: (context, { prefix }) => viewLocks(context.state, typeof prefix === 'string' ? prefix : ''),
   locate: context =>
@@ -170,6 +179,8 @@ function failuresOf(stage: Stage, first: number, end: number): { failures: TaskF
 
 /** Results and failures of a range of tasks, as much as fits into one message; `next` says where to go on. */
 export async function readResults(context: LeaderContext, id: string, number: number, first: number, count: number): Promise<ResultsRead> {
+  const kept = await archivedJob(context, id)
+  if (kept) return readKept(context, kept, number, first, count)
   const stage = jobOf(context.state, id).stages[number]
   if (!stage) throw new CoxswainError('NOT_FOUND', `Job ${id} has no stage ${number}.`, { id })
   const end = Math.min(first + count, stage.added)

@@ -16,6 +16,8 @@ export const errorAdvice = {
   SCHEMA_VIOLATION: 'Correct the input so that it satisfies the schema of the task.',
   JOB_ID_REUSED: 'Choose another job id, or submit the same content under this one.',
   NOT_FOUND: 'Check the id with `cox jobs`, `cox workers` or `cox schedules`; finished jobs are forgotten after their retention.',
+  JOB_ARCHIVED:
+    'The history keeps how the job ended, and its results up to a limit, but not what was asked for; ask while the job is recent.',
   RESULT_GONE: 'The result was released or its retention is over; run the job again.',
   // --- programs
   PROGRAM_BUILD_FAILED: 'Correct the named module so that it bundles; packages with native code go into `external`.',

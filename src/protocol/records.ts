@@ -107,6 +107,12 @@ export const record = union({
   ScheduleRan: [72, struct({ schedule: nameField, job: jobIdField, queued: boolean })],
   SchedulePaused: [73, struct({ schedule: nameField, paused: boolean, nextAtMs: varint })],
   ScheduleDeleted: [74, struct({ schedule: nameField })],
+  /** Finished jobs have their rows in the history from here on, in this order, behind those that are there. */
+  JobsArchived: [95, struct({ jobs: list(jobIdField) })],
+  /** Places in the history: the rows stay, their results go. */
+  HistoryEmptied: [96, struct({ first: varint, count: varint })],
+  /** Places in the history: the rows go. */
+  HistoryForgotten: [97, struct({ first: varint, count: varint })],
 
   /** Nothing more of the job is handed out, or it is again. */
   JobPaused: [85, struct({ job: jobIdField, paused: boolean })],

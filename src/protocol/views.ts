@@ -49,6 +49,8 @@ export interface JobView {
   stages: StageView[]
   /** Only of a workflow. */
   flow?: FlowView
+  /** It is in the history: how it ended is known, and its results up to a limit; no longer each of its tasks. */
+  archived?: true
 }
 
 /** A workflow as a whole. */
@@ -231,9 +233,15 @@ export interface JobsQuery {
   state?: JobState
   name?: string
   label?: string
+  /** With what its id begins. */
+  prefix?: string
+  /** Submitted at this cluster time (milliseconds since 1970) or later. */
+  sinceMs?: number
+  /** Submitted before this cluster time. */
+  untilMs?: number
   /** At most this many, newest first; 50 by default, 1,000 at most. */
   limit?: number
-  /** Only jobs submitted before this one. */
+  /** Only jobs submitted before this one: the last of the page before. */
   before?: JobId
 }
 
@@ -253,7 +261,7 @@ export interface Views {
   story: { argument: { id: string; limit?: number }; answer: { lines: StoryLine[]; complete: boolean } }
   why: { argument: { id: string }; answer: WhyView[] }
   task: { argument: { job: JobId; stage: number; index: number }; answer: TaskView }
-  /** `next`: where the rest begins. */
+  /** `next`: where the rest begins. Of a job in the history, only its first steps are kept. */
   steps: { argument: StepsQuery; answer: { steps: StepView[]; next?: number } }
   /** All, or those whose names begin with `prefix`; at most 1,000, in the order of their names. */
   /** At most `limit` (1,000) in the order of their names, behind `after`. */

@@ -24,6 +24,7 @@ import {
 } from '../../src/protocol/index.ts'
 import { amount, chunkOf, inputs, type JobOptions, plan, program } from '../fakes/plans.ts'
 import { type FakeLane, FakeWorker, finished, resultOf } from '../fakes/worker.ts'
+import { HistoryLedger } from './history-ledger.ts'
 import { Ledger } from './ledger.ts'
 
 export interface HarnessOptions {
@@ -46,6 +47,7 @@ export class Harness {
   readonly payloads = new Map<number, Uint8Array>()
   readonly workers = new Map<string, FakeWorker>()
   ledger = new Ledger()
+  readonly rows = new HistoryLedger()
   nowMs = 1_700_000_000_000
   readonly #checking: boolean
   /** Payloads that no record needs any more: reading one is a mistake. */
@@ -78,8 +80,10 @@ export class Harness {
   }
 
   emit(record: JournalRecord): void {
+    this.rows.before(this.state, record, this.records.length + 1)
     apply(this.state, record)
     this.records.push(record)
+    this.rows.after(this.state, record, this.records.length)
     if (this.#checking) {
       check(this.state)
       this.ledger.next(record)
@@ -323,6 +327,7 @@ export class Harness {
     turn()
     this.#unheard = false
     this.records.length = index
+    this.rows.truncate(index)
     this.#snapshots = this.#snapshots.filter(snapshot => snapshot.index <= index)
     this.ledger = new Ledger()
     for (const record of this.records) this.ledger.next(record)
@@ -360,6 +365,10 @@ export class Harness {
 
   /** The laws that hold at the end of every scenario. */
   verify(): void {
+    this.rows.verify(payload => {
+      assert(!this.#dropped.has(payload), 'a result was dropped that the history needs')
+      return this.payloads.get(payload)!
+    })
     const bytes = encodeSnapshot(this.state)
     const whole = replay(decodeRecords(encodeRecords(this.records), this.records.length))
     assert.deepEqual(encodeSnapshot(whole), bytes, 'S6: a replay of the whole journal differs')

@@ -62,6 +62,10 @@ export class Ledger {
   /** Every (task, attempt) that was ever handed out. */
   readonly handedOut = new Set<string>()
   readonly candidates = new Set<string>()
+  /** Jobs in the history, the oldest first; and places up to which results and rows are gone. */
+  readonly archived: string[] = []
+  #emptied = 0
+  #forgotten = 0
   readonly locks = new LockLedger()
   readonly schedules = new Map<string, LedgerSchedule>()
   /** `space/key` → the number of the write that made it what it is, counted over all. */
@@ -245,7 +249,7 @@ export class Ledger {
   }
 
   JobSubmitted({ plan }: RecordOf<'JobSubmitted'>): void {
-    assert(!this.jobs.has(plan.job), `S4: job ${plan.job} was submitted twice`)
+    assert(!this.jobs.has(plan.job) && !this.archived.includes(plan.job), `S4: job ${plan.job} was submitted twice`)
     const stages = plan.stages.map(stage => ({ plan: stage, tasks: [], sealed: false, abandoned: false }))
     this.jobs.set(plan.job, { plan, state: 'running', over: false, stages })
   }
@@ -384,6 +388,24 @@ export class Ledger {
     }
   }
 
+  JobsArchived(record: RecordOf<'JobsArchived'>): void {
+    this.JobsForgotten({ kind: 'JobsForgotten', jobs: record.jobs })
+    this.archived.push(...record.jobs)
+  }
+
+  HistoryEmptied({ first, count }: RecordOf<'HistoryEmptied'>): void {
+    assert(count > 0 && first === this.#emptied + 1, `the history was emptied from ${first} on, behind ${this.#emptied}`)
+    this.#emptied += count
+    assert(this.#emptied <= this.#forgotten + this.archived.length, 'results went that nobody had')
+  }
+
+  HistoryForgotten({ first, count }: RecordOf<'HistoryForgotten'>): void {
+    assert(count > 0 && first === this.#forgotten + 1, `the history was forgotten from ${first} on, behind ${this.#forgotten}`)
+    assert.equal(this.archived.splice(0, count).length, count)
+    this.#forgotten += count
+    this.#emptied = Math.max(this.#emptied, this.#forgotten)
+  }
+
   TasksAssigned(record: RecordOf<'TasksAssigned'>): void {
     assert.equal(this.workers.get(record.worker)?.incarnation, record.incarnation, 'tasks were handed to a worker that is gone')
     assert(record.runs.length > 0)
@@ -503,7 +525,7 @@ export class Ledger {
 
   ScheduleRan(record: RecordOf<'ScheduleRan'>): void {
     const schedule = this.schedules.get(record.schedule)!
-    assert(this.jobs.has(record.job), `${record.job} ran and was not submitted`)
+    assert(this.jobs.has(record.job) || this.archived.includes(record.job), `${record.job} ran and was not submitted`)
     assert(!schedule.runs.includes(record.job), `${record.job} ran twice`)
     if (record.queued) schedule.queued--
     assert(schedule.queued >= 0, `${record.schedule} ran a tick that did not wait`)

@@ -38,7 +38,8 @@ function randomPlan(id: string, a: number, b: number): ReturnType<typeof plan> {
 
 function submit(cluster: Harness, a: number, b: number, c: number): void {
   const fresh = `job-${cluster.of('JobSubmitted').length}`
-  const id = c % 7 === 0 ? (pick(jobIds(cluster), a) ?? fresh) : fresh
+  // Also one that is in the history, with other content or the same.
+  const id = c % 7 === 0 ? (pick([...jobIds(cluster), ...cluster.ledger.archived], a) ?? fresh) : fresh
   const job = randomPlan(id, a, b)
   const given = job.stages.map((_, number) => inputs((b + number) % 9, { stage: number, open: c % 5 === 0 && number === 0 }))
   cluster.ask({ kind: 'submitJob', plan: job, inputs: given })

@@ -9,7 +9,17 @@ import { heal, type RandomStep, steps, take } from './random-steps.ts'
 
 const runs = 240
 const stepsMax = 200
-const options: HarnessOptions = { limits: { finishedJobsMax: 6, openTasksMax: 150, workersMax: 6 } }
+const options: HarnessOptions = {
+  limits: {
+    finishedJobsMax: 6,
+    historyJobsMax: 9,
+    resultBytesMax: 400,
+    resultGraceMs: 100,
+    finishedJobAgeMs: 4000,
+    openTasksMax: 150,
+    workersMax: 6,
+  },
+}
 
 const number = fc.nat({ max: 1000 })
 const step = fc.tuple(fc.constantFrom(...(Object.keys(steps) as (keyof typeof steps)[])), number, number, number)
@@ -32,6 +42,9 @@ const rare: Record<string, (record: JournalRecord) => boolean> = {
   'a grant expired': record => record.kind === 'GrantEnded' && record.reason === 'expired',
   'an entry was deleted': record => record.kind === 'EntriesWritten' && record.writes[0]!.payload === undefined,
   'a job was resumed': record => record.kind === 'JobPaused' && !record.paused,
+  'a job was archived': record => record.kind === 'JobsArchived',
+  'results of an archived job were let go': record => record.kind === 'HistoryEmptied',
+  'an archived job was forgotten': record => record.kind === 'HistoryForgotten',
   'a job was forgotten': record => record.kind === 'JobsForgotten',
 }
 

@@ -19,7 +19,7 @@ describe('finished jobs are forgotten', () => {
         cluster.settle()
         assert.deepEqual(ids(cluster), ['runs', 'c', 'd'])
       },
-      { limits: { finishedJobsMax: 2 } },
+      { limits: { finishedJobsMax: 2, historyJobsMax: 0 } },
     ),
   )
 
@@ -53,7 +53,7 @@ describe('finished jobs are forgotten', () => {
         assert(cluster.state.jobs.resultBytes <= 200)
         assert.equal(worker.lanes.size, 0)
       },
-      { limits: { resultBytesMax: 200 } },
+      { limits: { resultBytesMax: 200, historyJobsMax: 0 } },
     ),
   )
 
@@ -69,7 +69,7 @@ describe('finished jobs are forgotten', () => {
         cluster.settle()
         assert.equal(cluster.state.jobs.finished.size, 0)
       },
-      { checking: false, limits: { finishedJobsMax: 0 } },
+      { checking: false, limits: { finishedJobsMax: 0, historyJobsMax: 0 } },
     ),
   )
 })

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { clusterLoad } from '../../src/core/observed/observed.ts'
-import { failureOfTask, jobOf, listJobs, viewJob, viewTask } from '../../src/core/views/jobs.ts'
+import { failureOfTask, jobOf, jobsBelow, viewJob, viewTask } from '../../src/core/views/jobs.ts'
 import { Story } from '../../src/core/views/story.ts'
 import { why } from '../../src/core/views/why.ts'
 import { viewWorkers } from '../../src/core/views/workers.ts'
-import { laneText } from '../../src/protocol/index.ts'
+import { type JobsQuery, laneText } from '../../src/protocol/index.ts'
 import { amount, inputs, plan, program, stage } from '../fakes/plans.ts'
 import { failed, finished } from '../fakes/worker.ts'
 import { type Harness, scenario } from './harness.ts'
@@ -54,16 +54,19 @@ describe('the view of a job', () => {
       cluster.submit('b', 1, { labels: ['x', 'y'] })
       cluster.submit('c', 1)
       cluster.cancel('c')
-      const ids = (query: Parameters<typeof listJobs>[1]): string[] => listJobs(cluster.state, query).map(job => job.id)
+      const ids = (query: JobsQuery): string[] => {
+        const below = query.before === undefined ? undefined : jobOf(cluster.state, query.before).number
+        return jobsBelow(cluster.state, query, below, query.limit ?? 50).map(job => job.plan.job)
+      }
       assert.deepEqual(ids({}), ['c', 'b', 'a'])
       assert.deepEqual(ids({ state: 'cancelled' }), ['c'])
       assert.deepEqual(ids({ name: 'resize' }), ['a'])
       assert.deepEqual(ids({ label: 'x' }), ['b', 'a'])
       assert.deepEqual(ids({ limit: 1 }), ['c'])
       assert.deepEqual(ids({ limit: 2, before: 'c' }), ['b', 'a'])
-      assert.deepEqual(ids({ before: 'nobody' }), [])
-      assert.deepEqual(ids({ limit: Number.NaN }), ['c', 'b', 'a'])
-      assert.deepEqual(ids({ limit: -5 }), ['c'])
+      const { nowMs } = cluster.state
+      assert.deepEqual(ids({ prefix: 'c', sinceMs: nowMs, untilMs: nowMs + 1 }), ['c'])
+      assert.deepEqual([ids({ prefix: 'cc' }), ids({ untilMs: nowMs }), ids({ sinceMs: nowMs + 1 })], [[], [], []])
     }),
   )
 })

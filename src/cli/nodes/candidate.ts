@@ -49,7 +49,7 @@ class CandidateNode implements NodeLife {
   }
 
   #compose(store: Store, ready: (what: Record<string, unknown>) => void): Candidate {
-    const { name, host, port, priority, firstDelayMs } = this.#options
+    const { name, host, port, priority, firstDelayMs, limits } = this.#options
     const role = tokenCheck(this.#home)
     const startedAtMs = Date.now()
     return new Candidate(
@@ -60,6 +60,7 @@ class CandidateNode implements NodeLife {
         port,
         priority,
         firstDelayMs,
+        ...(limits && { limits }),
         processStart: identify().startedAt,
         authenticate(token) {
           const whose = role(token)

@@ -19,6 +19,8 @@ export interface CandidateOptions {
   priority: number
   /** In a journal that nobody ever led: how long to leave that to the others. */
   firstDelayMs: number
+  /** Where it is not as usual: what is kept of finished jobs. */
+  limits?: { historyJobsMax?: number; finishedJobAgeMs?: number }
   logLevel: LogLevel
 }
 

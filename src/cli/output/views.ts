@@ -112,6 +112,7 @@ export function jobText(job: JobView): string[] {
   if (job.finishedAtMs !== undefined)
     lines.push(`  finished   ${momentText(job.finishedAtMs)}, after ${durationText(job.finishedAtMs - job.submittedAtMs)}`)
   if (job.reason) lines.push(`  because    ${harmless(job.reason)}`)
+  if (job.archived) lines.push('  kept       in the history: how it ended, and its results as far as there is room')
   if (job.labels.length > 0) lines.push(`  labels     ${harmless(job.labels.join(', '))}`)
   if (job.priority !== 0) lines.push(`  priority   ${job.priority}`)
   job.stages.forEach((stage, at) => {

@@ -55,6 +55,10 @@ export function upPlan(home: Home, options: UpOptions): UpPlan {
       port: options.port,
       priority: options.priorities?.[at] ?? priorityDefault,
       firstDelayMs: at * firstDelayStepMs,
+      limits: {
+        ...(options.history !== undefined && { historyJobsMax: options.history }),
+        ...(options.historyAge !== undefined && { finishedJobAgeMs: options.historyAge }),
+      },
     })),
     workers: Array.from({ length: workers }, (_, at) => ({
       ...common,

@@ -53,7 +53,8 @@ async function job(id: string, options: JobCommandOptions): Promise<void> {
       else {
         if (options.watch && process.stdout.isTTY) process.stdout.write('\u001b[2J\u001b[H')
         for (const line of [...jobText(view), ...stepLines(steps)]) printLine(line)
-        if (view.flow && view.flow.steps > steps.length) printLine(`  … and ${view.flow.steps - steps.length} more: --json has them all`)
+        const more = (view.flow?.steps ?? 0) - steps.length
+        if (more > 0) printLine(`  … and ${more} more${view.archived ? ', which the history does not keep' : ': --json has them all'}`)
       }
       if (!options.watch || view.state !== 'running' || signal.aborted) return
       await new Promise(resolve => setTimeout(resolve, watchEveryMs))

@@ -1,7 +1,7 @@
 // Owns `cox up`: the options of a cluster on this machine, and what its user is told while it runs.
 // Must not manage processes: the supervisor does.
 import { type Command, Option } from 'commander'
-import { priorityDefault, priorityMax } from '../../core/index.ts'
+import { defaultLimits, priorityDefault, priorityMax } from '../../core/index.ts'
 import { limits } from '../../protocol/index.ts'
 import { durationArgument, integerArgument, memoryArgument, millisArgument, namedAmountsArgument, textsArgument } from '../arguments.ts'
 import { logLevels } from '../nodes/options.ts'
@@ -10,6 +10,7 @@ const workersMax = 256
 const executorsMax = 1024
 const portMax = 65_535
 const candidatesMax = 9
+const historyMax = 100_000_000
 
 /** Priorities separated by commas. */
 function prioritiesArgument(text: string): number[] {
@@ -29,6 +30,8 @@ export interface UpOptions {
   port: number
   candidates: number
   priorities?: number[]
+  history?: number
+  historyAge?: number
   drain: number
   logLevel: 'debug' | 'info' | 'warn' | 'error'
   detach?: boolean
@@ -63,6 +66,12 @@ export function declare(program: Command): void {
     )
     .option('--detach', 'return as soon as tasks can run; the cluster goes on in the background')
     .option('--ephemeral', 'end when stdin is closed, and leave nothing behind (for programs that start a cluster)')
+    .option(
+      '--history <jobs>',
+      `finished jobs in the history, beside the newest that are kept whole (default: ${defaultLimits.historyJobsMax}); 0 keeps none`,
+      integerArgument(0, historyMax),
+    )
+    .option('--history-age <duration>', 'how long a finished job is known, such as 90d (default: 30d)', durationArgument)
     .option('--drain <duration>', 'how long running tasks may go on when it stops', durationArgument, 10_000)
     .addOption(new Option('--log-level <level>', "how much of the nodes' logs to show and keep").choices(logLevels).default('info'))
     .addOption(new Option('--attached', 'end when stdin is closed').hideHelp())

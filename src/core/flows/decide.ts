@@ -142,12 +142,14 @@ export function decideSignal(state: State, command: CommandOf<'signal'>): Decisi
 export function signalled(state: State, command: Omit<CommandOf<'signal'>, 'kind'>, payload: PayloadId): Decision {
   const { name, signal, items } = command
   const job: Job | undefined = state.jobs.byId.get(command.job)
+  const over = (): Decision =>
+    refuse(new CoxswainError('JOB_ENDED', `Job ${command.job} has ended: it takes no signals any more.`, { id: command.job }))
+  if (state.history.find(command.job) !== undefined) return over()
   if (!job) return refuse(new CoxswainError('NOT_FOUND', `There is no job ${command.job}.`, { id: command.job }))
   if (!job.flow)
     return refuse(new CoxswainError('INVALID_ARGUMENT', `Job ${command.job} is no workflow: it takes no signals.`, { id: command.job }))
   if (job.flow.mail.seen.has(signal)) return answer({ kind: 'done' })
-  if (job.state !== 'running' || job.flow.ended)
-    return refuse(new CoxswainError('JOB_ENDED', `Job ${command.job} has ended: it takes no signals any more.`, { id: command.job }))
+  if (job.state !== 'running' || job.flow.ended) return over()
   if (job.flow.mail.seen.size >= mailboxMax)
     return refuse(
       new CoxswainError('OVERLOADED', `Job ${command.job} has had ${mailboxMax} signals, which is its limit.`, { id: command.job }),

@@ -15,6 +15,7 @@ export function applyJobSubmitted(state: State, record: RecordOf<'JobSubmitted'>
   const { plan } = record
   const job: Job = {
     plan,
+    number: state.index + 1,
     submittedAtMs: state.nowMs,
     state: 'running',
     finishedAtMs: 0,

@@ -9,6 +9,11 @@ import type { Job, Stage } from './state.ts'
 
 const retryAfterMs = 100
 
+/** There is nothing to do for it: it has ended long ago. */
+function archived(state: State, job: string): boolean {
+  return state.history.find(job) !== undefined
+}
+
 function missing(job: string): CoxswainError {
   return new CoxswainError('NOT_FOUND', `There is no job ${job}.`, { id: job })
 }
@@ -87,6 +92,13 @@ function addInputs(plan: JobPlan, stage: { added: number; sealed: boolean }, inp
   return { records, payloads: known ? [] : [{ payload, bytes: inputs.items }], reply }
 }
 
+/** Whether there is, or was, a job of this id. */
+function knownAs(state: State, { job, contentHash }: JobPlan): 'same' | 'another' | undefined {
+  const known = state.jobs.byId.get(job)
+  if (!known) return state.history.known(job, contentHash)
+  return known.plan.contentHash === contentHash ? 'same' : 'another'
+}
+
 export function decideSubmitJob(
   state: State,
   command: CommandOf<'submitJob'>,
@@ -94,9 +106,9 @@ export function decideSubmitJob(
   nextPayload: PayloadId = state.nextPayload,
 ): Decision {
   const { plan } = command
-  const known = state.jobs.byId.get(plan.job)
+  const known = knownAs(state, plan)
   if (known) {
-    if (known.plan.contentHash === plan.contentHash) return answer({ kind: 'submitted', existing: true })
+    if (known === 'same') return answer({ kind: 'submitted', existing: true })
     return refuse(
       new CoxswainError('JOB_ID_REUSED', `There is a job ${plan.job} already, and it asks for something else.`, { id: plan.job }),
     )
@@ -128,15 +140,16 @@ export function decideSubmitJob(
   return decision
 }
 
+function ended(job: string, state: string): CoxswainError {
+  return new CoxswainError('TASK_CANCELLED', `Job ${job} is ${state} and takes no more tasks.`, { id: job })
+}
+
 export function decideAddTasks(state: State, command: CommandOf<'addTasks'>, limits: CoreLimits): Decision {
   const { inputs } = command
+  if (archived(state, command.job)) return refuse(ended(command.job, 'over'))
   const found = findStage(state, command.job, inputs.stage)
   if (found instanceof CoxswainError) return refuse(found)
-  if (found.job.state !== 'running') {
-    return refuse(
-      new CoxswainError('TASK_CANCELLED', `Job ${command.job} is ${found.job.state} and takes no more tasks.`, { id: command.job }),
-    )
-  }
+  if (found.job.state !== 'running') return refuse(ended(command.job, found.job.state))
   const decision = addInputs(found.job.plan, found, inputs, state.nextPayload)
   // What is there already costs nothing, however full the cluster is.
   const [added] = decision.records
@@ -151,6 +164,7 @@ function findStage(state: State, id: string, number: number): Stage | CoxswainEr
 }
 
 export function decideCancelJob(state: State, command: CommandOf<'cancelJob'>): Decision {
+  if (archived(state, command.job)) return answer({ kind: 'done' })
   const job = state.jobs.byId.get(command.job)
   if (!job) return refuse(missing(command.job))
   // What ended stays as it ended; cancelling twice is the same as once.
@@ -169,6 +183,7 @@ export function decidePauseJob(state: State, command: CommandOf<'pauseJob'>): De
 }
 
 export function decideCancelTasks(state: State, command: CommandOf<'cancelTasks'>): Decision {
+  if (archived(state, command.job)) return answer({ kind: 'done' })
   const stage = findStage(state, command.job, command.stage)
   if (stage instanceof CoxswainError) return refuse(stage)
   if (stage.job.state !== 'running') return answer({ kind: 'done' })

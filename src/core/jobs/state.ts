@@ -65,6 +65,8 @@ export interface Stage {
 /** What a user submitted: stages, and the steps they belong to if it is a workflow. */
 export interface Job {
   plan: JobPlan
+  /** Its place among all jobs that were ever submitted: the record that did. */
+  number: number
   submittedAtMs: number
   state: JobState
   finishedAtMs: number

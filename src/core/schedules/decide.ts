@@ -70,7 +70,9 @@ export function decideTickSchedule(state: State, command: CommandOf<'tickSchedul
 export function decideRunSchedule(state: State, command: CommandOf<'runSchedule'>, limits: CoreLimits): Decision {
   const schedule = state.schedules.byName.get(command.schedule)
   if (!schedule) return command.queued ? answer({ kind: 'done' }) : refuse(missing(command.schedule))
-  if (command.queued ? !mayStart(schedule) : state.jobs.byId.has(command.submission.plan.job)) return answer({ kind: 'done' })
+  const { job } = command.submission.plan
+  const known = state.jobs.byId.has(job) || state.history.find(job) !== undefined
+  if (command.queued ? !mayStart(schedule) : known) return answer({ kind: 'done' })
   return decideRun(state, schedule, command.submission, command.queued, limits)
 }
 

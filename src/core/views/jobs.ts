@@ -14,9 +14,6 @@ import type { Job, Stage } from '../jobs/state.ts'
 import type { DelayedTask, State } from '../state.ts'
 import { reasonOfFlow, viewFlow } from './flow.ts'
 
-const defaultJobs = 50
-const jobsMax = 1000
-
 function countsOf(stage: Stage): TaskCounts {
   return {
     total: stage.added,
@@ -68,28 +65,33 @@ export function reasonOf(job: Job): string {
 /** The job of this id; throws NOT_FOUND. */
 export function jobOf(state: State, id: string): Job {
   const job = state.jobs.byId.get(id)
-  if (!job) throw new CoxswainError('NOT_FOUND', `There is no job ${id}.`, { id })
-  return job
+  if (job) return job
+  if (state.history.find(id) !== undefined)
+    throw new CoxswainError('JOB_ARCHIVED', `Job ${id} has ended and is only in the history: this is not kept there.`, { id })
+  throw new CoxswainError('NOT_FOUND', `There is no job ${id}.`, { id })
 }
 
-/** Jobs that match, newest first. */
-export function listJobs(state: State, query: JobsQuery): JobView[] {
-  // The query comes from outside: a limit that is no number is none.
-  const limit = Number.isSafeInteger(query.limit) ? Math.min(Math.max(query.limit!, 1), jobsMax) : defaultJobs
-  const found: JobView[] = []
-  let skipping = query.before !== undefined
+/** Jobs in the state that match, newest first: only those whose number is below this one, if it is given. */
+export function jobsBelow(state: State, query: JobsQuery, below: number | undefined, limit: number): Job[] {
+  const found: Job[] = []
   for (const job of [...state.jobs.byId.values()].reverse()) {
-    if (skipping) {
-      skipping = job.plan.job !== query.before
-      continue
-    }
-    if (query.state && job.state !== query.state) continue
-    if (query.name && job.plan.name !== query.name) continue
-    if (query.label && !job.plan.labels.includes(query.label)) continue
-    found.push(viewJob(job))
+    if (below !== undefined && job.number >= below) continue
+    if (!matches(job, query)) continue
+    found.push(job)
     if (found.length >= limit) break
   }
   return found
+}
+
+function matches({ plan, state, submittedAtMs }: Job, query: JobsQuery): boolean {
+  return (
+    (query.state === undefined || state === query.state) &&
+    (query.name === undefined || plan.name === query.name) &&
+    (query.label === undefined || plan.labels.includes(query.label)) &&
+    (query.prefix === undefined || plan.job.startsWith(query.prefix)) &&
+    (query.sinceMs === undefined || submittedAtMs >= query.sinceMs) &&
+    (query.untilMs === undefined || submittedAtMs < query.untilMs)
+  )
 }
 
 /** How a task failed for good, or undefined. */

@@ -204,6 +204,8 @@ export class Story {
           : undefined
       case 'JobsForgotten':
         return record.jobs.some(job => this.#isJob(job)) ? 'forgotten: its retention is over' : undefined
+      case 'JobsArchived':
+        return record.jobs.some(job => this.#isJob(job)) ? 'moved into the history' : undefined
       default:
         return undefined
     }

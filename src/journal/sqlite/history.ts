@@ -155,11 +155,13 @@ export class HistoryShelf {
     const rows: HistoryRow[] = []
     let bytes = 0
     let looked = 0
+    // Where one index gives exactly what is asked for, nothing else is to be looked at.
+    const exact = query.prefix === undefined && (query.label === undefined || query.name === undefined)
     for (const number of this.#numbers(query)) {
       if (looked === rowsLookedAtMax || rows.length === query.rowsMax || bytes >= pageBytesMax) return { rows, next: number + 1 }
       looked++
-      if (!this.#matches(number, query)) continue
-      const row = this.#row(number)!
+      const row = exact || this.#matches(number, query) ? this.#row(number) : undefined
+      if (!row) continue
       rows.push(row)
       bytes += row.body.length
     }
