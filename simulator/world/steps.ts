@@ -28,10 +28,14 @@ interface Given {
 
 /** Reads an input. A task without a fate of its own has its name as its key. */
 export function readFate(item: Uint8Array, task: string): Given {
-  if (item[0] !== itemComposed) return { fate: (valueIn(item) ?? { key: 'block', ms: 1 }) as Fate, wrong: undefined }
+  if (item[0] !== itemComposed) return plainFate(valueIn(item), task)
   const { own, parts } = readComposed(item)
   const values = parts.flatMap(part =>
-    part.kind === 'nothing' ? [] : part.kind === 'item' ? [valueIn(part.item)] : part.items.map(valueIn),
+    part.kind === 'nothing'
+      ? []
+      : part.kind === 'item'
+        ? [valueIn(part.item)]
+        : part.chunks.flatMap(({ chunk }) => chunk.items(0, chunk.count).map(valueIn)),
   )
   if (!own) {
     const strange = values.find(value => typeof value !== 'string' || !value.startsWith('result of '))
@@ -45,6 +49,19 @@ export function readFate(item: Uint8Array, task: string): Given {
   const got = JSON.stringify(values.filter(value => typeof value === 'string'))
   const wanted = JSON.stringify(fate.expects ?? [])
   return { fate, wrong: got === wanted ? undefined : `it got ${got} and should have got ${wanted}` }
+}
+
+/** The fate that was sent, or the result of another step that is the input as it is. */
+function plainFate(value: unknown, task: string): Given {
+  if (typeof value === 'string') {
+    const wrong = value.startsWith('result of ') ? undefined : `it got ${JSON.stringify(value)}`
+    return { fate: { key: task, ms: 1 }, wrong, got: [value] }
+  }
+  const fate = (value ?? { key: 'block', ms: 1 }) as Fate
+  return {
+    fate,
+    wrong: (fate.expects ?? []).length === 0 ? undefined : `it got nothing and should have got ${JSON.stringify(fate.expects)}`,
+  }
 }
 
 /** A stage as clients ask for it. */

@@ -12,6 +12,13 @@ export interface Segment {
   needed: number
 }
 
+/** A part of a payload: items `from` … of its chunk. */
+export interface Piece {
+  payload: PayloadId
+  from: number
+  count: number
+}
+
 /** Segments in the order of their tasks. */
 export class SegmentList {
   readonly #items: Segment[]
@@ -55,6 +62,19 @@ export class SegmentList {
       if (item.first >= first + count) return
       yield item
     }
+  }
+
+  /** Where the bytes of tasks `first` … `first + count - 1` are, as far as there are any. */
+  pieces(first: number, count: number): Piece[] {
+    const pieces: Piece[] = []
+    const end = first + count
+    for (let i = this.#seek(first); i < this.#items.length; i++) {
+      const segment = this.#items[i]!
+      if (segment.first >= end) break
+      const from = Math.max(first, segment.first)
+      pieces.push({ payload: segment.payload, from: from - segment.first, count: Math.min(end, segment.first + segment.count) - from })
+    }
+    return pieces
   }
 
   insert(segment: Segment): void {

@@ -1,6 +1,6 @@
 // Owns what the outside is told of each fact: assignments at once, everything else when its fact is durable.
 // Must not choose: it only looks at facts and at the state on both sides of them.
-import { failureOfTask, type Stage, type State } from '../core/index.ts'
+import { failureOfTask, inputsOf, type RunInputs, type Stage, type State } from '../core/index.ts'
 import {
   CoxswainError,
   type JournalRecord,
@@ -10,7 +10,7 @@ import {
   type RecordOf,
   type Run,
 } from '../protocol/index.ts'
-import { cachedInputs, inputsOf, type RunInputs, readInputs, waitsForOthers } from './compose.ts'
+import { cachedInputs, readInputs, waitsForOthers } from './compose.ts'
 import type { BlockDrops } from './drops.ts'
 import { Ends } from './ends.ts'
 import type { Links, WorkerLink } from './links.ts'
@@ -130,10 +130,10 @@ export class Outbox implements RecordListener {
     if (record.adopted || !link || link.incarnation !== record.incarnation) return undefined
     const stageOf = (run: Run): Stage => this.#state.jobs.byId.get(run.job)!.stages[run.stage]!
     const plan = this.#state.tasks.lanes.has(record.lane) ? undefined : stageOf(record.runs[0]!).plan
-    const runs = record.runs.map(run => ({ run, inputs: inputsOf(stageOf(run), run) }))
+    const runs = record.runs.map(run => ({ run, inputs: inputsOf(stageOf(run), run.first, run.count) }))
     const pending = { link, record, plan, runs }
     // What a step gets is durable before it begins: another leader would not give it anything else. What follows in its lane stays behind it.
-    if (!runs.some(({ run, inputs }) => waitsForOthers(stageOf(run), inputs)) && !this.#late.has(record.lane))
+    if (!runs.some(({ inputs }) => waitsForOthers(this.#payloads, inputs)) && !this.#late.has(record.lane))
       this.#now.push(() => this.#sendAssign(pending))
     else {
       this.#late.set(record.lane, (this.#late.get(record.lane) ?? 0) + 1)

@@ -1,23 +1,12 @@
 // Owns the bytes of inputs on their way to workers: a bounded cache before the journal's store, and cutting out a run's part.
 // Must not look into an item.
 
-import type { Piece, Stage, State } from '../core/index.ts'
+import type { Piece, State } from '../core/index.ts'
 import type { Journal } from '../journal/index.ts'
 import { Chunk, CoxswainError, type PayloadId } from '../protocol/index.ts'
 
 /** Bytes of payloads kept in memory; older ones are read from the store when their turn comes. */
 export const cachedBytesMax = 64 << 20
-
-/** The pieces that together hold the inputs of a run. */
-export function piecesOf(stage: Stage, first: number, count: number): Piece[] {
-  const pieces: Piece[] = []
-  const end = first + count
-  for (const segment of stage.inputs.overlapping(first, count)) {
-    const from = Math.max(first, segment.first)
-    pieces.push({ payload: segment.payload, from: from - segment.first, count: Math.min(end, segment.first + segment.count) - from })
-  }
-  return pieces
-}
 
 /** True while a job's results name this payload for the tasks from `first` on. */
 export function resultsHold(state: State, at: { job: string; stage: number; first: number; payload: PayloadId }): boolean {
@@ -28,8 +17,6 @@ export function resultsHold(state: State, at: { job: string; stage: number; firs
 function missing(payload: PayloadId): CoxswainError {
   return new CoxswainError('JOURNAL_CORRUPT', `Payload ${payload} is missing: no record released it.`, { id: String(payload) })
 }
-
-export type { Piece }
 
 export class Payloads {
   readonly #journal: Journal
@@ -57,6 +44,11 @@ export class Payloads {
   stored(below: PayloadId): void {
     this.#storedBelow = below
     this.#evict()
+  }
+
+  /** True if the payload is durable. */
+  isStored(payload: PayloadId): boolean {
+    return payload < this.#storedBelow
   }
 
   #evict(): void {

@@ -55,6 +55,12 @@ export class Writer {
     this.#length += bytes.length
   }
 
+  /** The bytes of a buffer from `from` up to `end`, without a length. */
+  part(buffer: Buffer, from: number, end: number): void {
+    this.#reserve(end - from)
+    this.#length += buffer.copy(this.#buffer, this.#length, from, end)
+  }
+
   /** A length, then that many bytes. */
   bytes(bytes: Uint8Array): void {
     this.varint(bytes.length)

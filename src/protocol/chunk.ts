@@ -31,6 +31,15 @@ export class ChunkWriter {
     this.#count++
   }
 
+  /** Appends an item of another chunk. */
+  addFrom(chunk: Chunk, position: number): void {
+    const start = chunk.start(position)
+    const end = chunk.end(position)
+    this.#lengths.varint(end - start)
+    this.#body.part(chunk.buffer, start, end)
+    this.#count++
+  }
+
   /** Where the next item's bytes are to be written; close it with `endItem`, or take it back with `dropItem`. */
   beginItem(): Writer {
     this.#itemStart = this.#body.length
@@ -61,13 +70,17 @@ export class ChunkWriter {
 /** A chunk whose lengths have been read: items by position, and parts of it as chunks of their own. */
 export class Chunk {
   readonly #buffer: Buffer
+  /** Where it begins in the buffer. */
+  readonly #begin: number
   /** Where each item starts, and the end of the last: count + 1 offsets. */
   readonly #offsets: Uint32Array
   readonly count: number
 
-  /** Throws FRAME_MALFORMED unless the bytes are exactly a chunk. */
-  constructor(bytes: Uint8Array) {
-    const reader = new Reader(bytes)
+  /** Throws FRAME_MALFORMED unless the bytes are exactly a chunk. From a reader it takes a chunk off what it reads, wherever that ends. */
+  constructor(bytes: Uint8Array | Reader) {
+    const within = bytes instanceof Reader
+    const reader = within ? bytes : new Reader(bytes)
+    const begin = reader.position
     const count = reader.varint()
     if (count > reader.remaining) throw malformed(`claims ${count} items`, reader.position)
     const offsets = new Uint32Array(count + 1)
@@ -77,11 +90,13 @@ export class Chunk {
       total += reader.varint()
       if (total > reader.remaining) throw malformed('ends inside an item', reader.position)
     }
-    if (total !== reader.remaining) throw malformed('has bytes behind its last item', reader.position)
+    if (!within && total !== reader.remaining) throw malformed('has bytes behind its last item', reader.position)
     const start = reader.position
     for (let i = 0; i < count; i++) offsets[i] = offsets[i]! + start
     offsets[count] = start + total
+    reader.position = start + total
     this.#buffer = reader.buffer
+    this.#begin = begin
     this.#offsets = offsets
     this.count = count
   }
@@ -113,11 +128,29 @@ export class Chunk {
 
   /** Items `from` to `from + count - 1` as a chunk; the whole chunk is handed on without a copy. */
   slice(from: number, count: number): Buffer {
-    if (from === 0 && count === this.count) return this.#buffer
+    if (from === 0 && count === this.count) return this.#buffer.subarray(this.#begin, this.#offsets[count])
     const head = new Writer(8 + count * 2)
-    head.varint(count)
-    for (let i = from; i < from + count; i++) head.varint(this.#offsets[i + 1]! - this.#offsets[i]!)
+    this.#writeHead(head, from, count)
     return Buffer.concat([head.view(), this.#buffer.subarray(this.#offsets[from], this.#offsets[from + count])])
+  }
+
+  /** Appends items `from` to `from + count - 1` as a chunk. */
+  writeSlice(writer: Writer, from: number, count: number): void {
+    this.#writeHead(writer, from, count)
+    writer.part(this.#buffer, this.#offsets[from]!, this.#offsets[from + count]!)
+  }
+
+  #writeHead(writer: Writer, from: number, count: number): void {
+    writer.varint(count)
+    for (let i = from; i < from + count; i++) writer.varint(this.#offsets[i + 1]! - this.#offsets[i]!)
+  }
+
+  /** Appends the length of an item and its bytes. */
+  writeItem(writer: Writer, position: number): void {
+    const start = this.#offsets[position]!
+    const end = this.#offsets[position + 1]!
+    writer.varint(end - start)
+    writer.part(this.#buffer, start, end)
   }
 }
 

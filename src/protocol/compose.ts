@@ -1,21 +1,26 @@
 // Owns how the input of a workflow's task is put together: its own part, a template, and what other steps gave, which the leader adds unread.
 // Must not look into values: only SDK and executor do.
-import { malformed, Reader, Writer } from './bytes.ts'
-import { itemComposed, itemTemplate } from './chunk.ts'
+import { malformed, Reader, type Writer } from './bytes.ts'
+import { Chunk, itemComposed, itemTemplate } from './chunk.ts'
+
+/** Items `from` to `from + count - 1` of a chunk. */
+export interface ChunkPart {
+  chunk: Chunk
+  from: number
+  count: number
+}
 
 /** What a step gets of another one, as items of chunks. */
 export type ComposedPart =
   | { kind: 'item'; item: Uint8Array }
-  | { kind: 'list'; items: readonly Uint8Array[] }
+  | { kind: 'list'; chunks: readonly ChunkPart[] }
   /** It has an end and no value: `undefined`. */
   | { kind: 'nothing' }
 
 const partKinds = ['item', 'list', 'nothing'] as const
 
-/** The item of a task that gets parts of others. `own` undefined: the first part is its input. */
-export function composeItem(own: Uint8Array | undefined, parts: readonly ComposedPart[]): Buffer {
-  const bytes = parts.reduce((sum, part) => sum + partBytes(part), (own?.length ?? 0) + 16)
-  const writer = new Writer(bytes)
+/** Appends the item of a task that gets parts of others. `own` undefined: the first part is its input. */
+export function writeComposed(writer: Writer, own: Uint8Array | undefined, parts: readonly ComposedPart[]): void {
   writer.byte(itemComposed)
   writer.byte(own ? 1 : 0)
   if (own) writer.bytes(own)
@@ -24,16 +29,10 @@ export function composeItem(own: Uint8Array | undefined, parts: readonly Compose
     writer.byte(partKinds.indexOf(part.kind))
     if (part.kind === 'item') writer.bytes(part.item)
     else if (part.kind === 'list') {
-      writer.varint(part.items.length)
-      for (const item of part.items) writer.bytes(item)
+      writer.varint(part.chunks.length)
+      for (const { chunk, from, count } of part.chunks) chunk.writeSlice(writer, from, count)
     }
   }
-  return writer.finish()
-}
-
-function partBytes(part: ComposedPart): number {
-  if (part.kind === 'nothing') return 1
-  return part.kind === 'item' ? part.item.length + 8 : part.items.reduce((sum, item) => sum + item.length + 4, 8)
 }
 
 /** The parts of a composed item. Throws FRAME_MALFORMED. */
@@ -48,9 +47,12 @@ export function readComposed(item: Uint8Array): { own: Buffer | undefined; parts
     if (kind === 'item') parts.push({ kind, item: read() })
     else if (kind === 'nothing') parts.push({ kind })
     else if (kind === 'list') {
-      const items: Buffer[] = []
-      for (let length = reader.varint(); items.length < length; ) items.push(read())
-      parts.push({ kind, items })
+      const chunks: ChunkPart[] = []
+      for (let length = reader.varint(); chunks.length < length; ) {
+        const chunk = new Chunk(reader)
+        chunks.push({ chunk, from: 0, count: chunk.count })
+      }
+      parts.push({ kind, chunks })
     } else throw malformed('has a part of an unknown kind', reader.position)
   }
   reader.finish()

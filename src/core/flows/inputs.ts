@@ -1,18 +1,11 @@
 // Owns what the input of a workflow's task is made from: its own part, and the results of the steps that it names.
 // Must not read bytes: it says which payloads they are in.
-import type { PayloadId } from '../../protocol/index.ts'
+import type { Need, NeedKind } from '../../protocol/index.ts'
 import type { Stage } from '../jobs/state.ts'
+import type { Piece } from '../segments.ts'
 import { failureOfTask } from '../views/jobs.ts'
-import { stepOf } from './apply.ts'
 import { foldedBy } from './fold.ts'
 import type { StepTable } from './state.ts'
-
-/** A part of a payload: items `from` … of its chunk. */
-export interface Piece {
-  payload: PayloadId
-  from: number
-  count: number
-}
 
 /** What a step that failed is for the step that catches that. */
 export interface StepFailure {
@@ -33,70 +26,85 @@ export interface ComposedInput {
   own: Piece | undefined
   /** In the order of the step's needs. */
   arguments: Argument[]
-  /** It waited for other steps. */
-  later: boolean
 }
 
-/** True if inputs of the stage are made from more than what was sent for it. */
-export function composes(stage: Stage): boolean {
-  return stage.job.flow !== undefined
+/** What the inputs of a run are made from. */
+export interface RunInputs {
+  /** Where they stand in a row as they are; or what each of them is put together from. */
+  from: { pieces: Piece[] } | { tasks: ComposedInput[] }
+  /** What must be durable before the run may begin, as another leader would have to come to the same: nothing, the payloads named here, or all facts. */
+  restsOn: 'nothing' | 'payloads' | 'facts'
 }
 
-/** What the input of this task is made from. All that it needs is there: the task is ready. */
-export function inputOf(stage: Stage, task: number): ComposedInput {
-  const flow = stage.job.flow!
-  const step = stepOf(stage, task)
-  const segment = stage.inputs.find(task)
-  const own = segment && { payload: segment.payload, from: task - segment.first, count: 1 }
-  const position = task - flow.first(step)
-  const needs = [...flow.needs(step)]
-  // Where nothing was sent for the task itself, its input is what makes it one of many.
-  const asked = own ? needs : [flow.widthNeed(step)!]
-  return { own, arguments: asked.flatMap(need => argumentOf(stage, flow, step, need, position)), later: needs.length > 0 }
-}
-
-function argumentOf(stage: Stage, flow: StepTable, step: number, need: { kind: string; step: number }, position: number): Argument[] {
-  const { job } = stage
-  switch (need.kind) {
-    case 'value':
-    case 'undo':
-      return [resultOf(job.stages, flow, need.step)]
-    case 'all':
-      return [tasksOf(job.stages, flow, need.step, 0, flow.width(need.step))]
-    case 'each':
-      return [{ ...tasksOf(job.stages, flow, need.step, position, 1), list: false }]
-    case 'spread': {
-      const { payload } = flow.spreads.get(flow.source(need.step))!
-      return [{ kind: 'items', list: false, pieces: [{ payload, from: position, count: 1 }] }]
-    }
-    case 'fold': {
-      const { own, range } = foldedBy(flow.folds.get(step)!, flow.width(need.step), position)
-      return [tasksOf(job.stages, flow, own ? step : need.step, range.first, range.count)]
-    }
-    case 'failure':
-      return [{ kind: 'failure', failure: failureOfStep(job.stages, flow, need.step) }]
-    default:
-      return []
+/** What the inputs of these tasks are made from. All that they need is there: they are ready. */
+export function inputsOf(stage: Stage, first: number, count: number): RunInputs {
+  const { flow } = stage.job
+  if (!flow) return { from: { pieces: stage.inputs.pieces(first, count) }, restsOn: 'nothing' }
+  if (stage.wide >= 0) return inputsOfPart(stage, flow, first, count)
+  let restsOn: RunInputs['restsOn'] = 'nothing'
+  let plain = true
+  for (let task = first; task < first + count; task++) {
+    const needs = flow.needs(stage.owners[task]!)
+    if (needs.length > 0) restsOn = 'facts'
+    if (needs.some(given)) plain = false
   }
+  if (plain) return { from: { pieces: stage.inputs.pieces(first, count) }, restsOn }
+  const tasks: ComposedInput[] = []
+  for (let task = first; task < first + count; task++) {
+    const step = stage.owners[task]!
+    const args: Argument[] = []
+    for (const need of flow.needs(step)) if (given(need)) args.push(argumentOf(stage, flow, need))
+    tasks.push({ own: stage.inputs.pieces(task, 1)[0], arguments: args })
+  }
+  return { from: { tasks }, restsOn }
+}
+
+/** The same for tasks of a step that has the stage for itself. */
+function inputsOfPart(stage: Stage, flow: StepTable, first: number, count: number): RunInputs {
+  const { stages } = stage.job
+  const step = stage.wide
+  const needs = flow.needs(step)
+  const need = flow.widthNeed(step)
+  const from = first - flow.first(step)
+  // What it gets of a step whose results are its inputs is all that it rests on, unless it needs more.
+  const restsOn = needs.length === 0 ? 'nothing' : need && needs.length === 1 ? 'payloads' : 'facts'
+  if (need?.kind === 'spread') {
+    const { payload } = flow.spreads.get(flow.source(need.step))!
+    return { from: { pieces: [{ payload, from, count }] }, restsOn }
+  }
+  if (need?.kind === 'each') return { from: { pieces: piecesOf(stages, flow, need.step, from, count) }, restsOn }
+  const others = needs.filter(given)
+  if (!need && others.length === 0) return { from: { pieces: stage.inputs.pieces(first, count) }, restsOn }
+  const tasks: ComposedInput[] = []
+  for (let task = 0; task < count; task++) {
+    const args = need ? [folded(stages, flow, step, need.step, from + task)] : others.map(other => argumentOf(stage, flow, other))
+    tasks.push({ own: stage.inputs.pieces(first + task, 1)[0], arguments: args })
+  }
+  return { from: { tasks }, restsOn }
+}
+
+const givingKinds: ReadonlySet<NeedKind> = new Set(['value', 'undo', 'all', 'failure'])
+
+/** True if a step receives something of what it needs, besides its tasks. */
+function given({ kind }: Need): boolean {
+  return givingKinds.has(kind)
+}
+
+function argumentOf({ job: { stages } }: Stage, flow: StepTable, { kind, step }: Need): Argument {
+  if (kind === 'failure') return { kind, failure: failureOfStep(stages, flow, step) }
+  if (kind === 'all') return { kind: 'items', list: true, pieces: piecesOf(stages, flow, step, 0, flow.width(step)) }
+  return resultOf(stages, flow, step)
+}
+
+/** The results that a task of a fold combines. */
+function folded(stages: readonly Stage[], flow: StepTable, step: number, before: number, task: number): Argument {
+  const { own, range } = foldedBy(flow.folds.get(step)!, flow.width(before), task)
+  return { kind: 'items', list: true, pieces: piecesOf(stages, flow, own ? step : before, range.first, range.count) }
 }
 
 /** The results of tasks `from` … of a step. */
-function tasksOf(
-  stages: readonly Stage[],
-  flow: StepTable,
-  step: number,
-  from: number,
-  count: number,
-): Extract<Argument, { kind: 'items' }> {
-  const stage = stages[flow.stage(step)]!
-  const first = flow.first(step) + from
-  const pieces: Piece[] = []
-  for (const segment of stage.results.overlapping(first, count)) {
-    const start = Math.max(first, segment.first)
-    const end = Math.min(first + count, segment.first + segment.count)
-    pieces.push({ payload: segment.payload, from: start - segment.first, count: end - start })
-  }
-  return { kind: 'items', list: true, pieces }
+function piecesOf(stages: readonly Stage[], flow: StepTable, step: number, from: number, count: number): Piece[] {
+  return stages[flow.stage(step)]!.results.pieces(flow.first(step) + from, count)
 }
 
 /** The result of a step as one value: of what it became, where it became something else. */
@@ -108,8 +116,11 @@ function resultOf(stages: readonly Stage[], flow: StepTable, step: number): Argu
   if (flow.kind(source) === 'tasks') {
     const width = flow.width(source)
     // The last task of a fold has what is left.
-    if (flow.folds.has(source)) return width === 0 ? { kind: 'nothing' } : { ...tasksOf(stages, flow, source, width - 1, 1), list: false }
-    return { ...tasksOf(stages, flow, source, 0, width), list: stages[flow.stage(source)]!.wide >= 0 }
+    if (flow.folds.has(source)) {
+      if (width === 0) return { kind: 'nothing' }
+      return { kind: 'items', list: false, pieces: piecesOf(stages, flow, source, width - 1, 1) }
+    }
+    return { kind: 'items', list: stages[flow.stage(source)]!.wide >= 0, pieces: piecesOf(stages, flow, source, 0, width) }
   }
   const value = flow.values.get(source)
   return value ? { kind: 'items', list: false, pieces: [{ payload: value.payload, from: 0, count: 1 }] } : { kind: 'nothing' }

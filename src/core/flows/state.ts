@@ -1,6 +1,6 @@
 // Owns what a workflow is while it runs: its steps in columns, so that one which waits costs some forty bytes, and the frames they belong to.
 // Must not move anything on: that is steps.ts.
-import { type FlowStep, type NeedKind, needKinds, type PayloadId, type StepKind, stepKinds, type TaskBlock } from '../../protocol/index.ts'
+import { type FlowStep, type Need, needKinds, type PayloadId, type StepKind, stepKinds, type TaskBlock } from '../../protocol/index.ts'
 import { Column } from './column.ts'
 import { Mail, type Signal } from './mail.ts'
 import { StepTimes } from './times.ts'
@@ -42,6 +42,8 @@ export interface Fold {
   levels: number[]
   waits: Int32Array
 }
+
+const nothing: readonly Need[] = []
 
 /** Steps of one workflow. */
 export class StepTable {
@@ -238,16 +240,21 @@ export class StepTable {
   }
 
   /** The needs of a step, in order. */
-  *needs(step: number): Generator<{ kind: NeedKind; step: number }> {
-    for (let use = this.#needsFrom.at(step); use < this.#needsFrom.at(step + 1); use++)
-      yield { kind: needKinds[this.#needKind.at(use)]!, step: this.#needStep.at(use) }
+  needs(step: number): readonly Need[] {
+    const from = this.#needsFrom.at(step)
+    const end = this.#needsFrom.at(step + 1)
+    if (from === end) return nothing
+    const needs: Need[] = []
+    for (let use = from; use < end; use++) needs.push({ kind: needKinds[this.#needKind.at(use)]!, step: this.#needStep.at(use) })
+    return needs
   }
 
   /** Who needs a step, and how, the earliest first. */
-  uses(step: number): { kind: NeedKind; step: number }[] {
-    const uses: { kind: NeedKind; step: number }[] = []
-    for (let use = this.#lastUse.at(step); use >= 0; use = this.#nextUse.at(use))
-      uses.push({ kind: needKinds[this.#needKind.at(use)]!, step: this.#needOwner.at(use) })
+  uses(step: number): readonly Need[] {
+    let use = this.#lastUse.at(step)
+    if (use < 0) return nothing
+    const uses: Need[] = []
+    for (; use >= 0; use = this.#nextUse.at(use)) uses.push({ kind: needKinds[this.#needKind.at(use)]!, step: this.#needOwner.at(use) })
     return uses.reverse()
   }
 

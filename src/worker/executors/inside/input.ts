@@ -6,6 +6,7 @@ import {
   decodeTemplate,
   decodeValue,
   itemComposed,
+  itemInline,
   itemTemplate,
   readComposed,
   readItem,
@@ -14,6 +15,8 @@ import {
 
 /** Reads a block, checked. */
 type Fetch = (reference: BlockReference) => Promise<Buffer>
+/** Gives away the blocks that it needs, one by one, and goes on with their bytes. */
+type Reading<T> = Generator<BlockReference, T, Buffer>
 
 /** A task's input; `spread`: its result is to be a list of inputs for others. */
 export interface TaskInput {
@@ -21,32 +24,54 @@ export interface TaskInput {
   spread: boolean
 }
 
-/** The input that an item stands for. Throws what the blocks and bytes say. */
-export async function readInput(item: Uint8Array, fetch: Fetch): Promise<TaskInput> {
-  if (item[0] !== itemComposed) return filled(item, [], fetch)
-  const { own, parts } = readComposed(item)
-  const values: unknown[] = []
-  for (const part of parts) values.push(await valueOfPart(part, fetch))
-  return own ? filled(own, values, fetch) : { value: values[0], spread: false }
+/** The input that an item stands for: at once, unless a part of it is a block. Throws what the blocks and bytes say. */
+export function readInput(item: Uint8Array, fetch: Fetch): TaskInput | Promise<TaskInput> {
+  const reading = inputOf(item)
+  const step = reading.next()
+  return step.done ? step.value : fetched(reading, step.value, fetch)
 }
 
-async function filled(item: Uint8Array, values: readonly unknown[], fetch: Fetch): Promise<TaskInput> {
+async function fetched(reading: Reading<TaskInput>, first: BlockReference, fetch: Fetch): Promise<TaskInput> {
+  for (let reference = first; ; ) {
+    const step = reading.next(await fetch(reference))
+    if (step.done) return step.value
+    reference = step.value
+  }
+}
+
+function* inputOf(item: Uint8Array): Reading<TaskInput> {
+  if (item[0] !== itemComposed) return yield* filled(item, [])
+  const { own, parts } = readComposed(item)
+  const values: unknown[] = []
+  for (const part of parts) values.push(yield* valueOfPart(part))
+  return own ? yield* filled(own, values) : { value: values[0], spread: false }
+}
+
+function* filled(item: Uint8Array, values: readonly unknown[]): Reading<TaskInput> {
   // A template that is too large for a message is a block of itself; no value of that size begins as a template does.
-  const bytes = item[0] === itemTemplate ? item : await bytesOf(item, fetch)
+  const bytes = item[0] === itemTemplate ? item : yield* bytesOf(item)
   const template = readTemplate(bytes)
   if (!template) return { value: decodeValue(bytes), spread: false }
   return { value: decodeTemplate(template.value, hole => values[hole]), spread: template.spread }
 }
 
-async function bytesOf(item: Uint8Array, fetch: Fetch): Promise<Uint8Array> {
+function* bytesOf(item: Uint8Array): Reading<Uint8Array> {
   const read = readItem(item)
-  return 'inline' in read ? read.inline : fetch(read)
+  return 'inline' in read ? read.inline : yield read
 }
 
-async function valueOfPart(part: ComposedPart, fetch: Fetch): Promise<unknown> {
+function* valueOfPart(part: ComposedPart): Reading<unknown> {
   if (part.kind === 'nothing') return undefined
-  if (part.kind === 'item') return decodeValue(await bytesOf(part.item, fetch))
+  if (part.kind === 'item') return decodeValue(yield* bytesOf(part.item))
   const values: unknown[] = []
-  for (const item of part.items) values.push(decodeValue(await bytesOf(item, fetch)))
+  for (const { chunk } of part.chunks) {
+    const { buffer } = chunk
+    for (let i = 0; i < chunk.count; i++) {
+      const start = chunk.start(i)
+      // Nearly all are: no view of each is made.
+      if (buffer[start] === itemInline) values.push(decodeValue(buffer, start + 1, chunk.end(i)))
+      else values.push(decodeValue(yield* bytesOf(chunk.item(i))))
+    }
+  }
   return values
 }

@@ -5,7 +5,7 @@ import { type BlockReference, type Chunk, decodeValue, itemBlock, itemInline, re
 import type { Attempt, AttemptHost } from './attempt.ts'
 import type { InputBlocks } from './blocks.ts'
 import { nowMs } from './clock.ts'
-import { readInput } from './input.ts'
+import { readInput, type TaskInput } from './input.ts'
 import { errorFailure, validate } from './judge.ts'
 import { type AttemptFailure, attemptFailure } from './outbox.ts'
 import type { Definition } from './program.ts'
@@ -30,21 +30,45 @@ export function runTask(host: TaskHost, attempt: Attempt, chunk: Chunk, position
   const { task } = attempt.batch
   const definition = host.definition(task)
   if (!definition) return { failure: attemptFailure('TASK_NOT_FOUND', `The program has no task named ${JSON.stringify(task)}.`, '', false) }
-  const item = chunk.item(position)
-  if (definition.input || definition.output || item[0] !== itemInline) return runSlowly(host, attempt, definition, chunk, position, awaited)
+  const input = inputAt(host, attempt, chunk, position)
+  if ('failure' in input) return input
+  if (definition.input || definition.output || input instanceof Promise) return runSlowly(host, attempt, definition, input, awaited)
+  const { spread } = input
   try {
-    const value = call(host, attempt, definition, decodeValue(item.subarray(1)), chunk.count)
-    if (!isThenable(value)) return { value }
+    const value = call(host, attempt, definition, input.value, chunk.count)
+    if (!isThenable(value)) return { value, spread }
     awaited()
-    return settled(value)
+    return settled(value, spread)
   } catch (error) {
     return { failure: errorFailure(error) }
   }
 }
 
-async function settled(result: PromiseLike<unknown>): Promise<TaskEnd> {
+/** The input at this position, at once unless a part of it is a block; or why there is none. */
+function inputAt(
+  host: TaskHost,
+  attempt: Attempt,
+  chunk: Chunk,
+  position: number,
+): TaskInput | Promise<TaskInput> | { failure: AttemptFailure } {
+  const { buffer } = chunk
+  const start = chunk.start(position)
   try {
-    return { value: await result }
+    if (buffer[start] === itemInline) return { value: decodeValue(buffer, start + 1, chunk.end(position)), spread: false }
+    return readInput(chunk.item(position), reference => fetchBlock(host, attempt, chunk, position, reference))
+  } catch (error) {
+    return { failure: inputFailure(error) }
+  }
+}
+
+function inputFailure(error: unknown): AttemptFailure {
+  const { code, message } = error as Error & { code?: unknown }
+  return attemptFailure(String(code), message, '', code !== 'VALUE_MALFORMED')
+}
+
+async function settled(result: PromiseLike<unknown>, spread: boolean): Promise<TaskEnd> {
+  try {
+    return { value: await result, spread }
   } catch (error) {
     return { failure: errorFailure(error) }
   }
@@ -60,19 +84,15 @@ async function runSlowly(
   host: TaskHost,
   attempt: Attempt,
   definition: Definition,
-  chunk: Chunk,
-  position: number,
+  input: TaskInput | Promise<TaskInput>,
   awaited: () => void,
 ): Promise<TaskEnd> {
   let value: unknown
   let spread = false
   try {
-    const input = await readInput(chunk.item(position), reference => fetchBlock(host, attempt, chunk, position, reference))
-    value = input.value
-    spread = input.spread
+    ;({ value, spread } = await input)
   } catch (error) {
-    const { code, message } = error as Error & { code?: unknown }
-    return { failure: attemptFailure(String(code), message, '', code !== 'VALUE_MALFORMED') }
+    return { failure: inputFailure(error) }
   }
   awaited()
   try {
