@@ -4,6 +4,7 @@ import {
   decodeValue,
   type FlowPlan,
   type Inputs,
+  type ItemPlace,
   itemComposed,
   type Outcome,
   readComposed,
@@ -17,6 +18,10 @@ import { program } from './program.ts'
 function valueIn(item: Uint8Array): unknown {
   const read = readItem(item)
   return 'inline' in read ? decodeValue(read.inline) : undefined
+}
+
+function valueAt({ buffer, start, end }: ItemPlace): unknown {
+  return valueIn(buffer.subarray(start, end))
 }
 
 /** What a task was given: its fate, what is wrong with what came with that, and all that came where it has no fate of its own. */
@@ -34,7 +39,7 @@ export function readFate(item: Uint8Array, task: string): Given {
     part.kind === 'nothing'
       ? []
       : part.kind === 'item'
-        ? [valueIn(part.item)]
+        ? [valueAt(part.item)]
         : part.chunks.flatMap(({ chunk }) => chunk.items(0, chunk.count).map(valueIn)),
   )
   if (!own) {
@@ -45,7 +50,7 @@ export function readFate(item: Uint8Array, task: string): Given {
       got: values.map(String),
     }
   }
-  const fate = valueIn(own) as Fate
+  const fate = valueAt(own) as Fate
   const got = JSON.stringify(values.filter(value => typeof value === 'string'))
   const wanted = JSON.stringify(fate.expects ?? [])
   return { fate, wrong: got === wanted ? undefined : `it got ${got} and should have got ${wanted}` }

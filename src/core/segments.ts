@@ -19,31 +19,35 @@ export interface Piece {
   count: number
 }
 
-/** Segments in the order of their tasks. */
+/** How many segments stand together: so many are moved at most to make room for one, or to let one go. */
+const partMax = 128
+
+/** Segments in the order of their tasks. In parts: those of steps come in any order, and moving a long array for each would be quadratic. */
 export class SegmentList {
-  readonly #items: Segment[]
-  /** Items before it are gone: most segments go from the front, and moving a long array for each would be quadratic. */
-  #start = 0
+  /** None of them is empty. */
+  readonly #parts: Segment[][] = []
+  #length = 0
 
   constructor(items: readonly Segment[] = []) {
-    this.#items = items.map(item => ({ ...item }))
+    for (const item of items) this.insert({ ...item })
   }
 
   get length(): number {
-    return this.#items.length - this.#start
+    return this.#length
   }
 
   *[Symbol.iterator](): Generator<Segment> {
-    for (let i = this.#start; i < this.#items.length; i++) yield this.#items[i]!
+    for (const part of this.#parts) yield* part
   }
 
-  #seek(task: number): number {
-    let low = this.#start
-    let high = this.#items.length
+  /** The first part that ends behind a task. */
+  #partOf(task: number): number {
+    let low = 0
+    let high = this.#parts.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      const item = this.#items[middle]!
-      if (item.first + item.count <= task) low = middle + 1
+      const part = this.#parts[middle]!
+      if (endOf(part[part.length - 1]!) <= task) low = middle + 1
       else high = middle
     }
     return low
@@ -51,46 +55,71 @@ export class SegmentList {
 
   /** The segment that holds a task, or undefined. */
   find(task: number): Segment | undefined {
-    const item = this.#items[this.#seek(task)]
+    const part = this.#parts[this.#partOf(task)]
+    const item = part?.[seek(part, task)]
     return item !== undefined && item.first <= task ? item : undefined
   }
 
   /** The segments that hold any of `first` … `first + count - 1`, in order. */
-  *overlapping(first: number, count: number): Generator<Segment> {
-    for (let i = this.#seek(first); i < this.#items.length; i++) {
-      const item = this.#items[i]!
-      if (item.first >= first + count) return
-      yield item
+  overlapping(first: number, count: number): Segment[] {
+    const found: Segment[] = []
+    const { length } = this.#parts
+    for (let at = this.#partOf(first), i = at < length ? seek(this.#parts[at]!, first) : 0; at < length; at++, i = 0) {
+      const part = this.#parts[at]!
+      for (; i < part.length; i++) {
+        const item = part[i]!
+        if (item.first >= first + count) return found
+        found.push(item)
+      }
     }
+    return found
   }
 
   /** Where the bytes of tasks `first` … `first + count - 1` are, as far as there are any. */
   pieces(first: number, count: number): Piece[] {
-    const pieces: Piece[] = []
-    const end = first + count
-    for (let i = this.#seek(first); i < this.#items.length; i++) {
-      const segment = this.#items[i]!
-      if (segment.first >= end) break
+    return this.overlapping(first, count).map(segment => {
       const from = Math.max(first, segment.first)
-      pieces.push({ payload: segment.payload, from: from - segment.first, count: Math.min(end, segment.first + segment.count) - from })
-    }
-    return pieces
+      return { payload: segment.payload, from: from - segment.first, count: Math.min(first + count, endOf(segment)) - from }
+    })
   }
 
   insert(segment: Segment): void {
-    const last = this.#items[this.#items.length - 1]
-    if (last === undefined || last.first < segment.first) this.#items.push(segment)
-    else this.#items.splice(this.#seek(segment.first), 0, segment)
+    this.#length++
+    const at = this.#partOf(segment.first)
+    const part = this.#parts[at] ?? this.#parts[at - 1]
+    if (!part) this.#parts.push([segment])
+    else if (at === this.#parts.length) {
+      if (part.length < partMax) part.push(segment)
+      else this.#parts.push([segment])
+    } else {
+      part.splice(seek(part, segment.first), 0, segment)
+      if (part.length > partMax) this.#parts.splice(at + 1, 0, part.splice(partMax >> 1))
+    }
   }
 
   remove(segment: Segment): void {
-    const at = this.#seek(segment.first)
-    if (this.#items[at] !== segment) throw new Error('a segment was removed twice')
-    if (at === this.#start) this.#start++
-    else this.#items.splice(at, 1)
-    if (this.#start > 64 && this.#start * 2 > this.#items.length) {
-      this.#items.splice(0, this.#start)
-      this.#start = 0
-    }
+    const at = this.#partOf(segment.first)
+    const part = this.#parts[at] ?? []
+    const position = seek(part, segment.first)
+    if (part[position] !== segment) throw new Error('a segment was removed twice')
+    this.#length--
+    if (part.length === 1) this.#parts.splice(at, 1)
+    else part.splice(position, 1)
   }
+}
+
+function endOf(segment: Segment): number {
+  return segment.first + segment.count
+}
+
+/** Position of the first segment of a part that ends behind a task. */
+function seek(part: readonly Segment[], task: number): number {
+  let low = 0
+  let high = part.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (endOf(part[middle]!) <= task) low = middle + 1
+    else high = middle
+  }
+  return low
 }

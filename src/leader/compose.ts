@@ -1,8 +1,21 @@
 // Owns the inputs of tasks on their way out: cut from what was sent for them, or composed from what other steps of their workflow gave.
 // Must not look into a value.
 import type { Argument, ComposedInput, Piece, RunInputs } from '../core/index.ts'
-import { type Chunk, ChunkWriter, type ComposedPart, itemInline, type PayloadId, writeComposed, writeValue } from '../protocol/index.ts'
+import {
+  type Chunk,
+  ChunkWriter,
+  type ComposedPart,
+  type ItemPlace,
+  itemInline,
+  type PayloadId,
+  Writer,
+  writeComposed,
+  writeValue,
+} from '../protocol/index.ts'
 import type { Payloads } from './payloads.ts'
+
+/** Where what is in memory is put together: at once, and empty again afterwards. */
+const scratch = new ChunkWriter()
 
 /** True if something must be durable before this run may begin: then what it gets will not change any more. */
 export function waitsForOthers(payloads: Payloads, { from, restsOn }: RunInputs): boolean {
@@ -17,12 +30,10 @@ export function cachedInputs(payloads: Payloads, { from }: RunInputs): Uint8Arra
     const chunks = from.pieces.map(piece => payloads.cachedPiece(piece))
     return chunks.includes(undefined) ? undefined : (chunks as Uint8Array[])
   }
-  const writer = new ChunkWriter()
-  for (const task of from.tasks) {
-    for (const piece of piecesIn(task)) if (!payloads.cached(piece.payload)) return undefined
-    compose(writer, task, payload => payloads.cached(payload)!)
-  }
-  return [writer.finish()]
+  for (const task of from.tasks) for (const piece of piecesIn(task)) if (!payloads.has(piece.payload)) return undefined
+  scratch.clear()
+  for (const task of from.tasks) compose(scratch, task, payload => payloads.cached(payload)!)
+  return [scratch.finish()]
 }
 
 /** The same, read from the store where needed. Throws as `Payloads.read` does. */
@@ -48,11 +59,11 @@ function piecesIn(task: ComposedInput): Piece[] {
 }
 
 function compose(writer: ChunkWriter, task: ComposedInput, chunkOf: (payload: PayloadId) => Chunk): void {
-  const itemOf = ({ payload, from }: Piece): Uint8Array => chunkOf(payload).item(from)
+  const itemOf = ({ payload, from }: Piece): ItemPlace => chunkOf(payload).place(from)
   if (task.own && task.arguments.length === 0) return writer.addFrom(chunkOf(task.own.payload), task.own.from)
   const partOf = (argument: Argument): ComposedPart => {
     if (argument.kind === 'nothing') return argument
-    if (argument.kind === 'failure') return { kind: 'item', item: valueItem(argument.failure) }
+    if (argument.kind === 'failure') return { kind: 'item', item: placeOf(argument.failure) }
     if (!argument.list) return { kind: 'item', item: itemOf(argument.pieces[0]!) }
     return { kind: 'list', chunks: argument.pieces.map(({ payload, from, count }) => ({ chunk: chunkOf(payload), from, count })) }
   }
@@ -60,10 +71,10 @@ function compose(writer: ChunkWriter, task: ComposedInput, chunkOf: (payload: Pa
   writer.endItem()
 }
 
-function valueItem(value: unknown): Uint8Array {
-  const writer = new ChunkWriter()
-  const body = writer.beginItem()
-  body.byte(itemInline)
-  writeValue(body, value)
-  return body.view()
+function placeOf(value: unknown): ItemPlace {
+  const writer = new Writer()
+  writer.byte(itemInline)
+  writeValue(writer, value)
+  const buffer = writer.view()
+  return { buffer, start: 0, end: buffer.length }
 }

@@ -7,11 +7,15 @@ import { Chunk, CoxswainError, type PayloadId } from '../protocol/index.ts'
 
 /** Bytes of payloads kept in memory; older ones are read from the store when their turn comes. */
 export const cachedBytesMax = 64 << 20
+/** What keeping a payload costs besides its bytes, about. */
+const entryBytes = 160
+/** Payloads below this share memory with their neighbours: each on its own would cost more than it holds. */
+const smallBytesMax = 256
 
 /** True while a job's results name this payload for the tasks from `first` on. */
 export function resultsHold(state: State, at: { job: string; stage: number; first: number; payload: PayloadId }): boolean {
   const segments = state.jobs.byId.get(at.job)?.stages[at.stage]?.results.overlapping(at.first, 1) ?? []
-  return [...segments].some(segment => segment.payload === at.payload)
+  return segments.some(segment => segment.payload === at.payload)
 }
 
 function missing(payload: PayloadId): CoxswainError {
@@ -33,10 +37,10 @@ export class Payloads {
 
   /** Keeps a payload that was just decided on. The bytes are copied: a frame's memory is not to be held for a part of it. */
   put(payload: PayloadId, bytes: Uint8Array): void {
-    const own = Buffer.allocUnsafeSlow(bytes.length)
+    const own = bytes.length < smallBytesMax ? Buffer.allocUnsafe(bytes.length) : Buffer.allocUnsafeSlow(bytes.length)
     own.set(bytes)
     this.#bytes.set(payload, own)
-    this.#total += own.length
+    this.#total += own.length + entryBytes
     this.#evict()
   }
 
@@ -56,12 +60,14 @@ export class Payloads {
       if (this.#total <= cachedBytesMax || oldest >= this.#storedBelow) break
       this.#bytes.delete(oldest)
       this.#chunks.delete(oldest)
-      this.#total -= old.length
+      this.#total -= old.length + entryBytes
     }
   }
 
   drop(payload: PayloadId): void {
-    this.#total -= this.#bytes.get(payload)?.length ?? 0
+    const bytes = this.#bytes.get(payload)
+    if (!bytes) return
+    this.#total -= bytes.length + entryBytes
     this.#bytes.delete(payload)
     this.#chunks.delete(payload)
   }
@@ -86,6 +92,11 @@ export class Payloads {
     return cut
   }
 
+  /** True if the payload is in memory. */
+  has(payload: PayloadId): boolean {
+    return this.#bytes.has(payload)
+  }
+
   /** The chunk of a payload if it is in memory. */
   cached(payload: PayloadId): Chunk | undefined {
     const known = this.#chunks.get(payload)
@@ -93,7 +104,8 @@ export class Payloads {
     const bytes = this.#bytes.get(payload)
     if (!bytes) return undefined
     const chunk = new Chunk(bytes)
-    this.#chunks.set(payload, chunk)
+    // To read a small one again is cheaper than to remember what was read.
+    if (bytes.length >= smallBytesMax) this.#chunks.set(payload, chunk)
     return chunk
   }
 

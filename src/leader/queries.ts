@@ -185,7 +185,7 @@ export async function readResults(context: LeaderContext, id: string, number: nu
   if (!stage) throw new CoxswainError('NOT_FOUND', `Job ${id} has no stage ${number}.`, { id })
   const end = Math.min(first + count, stage.added)
   const { failures, stop } = failuresOf(stage, first, Math.min(end, first + readTasksMax))
-  const segments = [...stage.results.overlapping(first, stop - first)].map(segment => ({ ...segment }))
+  const segments = stage.results.overlapping(first, stop - first).map(segment => ({ ...segment }))
   // What was just recorded can be read, and told, once it is durable.
   await new Promise<void>(resolve => context.loop.whenDurable(resolve))
   const answer: ResultsRead = { parts: [], failures, next: stop < end ? stop : undefined }

@@ -165,6 +165,12 @@ export class Reader {
     return view
   }
 
+  /** Passes over the next bytes. */
+  skip(length: number): void {
+    if (length > this.remaining) throw malformed(`claims ${length} bytes where ${this.remaining} are left`, this.position)
+    this.position += length
+  }
+
   bytes(lengthMax: number): Buffer {
     return this.raw(this.#length(lengthMax))
   }

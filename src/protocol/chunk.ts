@@ -60,10 +60,15 @@ export class ChunkWriter {
     const head = new Writer(8)
     head.varint(this.#count)
     const chunk = Buffer.concat([head.view(), this.#lengths.view(), this.#body.view()])
+    this.clear()
+    return chunk
+  }
+
+  /** Forgets all items. */
+  clear(): void {
     this.#lengths.reset()
     this.#body.reset(keepBytesMax)
     this.#count = 0
-    return chunk
   }
 }
 
@@ -145,12 +150,9 @@ export class Chunk {
     for (let i = from; i < from + count; i++) writer.varint(this.#offsets[i + 1]! - this.#offsets[i]!)
   }
 
-  /** Appends the length of an item and its bytes. */
-  writeItem(writer: Writer, position: number): void {
-    const start = this.#offsets[position]!
-    const end = this.#offsets[position + 1]!
-    writer.varint(end - start)
-    writer.part(this.#buffer, start, end)
+  /** Where an item stands. */
+  place(position: number): { buffer: Buffer; start: number; end: number } {
+    return { buffer: this.#buffer, start: this.#offsets[position]!, end: this.#offsets[position + 1]! }
   }
 }
 

@@ -3,6 +3,13 @@
 import { malformed, Reader, type Writer } from './bytes.ts'
 import { Chunk, itemComposed, itemTemplate } from './chunk.ts'
 
+/** Where an item stands. */
+export interface ItemPlace {
+  buffer: Buffer
+  start: number
+  end: number
+}
+
 /** Items `from` to `from + count - 1` of a chunk. */
 export interface ChunkPart {
   chunk: Chunk
@@ -12,22 +19,33 @@ export interface ChunkPart {
 
 /** What a step gets of another one, as items of chunks. */
 export type ComposedPart =
-  | { kind: 'item'; item: Uint8Array }
+  | { kind: 'item'; item: ItemPlace }
   | { kind: 'list'; chunks: readonly ChunkPart[] }
   /** It has an end and no value: `undefined`. */
   | { kind: 'nothing' }
 
 const partKinds = ['item', 'list', 'nothing'] as const
 
+function writeItem(writer: Writer, { buffer, start, end }: ItemPlace): void {
+  writer.varint(end - start)
+  writer.part(buffer, start, end)
+}
+
+function readItemPlace(reader: Reader): ItemPlace {
+  const length = reader.varint()
+  reader.skip(length)
+  return { buffer: reader.buffer, start: reader.position - length, end: reader.position }
+}
+
 /** Appends the item of a task that gets parts of others. `own` undefined: the first part is its input. */
-export function writeComposed(writer: Writer, own: Uint8Array | undefined, parts: readonly ComposedPart[]): void {
+export function writeComposed(writer: Writer, own: ItemPlace | undefined, parts: readonly ComposedPart[]): void {
   writer.byte(itemComposed)
   writer.byte(own ? 1 : 0)
-  if (own) writer.bytes(own)
+  if (own) writeItem(writer, own)
   writer.varint(parts.length)
   for (const part of parts) {
     writer.byte(partKinds.indexOf(part.kind))
-    if (part.kind === 'item') writer.bytes(part.item)
+    if (part.kind === 'item') writeItem(writer, part.item)
     else if (part.kind === 'list') {
       writer.varint(part.chunks.length)
       for (const { chunk, from, count } of part.chunks) chunk.writeSlice(writer, from, count)
@@ -36,15 +54,14 @@ export function writeComposed(writer: Writer, own: Uint8Array | undefined, parts
 }
 
 /** The parts of a composed item. Throws FRAME_MALFORMED. */
-export function readComposed(item: Uint8Array): { own: Buffer | undefined; parts: ComposedPart[] } {
+export function readComposed(item: Uint8Array): { own: ItemPlace | undefined; parts: ComposedPart[] } {
   const reader = new Reader(item)
   if (reader.byte() !== itemComposed) throw malformed('is no composed input', 0)
-  const read = (): Buffer => reader.bytes(item.length)
-  const own = reader.byte() === 1 ? read() : undefined
+  const own = reader.byte() === 1 ? readItemPlace(reader) : undefined
   const parts: ComposedPart[] = []
   for (let count = reader.varint(); parts.length < count; ) {
     const kind = partKinds[reader.byte()]
-    if (kind === 'item') parts.push({ kind, item: read() })
+    if (kind === 'item') parts.push({ kind, item: readItemPlace(reader) })
     else if (kind === 'nothing') parts.push({ kind })
     else if (kind === 'list') {
       const chunks: ChunkPart[] = []

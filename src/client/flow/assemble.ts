@@ -11,7 +11,7 @@ import {
   type Need,
   type StagePlan,
   type TaskBlock,
-  type Writer,
+  Writer,
   writeTemplate,
 } from '../../protocol/index.ts'
 import type { TaskOf, TaskPolicy } from '../define.ts'
@@ -60,6 +60,8 @@ export function packed(stage: number, items: readonly Uint8Array[], blocks: read
   return inputs
 }
 
+const inlineHead = Buffer.of(itemInline)
+
 interface Gathered {
   plan: StagePlan
   items: Uint8Array[]
@@ -75,6 +77,9 @@ class Assembler {
   readonly #stages: Gathered[] = []
   readonly #shared = new Map<string, number>()
   readonly #names = new Map<string, TaskOf<unknown, unknown>>()
+  /** Policy and stage of the last step of each definition: most have the same. */
+  readonly #lastOf = new Map<TaskOf<unknown, unknown>, { policy: TaskPolicy; stage: number }>()
+  readonly #scratch = new Writer(4096)
 
   constructor(built: Built) {
     this.#built = built
@@ -111,10 +116,16 @@ class Assembler {
     if (before && before !== definition)
       throw this.#refuse(`two definitions that it uses are named ${definition.name}: give each a name of its own`)
     this.#names.set(definition.name, definition)
-    const { resources, retry, timeoutMs } = step.policy as TaskPolicy
+    const policy = step.policy as TaskPolicy
+    const { resources, retry, timeoutMs } = policy
+    const last = shared ? this.#lastOf.get(definition) : undefined
+    if (last && last.policy.resources === resources && last.policy.retry === retry && last.policy.timeoutMs === timeoutMs) return last.stage
     const key = JSON.stringify([definition.name, resources, retry, timeoutMs])
     const known = shared ? this.#shared.get(key) : undefined
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      this.#lastOf.set(definition, { policy, stage: known })
+      return known
+    }
     if (this.#stages.length >= limits.stagesMax)
       throw this.#refuse(`it has more than ${limits.stagesMax} different tasks and maps in one build. Use workflows as steps`)
     const plan = { task: definition.name, program: '', resources, retry, timeoutMs, edges: [] }
@@ -144,8 +155,8 @@ class Assembler {
   #item(stage: number, step: NotedStep, input: unknown, hole: (target: Exclude<RefTarget, { kind: 'made' }>) => number | undefined): void {
     const { notes } = this.#built
     let holes = false
-    const scratch = new ChunkWriter()
-    const body = scratch.beginItem()
+    const body = this.#scratch
+    body.reset()
     beginTemplate(body, step.spread)
     const start = body.length
     const value = notes.makesValues ? unfolded(input, notes) : input
@@ -158,7 +169,7 @@ class Assembler {
     })
     if (!whole) throw this.#refuse(`an input of ${step.definition!.name} takes more than ${limits.frameBytesMax / 2} bytes`)
     const bytes = body.view()
-    const item = holes || step.spread ? bytes : Buffer.concat([Buffer.of(itemInline), bytes.subarray(start)])
+    const item = holes || step.spread ? Buffer.from(bytes) : Buffer.concat([inlineHead, bytes.subarray(start)])
     this.#stages[stage]!.items.push(item)
   }
 

@@ -33,7 +33,14 @@ export function cancelFlow(state: State, job: Job): void {
 
 function heldAlone(flow: StepTable, stage: Stage): Range[] {
   if (stage.heldCount === 0) return []
-  return stage.owners.flatMap((step, first) => (flow.status(step) === 'waiting' ? [{ first, count: 1 }] : []))
+  const held: Range[] = []
+  for (const [first, step] of stage.owners.entries()) {
+    if (flow.status(step) !== 'waiting') continue
+    const last = held[held.length - 1]
+    if (last && last.first + last.count === first) last.count++
+    else held.push({ first, count: 1 })
+  }
+  return held
 }
 
 /** Tasks were cancelled one by one: those that wait for others will not run. */

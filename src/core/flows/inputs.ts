@@ -45,7 +45,7 @@ export function inputsOf(stage: Stage, first: number, count: number): RunInputs 
   let plain = true
   for (let task = first; task < first + count; task++) {
     const needs = flow.needs(stage.owners[task]!)
-    if (needs.length > 0) restsOn = 'facts'
+    if (needs.length > 0 && restsOn !== 'facts') restsOn = needs.every(need => isNamed(flow, need)) ? 'payloads' : 'facts'
     if (needs.some(given)) plain = false
   }
   if (plain) return { from: { pieces: stage.inputs.pieces(first, count) }, restsOn }
@@ -88,6 +88,11 @@ const givingKinds: ReadonlySet<NeedKind> = new Set(['value', 'undo', 'all', 'fai
 /** True if a step receives something of what it needs, besides its tasks. */
 function given({ kind }: Need): boolean {
   return givingKinds.has(kind)
+}
+
+/** True if what is received by this need says all about it: the step that it names ended when the last of its results came, and with nothing else. */
+function isNamed(flow: StepTable, { kind, step }: Need): boolean {
+  return (kind === 'value' || kind === 'all') && flow.kind(step) === 'tasks' && flow.alias(step) === undefined && flow.width(step) > 0
 }
 
 function argumentOf({ job: { stages } }: Stage, flow: StepTable, { kind, step }: Need): Argument {

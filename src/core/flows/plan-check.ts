@@ -43,7 +43,7 @@ function tasksFlaw(step: FlowStep, stages: number, owners: Map<number, { alone: 
   const alone = step.count !== 1
   const before = owners.get(step.stage)
   if (before && (alone || before.alone)) return `shares stage ${step.stage} with another step`
-  owners.set(step.stage, { alone })
+  if (!before) owners.set(step.stage, { alone })
   return undefined
 }
 

@@ -188,6 +188,12 @@ export class StepTable {
     return this.#blocked.at(step)
   }
 
+  /** It waits for all that it needs. */
+  block(step: number): void {
+    const needs = this.#needsFrom.at(step + 1) - this.#needsFrom.at(step)
+    this.#blocked.set(step, this.isUndo(step) ? this.needs(step).filter(need => need.kind !== 'undo').length : needs)
+  }
+
   addBlocked(step: number, change: number): number {
     return this.#blocked.add(step, change)
   }

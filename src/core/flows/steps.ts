@@ -22,12 +22,14 @@ export function moving(state: State, job: Job, act: (on: Flowing) => void): void
 
 /** Takes in all ends of tasks that were noted, and those that follow from them. */
 export function moveOn(state: State): void {
+  const over = new Set<Job>()
   // The list grows while it is walked.
-  for (const { stage, outcome, ...range } of state.endings) {
-    if (stage.job.state === 'running') moving(state, stage.job, on => tasksEnded(on, stage, { ...range, outcome }))
-    else completeIfEnded(state, stage.job)
+  for (const { stage, outcome, first, count } of state.endings) {
+    if (stage.job.state === 'running') moving(state, stage.job, on => tasksEnded(on, stage, { first, count, outcome }))
+    else over.add(stage.job)
   }
   state.endings = []
+  for (const job of over) completeIfEnded(state, job)
 }
 
 /** Notes a workflow that is over, and of which nothing runs any more. */
@@ -40,7 +42,7 @@ export function beginFrame(state: State, job: Job, frame: Frame): void {
   moving(state, job, on => {
     const { flow } = on
     const end = frame.first + frame.count
-    for (let step = frame.first; step < end; step++) for (const { kind } of flow.needs(step)) if (kind !== 'undo') flow.addBlocked(step, 1)
+    for (let step = frame.first; step < end; step++) flow.block(step)
     for (let step = frame.first; step < end; step++) if (flow.blocked(step) === 0) start(on, step)
     if (frame.open === 0) endFrame(on, frame)
   })

@@ -8,7 +8,7 @@ import { type Stage, stageDone } from './state.ts'
 /** These tasks have an outcome: their inputs are not needed again. */
 export function settleInputs(state: State, stage: Stage, range: Range): void {
   const end = range.first + range.count
-  for (const segment of [...stage.inputs.overlapping(range.first, range.count)]) {
+  for (const segment of stage.inputs.overlapping(range.first, range.count)) {
     segment.needed -= Math.min(end, segment.first + segment.count) - Math.max(range.first, segment.first)
     if (segment.needed > 0) continue
     stage.inputs.remove(segment)
@@ -100,10 +100,19 @@ export function cancelTasks(state: State, stage: Stage, range: Range): void {
   finishTasks(state, stage, range, 'cancelled')
 }
 
+/** Nothing of the stage will be asked for again: its job is forgotten. */
+export function forgetResults(state: State, stage: Stage): void {
+  for (const segment of stage.results) {
+    state.jobs.resultBytes -= segment.bytes
+    state.payloadDrops.push(segment.payload)
+  }
+  takeBlocks(state, stage.resultBlocks, { first: 0, count: stage.added })
+}
+
 /** The results of these tasks will not be asked for again. */
 export function releaseResults(state: State, stage: Stage, range: Range): void {
   const end = range.first + range.count
-  for (const segment of [...stage.results.overlapping(range.first, range.count)]) {
+  for (const segment of stage.results.overlapping(range.first, range.count)) {
     const from = Math.max(range.first, segment.first)
     const to = Math.min(end, segment.first + segment.count)
     const fresh = stage.released.outside(from, to - from).reduce((sum, part) => sum + part.count, 0)

@@ -8,7 +8,7 @@ import type { State } from '../state.ts'
 import { keepBlock, stageOf } from '../tasks/apply.ts'
 import { classOf, forgetClassIfUnused } from '../tasks/classes.ts'
 import { pushReady, setPaused, unshiftReady } from '../tasks/ready.ts'
-import { cancelWaiting, completeIfDone, releaseResults } from './accounts.ts'
+import { cancelWaiting, completeIfDone, forgetResults, releaseResults } from './accounts.ts'
 import { createStage, type Job, type Stage } from './state.ts'
 
 export function applyJobSubmitted(state: State, record: RecordOf<'JobSubmitted'>): void {
@@ -134,7 +134,7 @@ export function applyJobsForgotten(state: State, record: RecordOf<'JobsForgotten
   for (const id of record.jobs) {
     const job = state.jobs.byId.get(id)
     if (!job) throw new Error(`no job ${id}`)
-    for (const stage of job.stages) releaseResults(state, stage, { first: 0, count: stage.added })
+    for (const stage of job.stages) forgetResults(state, stage)
     forgetFlow(state, job)
     state.jobs.finished.delete(job)
     state.jobs.byId.delete(id)

@@ -104,8 +104,17 @@ export class Lane {
 
   /** The segment that holds the task. */
   segmentAt(number: number): Segment {
-    for (const segment of this.segments) if (number < segment.start + segment.count) return segment
-    throw new Error(`lane ${this.id} has no task ${number}`)
+    let low = 0
+    let high = this.segments.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const segment = this.segments[middle]!
+      if (segment.start + segment.count <= number) low = middle + 1
+      else high = middle
+    }
+    const found = this.segments[low]
+    if (!found) throw new Error(`lane ${this.id} has no task ${number}`)
+    return found
   }
 
   /** Keeps an outcome of the next tasks and moves on. */

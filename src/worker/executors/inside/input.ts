@@ -5,6 +5,7 @@ import {
   type ComposedPart,
   decodeTemplate,
   decodeValue,
+  type ItemPlace,
   itemComposed,
   itemInline,
   itemTemplate,
@@ -25,7 +26,7 @@ export interface TaskInput {
 }
 
 /** The input that an item stands for: at once, unless a part of it is a block. Throws what the blocks and bytes say. */
-export function readInput(item: Uint8Array, fetch: Fetch): TaskInput | Promise<TaskInput> {
+export function readInput(item: Buffer, fetch: Fetch): TaskInput | Promise<TaskInput> {
   const reading = inputOf(item)
   const step = reading.next()
   return step.done ? step.value : fetched(reading, step.value, fetch)
@@ -39,15 +40,16 @@ async function fetched(reading: Reading<TaskInput>, first: BlockReference, fetch
   }
 }
 
-function* inputOf(item: Uint8Array): Reading<TaskInput> {
-  if (item[0] !== itemComposed) return yield* filled(item, [])
+function* inputOf(item: Buffer): Reading<TaskInput> {
+  if (item[0] !== itemComposed) return yield* filled({ buffer: item, start: 0, end: item.length }, [])
   const { own, parts } = readComposed(item)
   const values: unknown[] = []
-  for (const part of parts) values.push(yield* valueOfPart(part))
+  for (const part of parts) values.push(part.kind === 'item' ? yield* valueAt(part.item) : yield* valueOfPart(part))
   return own ? yield* filled(own, values) : { value: values[0], spread: false }
 }
 
-function* filled(item: Uint8Array, values: readonly unknown[]): Reading<TaskInput> {
+function* filled({ buffer, start, end }: ItemPlace, values: readonly unknown[]): Reading<TaskInput> {
+  const item = buffer.subarray(start, end)
   // A template that is too large for a message is a block of itself; no value of that size begins as a template does.
   const bytes = item[0] === itemTemplate ? item : yield* bytesOf(item)
   const template = readTemplate(bytes)
@@ -60,17 +62,21 @@ function* bytesOf(item: Uint8Array): Reading<Uint8Array> {
   return 'inline' in read ? read.inline : yield read
 }
 
-function* valueOfPart(part: ComposedPart): Reading<unknown> {
+function* valueAt({ buffer, start, end }: ItemPlace): Reading<unknown> {
+  // Nearly all are: no view of each is made.
+  if (buffer[start] === itemInline) return decodeValue(buffer, start + 1, end)
+  return decodeValue(yield* bytesOf(buffer.subarray(start, end)))
+}
+
+function* valueOfPart(part: Exclude<ComposedPart, { kind: 'item' }>): Reading<unknown> {
   if (part.kind === 'nothing') return undefined
-  if (part.kind === 'item') return decodeValue(yield* bytesOf(part.item))
   const values: unknown[] = []
   for (const { chunk } of part.chunks) {
     const { buffer } = chunk
     for (let i = 0; i < chunk.count; i++) {
       const start = chunk.start(i)
-      // Nearly all are: no view of each is made.
       if (buffer[start] === itemInline) values.push(decodeValue(buffer, start + 1, chunk.end(i)))
-      else values.push(decodeValue(yield* bytesOf(chunk.item(i))))
+      else values.push(yield* valueAt(chunk.place(i)))
     }
   }
   return values
