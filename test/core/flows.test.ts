@@ -1,6 +1,7 @@
 // Shows how workflows move on, step by step, and what failures, branches, pauses and signals lead to.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { inputsOf } from '../../src/core/index.ts'
 import { type Outcome, outcomeTasks } from '../../src/protocol/index.ts'
 import { Steps } from '../fakes/flows.ts'
 import { chunkOf, plan } from '../fakes/plans.ts'
@@ -74,6 +75,44 @@ describe('steps', () => {
       cluster.finishAll()
       assert.equal(cluster.jobState('job'), 'succeeded')
       assert.equal(cluster.stage('job', 2).succeeded, 3)
+    }),
+  )
+
+  it(
+    'get what others gave as it is, and rest on no more than that where it says all',
+    scenario(cluster => {
+      cluster.join('w1')
+      const flow = new Steps()
+      const split = flow.add()
+      const mapped = flow.add([['spread', split]], { count: 0 })
+      const again = flow.add([['each', mapped]], { count: 0, task: 'again' })
+      flow.add([['fold', again]], { count: 0, amount: 2, task: 'fold' })
+      const summed = flow.add([['value', again]], { task: 'sum' })
+      flow.add(
+        [
+          ['value', split],
+          ['after', summed],
+        ],
+        { task: 'last' },
+      )
+      submitFlow(cluster, 'job', flow)
+      assert.equal(inputsOf(cluster.stage('job', 0), 0, 1).restsOn, 'nothing')
+      next(cluster, list(['x', 'y', 'z']))
+      const { payload } = cluster.stage('job', 0).job.flow!.spreads.get(split)!
+      assert.deepEqual(inputsOf(cluster.stage('job', 1), 1, 2), { from: { pieces: [{ payload, from: 1, count: 2 }] }, restsOn: 'payloads' })
+      for (let i = 0; i < 3; i++) next(cluster)
+      const results = [...cluster.stage('job', 1).results]
+      assert.deepEqual(inputsOf(cluster.stage('job', 2), 0, 3), {
+        from: { pieces: results.map(one => ({ payload: one.payload, from: 0, count: one.count })) },
+        restsOn: 'payloads',
+      })
+      for (let i = 0; i < 3; i++) next(cluster)
+      const folded = inputsOf(cluster.stage('job', 3), 1, 1)
+      assert.equal(folded.restsOn, 'payloads')
+      assert('tasks' in folded.from)
+      assert.equal(folded.from.tasks[0]!.own, undefined)
+      assert.equal(inputsOf(cluster.stage('job', 4), 0, 1).restsOn, 'payloads')
+      assert.equal(inputsOf(cluster.stage('job', 5), 0, 1).restsOn, 'facts')
     }),
   )
 

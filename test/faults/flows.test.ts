@@ -71,7 +71,7 @@ describe('a workflow of a thousand steps', { timeout: 120_000 }, () => {
   test('is shown by cox with its steps, what they wait for and what they came to', async () => {
     const job = await cluster.client.submit(approved, 1, { id: 'shown' })
     const shown = await cluster.cox(['job', job.id])
-    assert.match(shown.stdout, /▸ 0 go \(signal\) {2}open\n.*· 1 add {2}waiting {2}← 0/)
+    assert.match(shown.stdout, /▸ 0 go \(signal\) {2}open since .*\n.*· 1 add {2}waiting {2}← 0/)
     assert.match((await cluster.cox(['why', job.id])).stdout, /waits for the signal go: cox signal shown go/)
     assert.equal((await cluster.cox(['signal', job.id, 'go', '41'])).code, 0)
     assert.equal((await cluster.cox(['result', job.id])).stdout.trim(), '42')
