@@ -9,7 +9,7 @@ export const flowBugs: readonly Mutant[] = [
     'step-before-durable',
     'a step begins before the results that it needs are durable',
     'src/leader/outbox.ts',
-    'if (!runs.some(({ run, inputs }) => waitsForOthers(stageOf(run), inputs)) && !this.#late.has(record.lane))',
+    'if (!runs.some(({ inputs }) => waitsForOthers(this.#payloads, inputs)) && !this.#late.has(record.lane))',
     'if (runs.length > 0 && waitsForOthers !== undefined)',
   ),
   one(
@@ -100,8 +100,8 @@ export const flowBugs: readonly Mutant[] = [
     'each-gets-the-first',
     'each task of a step that passes results on gets the first of them',
     'src/core/flows/inputs.ts',
-    'tasksOf(job.stages, flow, need.step, position, 1)',
-    'tasksOf(job.stages, flow, need.step, 0, 1)',
+    'piecesOf(stages, flow, need.step, from, count)',
+    'piecesOf(stages, flow, need.step, 0, count)',
   ),
   one(
     'snapshot-misses-pauses',
