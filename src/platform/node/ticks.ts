@@ -3,9 +3,9 @@
 import { Cron } from 'croner'
 import type { TickSpec } from '../platform.ts'
 
-/** Expressions that were parsed: one for each spec is enough, and parsing costs more than counting. */
+/** Expressions that were parsed. Few: each of them holds 80 KB, as the library has a flag for each of 10,000 years. */
 const parsed = new Map<string, Cron>()
-const parsedMax = 2000
+const parsedMax = 50
 const minuteMs = 60_000
 
 function checkTimezone(timezone: string): void {
