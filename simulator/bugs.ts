@@ -143,4 +143,18 @@ export const laterBugs: readonly Mutant[] = [
     'if (on.flow.addBlocked(step, -1) === 0) start(on, step)',
     "if (on.flow.addBlocked(step, -1) >= 0 && on.flow.status(step) === 'waiting') start(on, step)",
   ),
+  one(
+    'event-counts-twice',
+    'an event that is sent again is given to whoever waits for one by then',
+    'src/core/events/decide.ts',
+    "if (known) return answer({ kind: 'emitted'",
+    "if (known && known.started < 0) return answer({ kind: 'emitted'",
+  ),
+  one(
+    'shared-payload-dropped',
+    'what several runs get goes with the first of them that ends',
+    'src/core/jobs/accounts.ts',
+    'const uses = (state.payloadUses.get(payload) ?? 1) - 1',
+    'const uses = 0',
+  ),
 ]

@@ -75,7 +75,7 @@ function peaksOf({ network, store }: World): EndView['peaks'] {
 
 /** What is left when everything has come to its end: nothing, in a sound cluster. */
 function queuesOf({ replayed, network, scenario }: World, journal: JournalChecker): EndView['queues'] {
-  const { tasks, delayed, jobs, membership, grants } = replayed
+  const { tasks, delayed, jobs, membership, grants, events } = replayed
   const reserved = [...membership.workers.values()].filter(({ capacity, free }) => JSON.stringify(capacity) !== JSON.stringify(free))
   return {
     'lanes open by the journal': journal.lanes,
@@ -84,6 +84,7 @@ function queuesOf({ replayed, network, scenario }: World, journal: JournalChecke
     'tasks that wait for a retry': delayed.size,
     'workers with reservations': reserved.length,
     'bytes of inputs': jobs.inputBytes,
+    'events that steps wait for': events.listeners.size,
     'locks held or waited for': grants.byId.size,
     // What was sent to a node outside of the core waits for ever.
     'bytes stuck on connections': scenario.outsiders.length > 0 ? 0 : network.stuckBytes,

@@ -95,6 +95,7 @@ export const workloadNames = [
   'locks',
   'schedules',
   'commits',
+  'events',
 ] as const
 
 function drawKnobs(random: RandomStream): Knobs {

@@ -18,6 +18,9 @@ export interface FilledRows {
   broken: string[]
 }
 
+/** A fact that brought a payload with it. */
+type Naming = Extract<JournalRecord, { payload?: PayloadId | undefined }> & { payload: PayloadId }
+
 /** The key of each task, as who asked for it and who ran it wrote them down. */
 function keysOf(events: readonly TraceEvent[]): Map<string, string> {
   const keys = new Map<string, string>()
@@ -43,13 +46,13 @@ class Filler {
   payloadsOf(row: DurableRow): Map<PayloadId, Uint8Array> {
     const payloads = new Map<PayloadId, Uint8Array>()
     for (const record of decodeRecords(row.records, row.count)) {
-      if ('payload' in record) payloads.set(record.payload, this.#bytes(row, record))
+      if ('payload' in record && record.payload !== undefined) payloads.set(record.payload, this.#bytes(row, record as Naming))
       this.#ledger.next(record)
     }
     return payloads
   }
 
-  #bytes({ payloads }: DurableRow, record: Extract<JournalRecord, { payload: PayloadId }>): Uint8Array {
+  #bytes({ payloads }: DurableRow, record: Naming): Uint8Array {
     const kept = payloads.get(record.payload)
     if (kept) this.read++
     else this.gone++
@@ -61,7 +64,7 @@ class Filler {
     return this.#keys.get(task) ?? `never run: ${task}`
   }
 
-  #values(record: Extract<JournalRecord, { payload: PayloadId }>): unknown[] {
+  #values(record: Naming): unknown[] {
     if (!('lane' in record && 'count' in record) && record.kind !== 'TasksAdded') return []
     if (record.kind === 'TasksAdded') {
       const { job, stage, first, count } = record

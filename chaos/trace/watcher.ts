@@ -81,7 +81,7 @@ export class Watcher {
 
   async #keepPayloads(reader: StoreReader, row: { records: Uint8Array; count: number }): Promise<void> {
     for (const record of decodeRecords(row.records, row.count)) {
-      if (!('payload' in record)) continue
+      if (!('payload' in record) || record.payload === undefined) continue
       const bytes = await reader.journal.payload(record.payload)
       if (bytes) this.#payloads.set(record.payload, bytes)
     }

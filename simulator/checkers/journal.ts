@@ -1,7 +1,7 @@
 // Owns what the journal alone must show, read by a reader of its own: S1, S2, S5, S19 on its rows, S4, S9 to S12 and S14 by a naive ledger, S9's values by the oracle,
 // S3 for steps of workflows, S20 on dropped payloads, and when each fact became durable, for those who check acknowledgements.
 // Must not trust the leader's own state, nor its way of applying records.
-import { Chunk, decodeValue, type JournalRecord, readItem } from '../../src/protocol/index.ts'
+import { Chunk, decodeValue, type JournalRecord, readItem, readTemplate } from '../../src/protocol/index.ts'
 import { Ledger } from '../../test/core/ledger.ts'
 import type { ExecutionEvent, History } from '../history.ts'
 import { type Fate, resultOf } from '../world/fates.ts'
@@ -55,7 +55,8 @@ export class JournalChecker {
   readonly #history: History
   readonly #ledger = new Ledger()
   readonly #keys = new Map<string, string>()
-  readonly #inputs = new Map<number, { job: string; stage: number; first: number; count: number }>()
+  /** By payload: the runs that an event starts share what they get. */
+  readonly #inputs = new Map<number, { job: string; stage: number; first: number; count: number }[]>()
   /** How many stages each workflow has by now. */
   readonly #flows = new Map<string, number>()
   #last: DurableRow | undefined
@@ -96,6 +97,7 @@ export class JournalChecker {
         try {
           this.#look(record, row)
           this.#ledger.next(record)
+          if (record.kind === 'EventEmitted') for (const job of this.#ledger.heard) this.facts.resultEpochs.set(`${job}/`, row.epoch)
         } catch (error) {
           const text = String((error as Error).message)
           this.#history.violate(/^(S\d+)/.exec(text)?.[1] ?? 'S11', `${record.kind} at row ${row.firstIndex}: ${text}`, row.atMs)
@@ -159,6 +161,8 @@ export class JournalChecker {
       case 'SignalReceived':
         facts.resultEpochs.set(`${record.job}/`, row.epoch)
         return
+      case 'EventEmitted':
+        return this.#emitted(record, row)
       case 'TaskSpread':
       case 'TaskExpanded':
         return this.#advanced(record.lane, 1, row)
@@ -224,12 +228,23 @@ export class JournalChecker {
   }
 
   #added({ job, stage, first, count, payload }: Extract<JournalRecord, { kind: 'TasksAdded' }>, row: DurableRow): void {
-    this.#inputs.set(payload, { job, stage, first, count })
+    this.#inputs.set(payload, [...(this.#inputs.get(payload) ?? []), { job, stage, first, count }])
     const bytes = row.payloads.get(payload)
     if (!bytes) return this.#history.violate('S9', `payload ${payload} is named and not there`, row.atMs)
     const chunk = new Chunk(bytes)
     for (let i = 0; i < count; i++) this.facts.addedEpochs.set(`${job}/${stage}/${first + i}`, row.epoch)
-    for (let i = 0; i < count; i++) this.#keys.set(`${job}/${stage}/${first + i}`, (inline(chunk.item(i)) as Fate).key)
+    for (let i = 0; i < count; i++) {
+      const item = chunk.item(i)
+      // What a run of a trigger is to do comes with its event.
+      if (!readTemplate(item)) this.#keys.set(`${job}/${stage}/${first + i}`, (inline(item) as Fate).key)
+    }
+  }
+
+  #emitted({ id, payload, started }: Extract<JournalRecord, { kind: 'EventEmitted' }>, row: DurableRow): void {
+    if (payload === undefined) return
+    const bytes = row.payloads.get(payload)
+    if (!bytes) return this.#history.violate('S9', `payload ${payload} is named and not there`, row.atMs)
+    for (const trigger of started) this.#keys.set(`${trigger}@${id}/0/0`, (inline(new Chunk(bytes).item(0)) as Fate).key)
   }
 
   #finished(record: Extract<JournalRecord, { kind: 'TasksFinished' }>, row: DurableRow): void {
@@ -251,13 +266,14 @@ export class JournalChecker {
   /** Inputs may go only when no task needs them. */
   #dropped(row: DurableRow): void {
     for (const payload of row.drops) {
-      const input = this.#inputs.get(payload)
-      const job = input && this.#ledger.jobs.get(input.job)
-      const needed = job?.stages[input!.stage]?.tasks
-        .slice(input!.first, input!.first + input!.count)
-        .filter(task => ['waiting', 'delayed', 'running'].includes(task.status))
-        .some(task => task.status !== 'waiting' || (job.flow?.wanted(task.stage, task.index) ?? true))
-      if (needed) this.#history.violate('S20', `inputs ${payload} of ${input!.job} were dropped while they are needed`, row.atMs)
+      for (const input of this.#inputs.get(payload) ?? []) {
+        const job = this.#ledger.jobs.get(input.job)
+        const needed = job?.stages[input.stage]?.tasks
+          .slice(input.first, input.first + input.count)
+          .filter(task => ['waiting', 'delayed', 'running'].includes(task.status))
+          .some(task => task.status !== 'waiting' || (job.flow?.wanted(task.stage, task.index) ?? true))
+        if (needed) this.#history.violate('S20', `inputs ${payload} of ${input.job} were dropped while they are needed`, row.atMs)
+      }
     }
   }
 

@@ -64,6 +64,16 @@ function text(place: Place): string {
   return found
 }
 
+/** A length, and so many bytes. */
+function octets(place: Place): Buffer {
+  const length = whole(place)
+  const end = place.at + length
+  if (end > place.bytes.length) throw new Unreadable(`${length} bytes at ${place.at}`)
+  const found = place.bytes.subarray(place.at, end)
+  place.at = end
+  return found
+}
+
 const many =
   (one: Read): Read =>
   place => {
@@ -93,6 +103,7 @@ const types = new Map<string, Read>([
   ['signed', signed],
   ['flag', flag],
   ['text', text],
+  ['octets', octets],
   ['end', word('succeeded', 'failed', 'cancelled')],
   ['edgeKind', word('after')],
   ['needKind', word('value', 'all', 'each', 'spread', 'fold', 'after', 'taken', 'untaken', 'failure', 'option', 'undo')],
@@ -101,7 +112,7 @@ const types = new Map<string, Read>([
   ['tick', word('ran', 'skipped', 'queued', 'missed')],
   ['lockMode', word('exclusive', 'read', 'permit')],
   ['grantEnd', word('released', 'expired')],
-  ['stepKind', word('tasks', 'sleep', 'signal', 'choice')],
+  ['stepKind', word('tasks', 'sleep', 'signal', 'choice', 'event')],
 ])
 
 function typed(name: string): Read {
@@ -137,6 +148,7 @@ const structs: readonly (readonly [string, string])[] = [
   ['need', 'kind:needKind step:whole'],
   ['step', 'kind:stepKind stage:whole count:whole name:text amount:whole needs:need*'],
   ['spec', 'schedule:text contentHash:text cron:text timezone:text everyMs:whole overlap:overlap catchUp:catchUp name:text programs:text*'],
+  ['trigger', 'trigger:text contentHash:text event:text key:text name:text programs:text*'],
   ['write', 'space:text key:text payload:whole? bytes:whole'],
   ['flow', 'steps:step* output:whole'],
 ]
@@ -191,6 +203,10 @@ const records: readonly (readonly [number, string, string])[] = [
   [95, 'JobsArchived', 'jobs:text*'],
   [96, 'HistoryEmptied', 'first:whole count:whole'],
   [97, 'HistoryForgotten', 'first:whole count:whole'],
+  [90, 'TriggerSet', 'spec:trigger submission:octets'],
+  [91, 'TriggerPaused', 'trigger:text paused:flag'],
+  [92, 'TriggerDeleted', 'trigger:text'],
+  [93, 'EventEmitted', 'event:text key:text id:text payload:whole? bytes:whole started:text* forgotten:whole'],
 ]
 const byNumber: ((place: Place) => unknown)[] = []
 for (const [number, kind, line] of records) {

@@ -1,5 +1,6 @@
 // The workloads by their names.
 import { poison, retries, runs } from './calls.ts'
+import { events } from './events.ts'
 import { flows } from './flows.ts'
 import { cancels, commits, resubmits, submits } from './jobs.ts'
 import { arrays, maps } from './many.ts'
@@ -23,4 +24,5 @@ export const workloads: Readonly<Record<string, WorkloadMaker>> = {
   locks,
   schedules,
   commits,
+  events,
 }

@@ -1,6 +1,7 @@
 // Owns what simulated tasks of workflows get and give: inputs that were put together on their way, lists, steps of their own.
 // Must not know the leader's way of putting them together: it says what must have come.
 import {
+  decodeTemplate,
   decodeValue,
   type FlowPlan,
   type Inputs,
@@ -9,6 +10,7 @@ import {
   type Outcome,
   readComposed,
   readItem,
+  readTemplate,
   type StagePlan,
 } from '../../src/protocol/index.ts'
 import { chunkOf } from '../../test/fakes/values.ts'
@@ -31,6 +33,13 @@ interface Given {
   got?: string[]
 }
 
+/** What a task says that it got: texts, and of what an event said to others the result that it leads to. */
+function textIn(value: unknown): string[] {
+  if (typeof value === 'string') return [value]
+  const { key } = (typeof value === 'object' && value !== null ? value : {}) as { key?: unknown }
+  return typeof key === 'string' ? [resultOf(key)] : []
+}
+
 /** Reads an input. A task without a fate of its own has its name as its key. */
 export function readFate(item: Uint8Array, task: string): Given {
   if (item[0] !== itemComposed) return plainFate(valueIn(item), task)
@@ -50,8 +59,11 @@ export function readFate(item: Uint8Array, task: string): Given {
       got: values.map(String),
     }
   }
+  // What an event started does what the event says.
+  const template = readTemplate(own.buffer.subarray(own.start, own.end))
+  if (template) return { fate: (decodeTemplate(template.value, hole => values[hole]) as { payload: Fate }).payload, wrong: undefined }
   const fate = valueAt(own) as Fate
-  const got = JSON.stringify(values.filter(value => typeof value === 'string'))
+  const got = JSON.stringify(values.flatMap(textIn))
   const wanted = JSON.stringify(fate.expects ?? [])
   return { fate, wrong: got === wanted ? undefined : `it got ${got} and should have got ${wanted}` }
 }

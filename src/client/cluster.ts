@@ -1,17 +1,6 @@
-// Owns the cluster as its user holds it: run, submit, map, and the questions about it.
+// Owns the cluster as its user holds it: run, submit, map, and what is told to it; questions about it are in questions.ts.
 // Must not know how the connection was found: connect.ts does.
-import {
-  CoxswainError,
-  type JobsQuery,
-  type JobView,
-  type LockView,
-  type ScheduleView,
-  type StatusView,
-  type StoryLine,
-  type Views,
-  type WhyView,
-  type WorkerView,
-} from '../protocol/index.ts'
+import { CoxswainError, type StatusView } from '../protocol/index.ts'
 import type { TaskOf } from './define.ts'
 import { runFlow } from './flow/run-flow.ts'
 import { isWorkflow, type WorkflowOf } from './flow/workflow.ts'
@@ -21,14 +10,17 @@ import { type MapOptions, MapRun } from './map/map.ts'
 import { checkJobOptions, checkTask, type JobOptions, type Parts } from './parts.ts'
 import { orAborted } from './pause.ts'
 import { promote } from './promote.ts'
+import { Questions } from './questions.ts'
 import { Runner } from './run.ts'
 import type { RunOptions } from './run-batch.ts'
 import type { Schedule } from './schedule.ts'
 import { ScheduleHandle, setSchedule } from './schedules.ts'
-import { signalItem } from './signals.ts'
 import { Spaces, type StateSpace, type Transaction, type TransactOptions } from './spaces.ts'
 import { prepareJob } from './submission.ts'
 import { type Submission, Submitter } from './submitter.ts'
+import { type EmitOptions, type Emitted, emit, signal } from './telling.ts'
+import type { Trigger } from './trigger.ts'
+import { setTrigger, TriggerHandle } from './triggers.ts'
 
 /** Options of `submit`. */
 export type SubmitOptions = JobOptions
@@ -48,7 +40,7 @@ export type MapValue<Output, Options> = Options extends { errors: 'yield' } ? Ou
 export type MapResults<Item> = AsyncIterableIterator<Item> & AsyncDisposable
 
 /** A connection to a cluster, made by `connect`. Close it, or hold it with `await using`. */
-export class Cluster implements AsyncDisposable {
+export class Cluster extends Questions implements AsyncDisposable {
   readonly #parts: Parts
   readonly #submitter: Submitter
   readonly #runner: Runner
@@ -59,6 +51,7 @@ export class Cluster implements AsyncDisposable {
 
   /** @internal Made by `connect`. */
   constructor(parts: Parts, close: () => Promise<void>) {
+    super(parts)
     this.#parts = parts
     this.#close = close
     this.#submitter = new Submitter(parts)
@@ -145,10 +138,30 @@ export class Cluster implements AsyncDisposable {
    * Tells a workflow something: the step that waits for this name the longest gets the payload, or one that will. Resolves when that is durable. With `id`
    * the same signal counts once, however often it is sent. Rejects with NOT_FOUND, JOB_ENDED, or VALUE_CANNOT_TRAVEL.
    */
-  async signal(job: string, name: string, payload?: unknown, options: { id?: string } = {}): Promise<void> {
-    const items = signalItem(name, payload)
-    const signal = options.id ?? this.#parts.platform.random.uuid()
-    await this.#parts.session.request({ kind: 'signal', job, name, signal, items })
+  signal(job: string, name: string, payload?: unknown, options: { id?: string } = {}): Promise<void> {
+    return signal(this.#parts, job, name, payload, options.id)
+  }
+
+  /**
+   * Sends an event: it starts a run of each trigger that it is for, and is given to every step that waits for it, all of it or nothing. Resolves when that is
+   * durable; nobody need receive it. With `id` the same event counts once, however often it is sent. Rejects with VALUE_CANNOT_TRAVEL, INVALID_ARGUMENT, or
+   * OVERLOADED where its runs are more than the cluster takes.
+   */
+  emit(event: string, payload?: unknown, options: EmitOptions = {}): Promise<Emitted> {
+    return emit(this.#parts, this.#submitter, event, payload, options)
+  }
+
+  /**
+   * Makes a trigger known to the cluster; resolves when that is durable. The same one again changes nothing; another one of its name rejects with
+   * TRIGGER_CHANGED, unless `replace` is set. It goes on without this client, and outlives leaders.
+   */
+  on<Payload>(definition: Trigger<Payload>, options: { replace?: boolean } = {}): Promise<TriggerHandle> {
+    return setTrigger(this.#parts, this.#submitter, definition as Trigger<never>, options.replace === true)
+  }
+
+  /** The handle of a trigger that is known already. */
+  trigger(name: string): TriggerHandle {
+    return new TriggerHandle(this.#parts, name)
   }
 
   /**
@@ -201,41 +214,6 @@ export class Cluster implements AsyncDisposable {
     return new ScheduleHandle(this.#parts, name)
   }
 
-  /** The schedules, in the order of their names; at most 1,000, behind `after`. */
-  schedules(query: { after?: string; limit?: number } = {}): Promise<ScheduleView[]> {
-    return this.#ask('schedules', query)
-  }
-
-  /** The locks that are held, who holds them and who waits; with `prefix` those whose names begin with it. */
-  locks(prefix?: string): Promise<LockView[]> {
-    return this.#ask('locks', prefix === undefined ? {} : { prefix })
-  }
-
-  /** Jobs, newest first. */
-  jobs(query: JobsQuery = {}): Promise<JobView[]> {
-    return this.#ask('jobs', query)
-  }
-
-  /** The workers that are there. */
-  workers(): Promise<WorkerView[]> {
-    return this.#ask('workers', {})
-  }
-
-  /** The cluster's state: leader, candidates, workers, load, journal. */
-  status(): Promise<StatusView> {
-    return this.#ask('status', {})
-  }
-
-  /** All that the journal still knows about a job, task or worker, oldest first. */
-  story(id: string, limit?: number): Promise<{ lines: StoryLine[]; complete: boolean }> {
-    return this.#ask('story', limit === undefined ? { id } : { id, limit })
-  }
-
-  /** Why a job or task waits: the rules that hold it, with their numbers. */
-  why(id: string): Promise<WhyView[]> {
-    return this.#ask('why', { id })
-  }
-
   /** Lets a worker finish what it runs and take nothing new; resolves when that is durable. */
   async drainWorker(worker: string): Promise<void> {
     await this.#parts.session.request({ kind: 'drainWorker', worker })
@@ -247,11 +225,6 @@ export class Cluster implements AsyncDisposable {
    */
   promote(candidate: string): Promise<StatusView['leader']> {
     return promote(this.#parts, () => this.status(), candidate)
-  }
-
-  async #ask<View extends keyof Views>(view: View, argument: Views[View]['argument']): Promise<Views[View]['answer']> {
-    const reply = await this.#parts.session.request({ kind: 'ask', view, argument: JSON.stringify(argument) })
-    return JSON.parse(reply.kind === 'view' ? reply.body : 'null') as Views[View]['answer']
   }
 
   /** Ends the connection. Calls that are not answered reject with CONNECTION_LOST, and jobs that are not detached are cancelled. */

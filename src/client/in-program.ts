@@ -19,6 +19,11 @@ export function schedule<Options extends object>(options: Options): Options & { 
   return { ...options, kind: 'schedule' }
 }
 
+/** The same of a trigger. */
+export function trigger<Options extends object>(options: Options): Options & { kind: 'trigger' } {
+  return { ...options, kind: 'trigger' }
+}
+
 type AnyDefinition = TaskOf<unknown, unknown> | WorkflowOf<unknown, unknown>
 
 /**

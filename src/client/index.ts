@@ -21,6 +21,7 @@ export type {
   StepView,
   StoryLine,
   TaskCounts,
+  TriggerView,
   WhyView,
   WorkerView,
 } from '../protocol/index.ts'
@@ -50,8 +51,12 @@ export type { LocalOptions } from './local.ts'
 export type { LockGrant, LockOptions, SemaphoreOptions } from './locks.ts'
 export type { MapOptions } from './map/map.ts'
 export type { JobOptions } from './parts.ts'
+export type { Questions } from './questions.ts'
 export type { RunOptions } from './run-batch.ts'
 export { type Schedule, type ScheduleOptions, schedule } from './schedule.ts'
 export type { ScheduleHandle } from './schedules.ts'
 export type { SchemaInput, SchemaIssue, SchemaOutput, SchemaResult, StandardSchema } from './schema.ts'
 export type { StateEntry, StateSpace, Transaction, TransactionSpace, TransactOptions, WriteOptions } from './spaces.ts'
+export type { EmitOptions, Emitted } from './telling.ts'
+export { type ReceivedEvent, type Trigger, type TriggerOptions, trigger } from './trigger.ts'
+export type { TriggerHandle } from './triggers.ts'

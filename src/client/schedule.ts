@@ -1,12 +1,12 @@
 // Owns `schedule()`: what its definition is, its types, and what is wrong with one at the earliest moment.
 // Must not send anything.
 import { nextTick } from '../platform/node/index.ts'
-import { CoxswainError, catchUpRules, checkJobId, overlapRules } from '../protocol/index.ts'
+import { CoxswainError, catchUpRules, overlapRules } from '../protocol/index.ts'
 import { type Duration, durationMs } from './amounts.ts'
 import type { TaskOf } from './define.ts'
-import { isTask } from './define.ts'
-import { isWorkflow, type WorkflowOf } from './flow/workflow.ts'
+import type { WorkflowOf } from './flow/workflow.ts'
 import { checkJobOptions } from './parts.ts'
+import { startFlaw } from './starts.ts'
 
 /** What can be said about a schedule. */
 export interface ScheduleOptions<Input> {
@@ -53,23 +53,18 @@ const nameBytesMax = 120
  * Throws INVALID_SCHEDULE for an expression, interval, timezone, name or rule that cannot be; INVALID_ARGUMENT for such labels or priority.
  */
 export function schedule<Input>(options: ScheduleOptions<Input>): Schedule<Input> {
-  const { name, cron = '', every, timezone = '', workflow, task, overlap = 'skip', catchUp = 'last' } = options
+  const { name, cron = '', every, timezone = '', overlap = 'skip', catchUp = 'last' } = options
   const invalid = (what: string): never => {
     throw new CoxswainError('INVALID_SCHEDULE', `Schedule ${String(name)}: ${what}.`, { id: String(name) })
   }
-  try {
-    checkJobId(name)
-  } catch {
-    invalid('its name must be of letters, digits and . _ : @ + - only')
-  }
-  if (Buffer.byteLength(name) > nameBytesMax) invalid(`its name has more than ${nameBytesMax} bytes`)
+  const flaw = startFlaw(options, nameBytesMax)
+  if (flaw !== undefined) invalid(flaw)
   if ((cron === '') === (every === undefined)) invalid(`it needs either cron or every, and has ${cron === '' ? 'neither' : 'both'}`)
   if (timezone !== '' && cron === '') invalid('a timezone belongs to cron')
   const everyMs = every === undefined ? 0 : durationMs(every, `every of schedule ${name}`, 'INVALID_SCHEDULE')
   if (every !== undefined && everyMs < everyMsMin) invalid(`every is ${everyMs} ms, and must be at least ${everyMsMin}`)
   if (!overlapRules.includes(overlap)) invalid(`overlap is ${JSON.stringify(overlap)}, and must be one of ${overlapRules.join(', ')}`)
   if (!catchUpRules.includes(catchUp)) invalid(`catchUp is ${JSON.stringify(catchUp)}, and must be one of ${catchUpRules.join(', ')}`)
-  if (isWorkflow(workflow) === isTask(task)) invalid('it needs either a workflow or a task')
   checkJobOptions({ labels: options.labels ?? [], priority: options.priority ?? 0 })
   let next: number | undefined
   try {

@@ -7,9 +7,9 @@ import { addInline, inlineValue } from './items.ts'
 import type { LockGrant } from './locks.ts'
 import { type JobOptions, newJobId, type Parts } from './parts.ts'
 import { pause } from './pause.ts'
-import { signalItem } from './signals.ts'
 import { prepareJob } from './submission.ts'
 import { type Submission, type Submitter, spread } from './submitter.ts'
+import { signalItem } from './telling.ts'
 
 /** An entry of a space. */
 export interface StateEntry<T> {

@@ -1,6 +1,7 @@
 // Owns the one place where facts become state. A record that does not fit is a broken assumption: it ends the process.
 // Must not choose, read a clock, or do I/O: leader, standby and replay all come to the same state.
 import type { JournalRecord, RecordKind, RecordOf } from '../protocol/index.ts'
+import * as events from './events/apply.ts'
 import * as flows from './flows/apply.ts'
 import { moveOn } from './flows/steps.ts'
 import * as grants from './grants/apply.ts'
@@ -59,6 +60,10 @@ const handlers: { [K in RecordKind]: (state: State, record: RecordOf<K>) => void
   JobsArchived: history.applyJobsArchived,
   HistoryEmptied: history.applyHistoryEmptied,
   HistoryForgotten: history.applyHistoryForgotten,
+  TriggerSet: events.applyTriggerSet,
+  TriggerPaused: events.applyTriggerPaused,
+  TriggerDeleted: events.applyTriggerDeleted,
+  EventEmitted: events.applyEventEmitted,
   SessionEnded: spaces.applySessionEnded,
 }
 

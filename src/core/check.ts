@@ -1,6 +1,7 @@
 // Owns the invariants that hold after every record: S9 to S12 and S14 as far as one state can show them. Run after every step in tests.
 // Must not repair anything.
 import { blockHolding, type Range, type Resources } from '../protocol/index.ts'
+import { checkEvents } from './events/check.ts'
 import { checkFlow } from './flows/check.ts'
 import { checkGrants } from './grants/check.ts'
 import { checkHistory } from './history/check.ts'
@@ -126,7 +127,8 @@ function checkDerived(state: State, jobs: readonly Job[]): void {
   const running = jobs.filter(job => job.finishedAtMs === 0)
   for (const program of state.programs.byId.values()) {
     const scheduled = sum(state.schedules.byName.values(), ({ spec }) => spec.programs.filter(id => id === program.id).length)
-    const users = scheduled + sum(running, job => job.stages.filter(stage => stage.plan.program === program.id).length)
+    const triggered = sum(state.events.byName.values(), ({ spec }) => spec.programs.filter(id => id === program.id).length)
+    const users = scheduled + triggered + sum(running, job => job.stages.filter(stage => stage.plan.program === program.id).length)
     assert(users === program.users, `the users of program ${program.id} do not add up`)
     assert(state.programs.idle.has(program) === (users === 0), `program ${program.id} is not listed as it should be`)
   }
@@ -162,6 +164,7 @@ export function check(state: State): void {
   checkGrants(state.grants)
   checkHistory(state.history)
   assert(!jobs.some(job => state.history.find(job.plan.job) !== undefined), 'a job is in the history and in the state')
+  checkEvents(state)
   checkTotals(state, jobs)
   checkDerived(state, jobs)
 }

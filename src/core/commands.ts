@@ -13,6 +13,7 @@ import type {
   Range,
   Resources,
   ScheduleSpec,
+  TriggerSpec,
 } from '../protocol/index.ts'
 
 /** A job as it is to be submitted. */
@@ -64,6 +65,10 @@ export type Command =
   | { kind: 'tickSchedule'; schedule: string; dueMs: number; atMs: number; nextAtMs: number; missed: boolean; submission: Submission }
   | { kind: 'runSchedule'; schedule: string; queued: boolean; submission: Submission }
   | { kind: 'changeSchedule'; schedule: string; change: 'pause' | 'resume' | 'delete'; nextAtMs: number }
+  | { kind: 'setTrigger'; spec: TriggerSpec; submission: Uint8Array; replace: boolean }
+  | { kind: 'changeTrigger'; trigger: string; change: 'pause' | 'resume' | 'delete' }
+  /** `items`: a chunk of one value. */
+  | { kind: 'emit'; event: string; key: string; id: string; items: Uint8Array }
   | { kind: 'readEntries'; space: string; keys: string[] }
   | { kind: 'listEntries'; space: string; prefix: string; after: string; limit: number }
   | { kind: 'joinCandidate'; candidate: string; priority: number }
@@ -80,6 +85,7 @@ export type Reply =
   /** The lock was asked for; with a token it is granted already. */
   | { kind: 'asked'; token: number }
   | { kind: 'transacted'; version: number }
+  | { kind: 'emitted'; started: number; woken: number }
   | { kind: 'entries'; entries: { key: string; version: number; payload: PayloadId | undefined }[]; next: string | undefined }
   /** The sender is not (any more) the incarnation it thinks it is. */
   | { kind: 'dismissed'; reason: string }

@@ -3,6 +3,7 @@
 import { CoxswainError } from '../protocol/index.ts'
 import { apply } from './apply.ts'
 import { type Command, type CommandKind, type CommandOf, type Decision, refuse } from './commands.ts'
+import * as events from './events/decide.ts'
 import * as flows from './flows/decide.ts'
 import * as grants from './grants/decide.ts'
 import * as jobs from './jobs/decide.ts'
@@ -39,6 +40,9 @@ const handlers: { [K in CommandKind]: (state: State, command: CommandOf<K>, limi
   tickSchedule: schedules.decideTickSchedule,
   runSchedule: schedules.decideRunSchedule,
   changeSchedule: schedules.decideChangeSchedule,
+  setTrigger: events.decideSetTrigger,
+  changeTrigger: events.decideChangeTrigger,
+  emit: events.decideEmit,
   readEntries: spaces.decideReadEntries,
   listEntries: spaces.decideListEntries,
   joinCandidate: leadership.decideJoinCandidate,

@@ -1,14 +1,17 @@
 // Owns a binary heap. Must not know what is in it.
 
-interface Entry<T> {
-  key: number
-  order: number
-  item: T
+/** An item in a heap, by which it can be taken out. */
+export interface HeapEntry<T> {
+  readonly key: number
+  readonly order: number
+  readonly item: T
+  /** Where it is; -1 once it is out. */
+  at: number
 }
 
 /** Items by a key, smallest first; among equal keys the order is that of insertion. */
 export class Heap<T> {
-  #items: Entry<T>[] = []
+  #items: HeapEntry<T>[] = []
   #order = 0
 
   get size(): number {
@@ -30,40 +33,53 @@ export class Heap<T> {
     return [...this.#items].sort((a, b) => a.key - b.key || a.order - b.order)
   }
 
-  push(key: number, item: T): void {
-    const items = this.#items
-    items.push({ key, order: this.#order++, item })
-    let at = items.length - 1
-    while (at > 0) {
-      const parent = (at - 1) >>> 1
-      if (!this.#before(at, parent)) break
-      this.#swap(at, parent)
-      at = parent
-    }
+  push(key: number, item: T): HeapEntry<T> {
+    const entry = { key, order: this.#order++, item, at: this.#items.length }
+    this.#items.push(entry)
+    this.#rise(entry.at)
+    return entry
   }
 
   /** Takes the item with the smallest key. */
   pop(): T | undefined {
-    const items = this.#items
-    const top = items[0]
-    const last = items.pop()
-    if (top === undefined || last === undefined) return undefined
-    if (items.length > 0) {
-      items[0] = last
-      this.#sink(0)
-    }
-    return top.item
+    const top = this.#items[0]
+    if (top) this.delete(top)
+    return top?.item
+  }
+
+  /** Takes out one item, which costs as little as taking the first. */
+  delete(entry: HeapEntry<T>): void {
+    const { at } = entry
+    if (this.#items[at] !== entry) throw new Error('the item is not in the heap')
+    const last = this.#items.pop()!
+    entry.at = -1
+    if (last === entry) return
+    this.#put(at, last)
+    this.#sink(at)
+    this.#rise(at)
   }
 
   /** Takes out all items of which `matches` is true, in the order in which `pop` would give them. Looks at every item. */
   remove(matches: (item: T) => boolean): T[] {
-    const removed: Entry<T>[] = []
-    const kept: Entry<T>[] = []
+    const removed: HeapEntry<T>[] = []
+    const kept: HeapEntry<T>[] = []
     for (const entry of this.#items) (matches(entry.item) ? removed : kept).push(entry)
     if (removed.length === 0) return []
     this.#items = kept
+    for (const entry of removed) entry.at = -1
+    for (const [at, entry] of kept.entries()) entry.at = at
     for (let at = (kept.length >>> 1) - 1; at >= 0; at--) this.#sink(at)
     return removed.sort((a, b) => a.key - b.key || a.order - b.order).map(entry => entry.item)
+  }
+
+  #rise(from: number): void {
+    let at = from
+    while (at > 0) {
+      const parent = (at - 1) >>> 1
+      if (!this.#before(at, parent)) return
+      this.#swap(at, parent)
+      at = parent
+    }
   }
 
   #sink(from: number): void {
@@ -87,7 +103,12 @@ export class Heap<T> {
 
   #swap(a: number, b: number): void {
     const left = this.#items[a]!
-    this.#items[a] = this.#items[b]!
-    this.#items[b] = left
+    this.#put(a, this.#items[b]!)
+    this.#put(b, left)
+  }
+
+  #put(at: number, entry: HeapEntry<T>): void {
+    this.#items[at] = entry
+    entry.at = at
   }
 }

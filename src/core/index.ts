@@ -27,5 +27,6 @@ export { failureOfTask, jobOf, jobsBelow, reasonOf, viewJob, viewTask } from './
 export { viewLocks } from './views/locks.ts'
 export { viewSchedules } from './views/schedules.ts'
 export { Story } from './views/story.ts'
+export { viewTriggers } from './views/triggers.ts'
 export { why } from './views/why.ts'
 export { viewWorkers } from './views/workers.ts'

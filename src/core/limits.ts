@@ -27,6 +27,10 @@ export interface CoreLimits {
   programIdleMs: number
   workersMax: number
   schedulesMax: number
+  triggersMax: number
+  /** Ids of events that are remembered so that each counts once, and for how long. */
+  eventIdsMax: number
+  eventIdAgeMs: number
   /** Locks that are held or waited for. */
   grantsMax: number
   /** Entries of all spaces, and their bytes. */
@@ -52,6 +56,9 @@ export const defaultLimits: CoreLimits = {
   programIdleMs: 24 * 3_600_000,
   workersMax: 20_000,
   schedulesMax: 50_000,
+  triggersMax: 10_000,
+  eventIdsMax: 200_000,
+  eventIdAgeMs: 24 * 3_600_000,
   grantsMax: 100_000,
   spaceEntriesMax: 1_000_000,
   spaceBytesMax: 256 * 2 ** 20,

@@ -1,6 +1,7 @@
 // Owns the part of a snapshot that stands behind the rest since version 3: what came to the state after workflows did.
 // Must not know bytes: each room says how its own state is written.
 import { type Infer, struct, type Writer } from '../protocol/index.ts'
+import { eventsState, eventsValue, restoreEvents } from './events/snapshot.ts'
 import { controlState, controlValue, restoreControl } from './flows/control.ts'
 import { grantsState, grantsValue, restoreGrants } from './grants/snapshot.ts'
 import { historyState, historyValue, restoreHistory } from './history/snapshot.ts'
@@ -8,11 +9,12 @@ import { restoreSchedules, schedulesState, schedulesValue } from './schedules/sn
 import { restoreSpaces, spacesState, spacesValue } from './spaces/snapshot.ts'
 import type { State } from './state.ts'
 
-/** Locks, spaces, schedules, the control of runs, and the history. */
+/** Locks, spaces, schedules, events, the control of runs, and the history. */
 export const laterState = struct({
   grants: grantsState,
   spaces: spacesState,
   schedules: schedulesState,
+  events: eventsState,
   control: controlState,
   history: historyState,
 })
@@ -23,6 +25,7 @@ export function writeLater(writer: Writer, state: State): void {
     grants: grantsValue(state),
     spaces: spacesValue(state),
     schedules: schedulesValue(state),
+    events: eventsValue(state),
     control: controlValue(state),
     history: historyValue(state),
   })
@@ -33,6 +36,7 @@ export function restoreLater(state: State, value: Infer<typeof laterState>): voi
   restoreGrants(state, value.grants)
   restoreSpaces(state, value.spaces)
   restoreSchedules(state, value.schedules)
+  restoreEvents(state, value.events)
   restoreControl(state, value.control)
   restoreHistory(state, value.history)
 }

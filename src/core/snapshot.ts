@@ -243,8 +243,7 @@ function restoreDelayed(state: State, tasks: SnapshotValue['delayed'], pauses: I
     const pause = steps.get(position)
     if (pause) {
       const job = state.jobs.byId.get(pause.job)!
-      job.flow!.pauses++
-      state.delayed.push(pause.atMs, { job, step: pause.step })
+      job.flow!.pauses.set(pause.step, state.delayed.push(pause.atMs, { job, step: pause.step }))
       continue
     }
     const { job, stage, index, attempt, avoid, atMs } = tasks[next++]!

@@ -1,6 +1,7 @@
 // Owns the state of the cluster's mind: the sum of all journaled facts. Only `apply` writes it.
 // Must not hold bytes of inputs or results, clocks, connections, or anything observed.
 import type { PayloadId } from '../protocol/index.ts'
+import { createEvents, type Events } from './events/state.ts'
 import { createGrants, type Grants } from './grants/state.ts'
 import { Heap } from './heap.ts'
 import { HistoryRegister } from './history/state.ts'
@@ -62,10 +63,13 @@ export interface State {
   grants: Grants
   spaces: Spaces
   schedules: Schedules
+  events: Events
   delayed: Heap<DelayedTask | DelayedStep>
   /** Derived, empty between facts. */
   endings: Ending[]
   nextPayload: PayloadId
+  /** Payloads that more than one fact names, and how many do. */
+  payloadUses: Map<PayloadId, number>
   /** Derived, taken away by the loop: payloads and blocks that no fact names any more. */
   payloadDrops: PayloadId[]
   blockDrops: BlockDrop[]
@@ -93,9 +97,11 @@ export function createState(): State {
     grants: createGrants(),
     spaces: createSpaces(),
     schedules: createSchedules(),
+    events: createEvents(),
     delayed: new Heap(),
     endings: [],
     nextPayload: 1,
+    payloadUses: new Map(),
     payloadDrops: [],
     blockDrops: [],
     blockUses: new Map(),

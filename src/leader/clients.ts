@@ -61,6 +61,12 @@ export class ClientSession {
       case 'changeSchedule':
       case 'triggerSchedule':
         return void this.#schedule(message)
+      case 'setTrigger':
+        return this.#command(message.request, message, message.submission.length, true)
+      case 'changeTrigger':
+        return this.#command(message.request, message, 0, false)
+      case 'emit':
+        return this.#command(message.request, message, message.items.length, true)
       case 'transact':
         return this.#transact(message)
       case 'readEntries':
@@ -71,12 +77,7 @@ export class ClientSession {
       case 'pauseJob':
         return this.#command(message.request, { kind: 'pauseJob', job: message.job, paused: message.paused }, 0, false)
       case 'cancelTasks':
-        return this.#command(
-          message.request,
-          { kind: 'cancelTasks', job: message.job, stage: message.stage, ranges: message.ranges },
-          0,
-          false,
-        )
+        return this.#command(message.request, message, 0, false)
       case 'drainWorker':
         return this.#command(message.request, { kind: 'drainWorker', worker: message.worker }, 0, false)
       case 'promote':
@@ -115,11 +116,15 @@ export class ClientSession {
     this.#context.loop.post({
       command,
       bytes,
-      reply: reply => {
-        if (reply.kind === 'refused') this.#fail(request, reply.error)
-        else this.#link.send({ kind: 'done', request })
-      },
+      reply: reply => this.#reply(request, reply),
     })
+  }
+
+  /** The answer to what is answered as it was decided. */
+  #reply(request: number, reply: Reply): void {
+    if (reply.kind === 'refused') this.#fail(request, reply.error)
+    else if (reply.kind === 'transacted' || reply.kind === 'emitted') this.#link.send({ ...reply, request })
+    else this.#link.send({ kind: 'done', request })
   }
 
   #promote({ request, candidate }: Extract<ClientToLeader, { kind: 'promote' }>): void {
@@ -232,17 +237,9 @@ export class ClientSession {
   }
 
   #transact({ request, number, before, exchange, jobs }: Extract<ClientToLeader, { kind: 'transact' }>): void {
-    const full = this.#full()
-    if (full) return this.#fail(request, full)
-    const bytes = jobs.reduce((sum, { inputs }) => inputs.reduce((part, one) => part + one.items.length, sum), 0)
-    this.#context.loop.post({
-      command: { kind: 'transact', session: this.#link.session, number, before, exchange, jobs },
-      bytes: [...exchange.writes, ...exchange.signals].reduce((sum, { item }) => sum + (item?.length ?? 0), bytes),
-      reply: reply => {
-        if (reply.kind === 'refused') this.#fail(request, reply.error)
-        else if (reply.kind === 'transacted') this.#link.send({ kind: 'transacted', request, version: reply.version })
-      },
-    })
+    const inputs = jobs.reduce((sum, { inputs }) => inputs.reduce((part, one) => part + one.items.length, sum), 0)
+    const bytes = [...exchange.writes, ...exchange.signals].reduce((sum, { item }) => sum + (item?.length ?? 0), inputs)
+    this.#command(request, { kind: 'transact', session: this.#link.session, number, before, exchange, jobs }, bytes, true)
   }
 
   async #schedule(message: Extract<ClientToLeader, { kind: 'setSchedule' | 'changeSchedule' | 'triggerSchedule' }>): Promise<void> {

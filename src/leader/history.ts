@@ -35,8 +35,7 @@ export class TurnHistory {
     if (record.kind === 'HistoryEmptied') this.#emptied = joined(this.#emptied, record)
     if (record.kind === 'HistoryForgotten') this.#forgotten = joined(this.#forgotten, record)
     if (record.kind !== 'JobsArchived') return
-    for (const [position, id] of record.jobs.entries())
-      this.#rows.push(rowOf(state, state.jobs.byId.get(id)!, state.history.end + position))
+    for (const [position, id] of record.jobs.entries()) this.#rows.push(rowOf(state.jobs.byId.get(id)!, state.history.end + position))
   }
 
   get change(): HistoryChange | undefined {
@@ -50,9 +49,9 @@ function joined(before: Range | undefined, { first, count }: Range): Range {
   return before ? { first: before.first, count: before.count + count } : { first, count }
 }
 
-function rowOf(state: State, job: Job, place: number): HistoryRow {
+function rowOf(job: Job, place: number): HistoryRow {
   const { plan, number, submittedAtMs } = job
-  const kept = keptJob(state, job)
+  const kept = keptJob(job)
   const body = Buffer.from(JSON.stringify(kept))
   const named = { job: plan.job, name: plan.name, labels: plan.labels, submittedAtMs }
   return { number, place, state: job.state as EndState, ...named, payloads: payloadsOf(kept), body }

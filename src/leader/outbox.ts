@@ -81,31 +81,27 @@ export class Outbox implements RecordListener {
       case 'TasksFinished':
         return this.#finished(record)
       case 'TaskSpread':
-        this.#payloads.put(record.payload, this.#results.get(record.payload)!)
+        this.#keep(record.payload)
         return this.#acknowledge(record.lane, 1)
       case 'TaskExpanded':
         return this.#acknowledge(record.lane, 1)
       case 'SignalReceived':
       case 'ScheduleSet':
-        this.#payloads.put(record.payload, this.#results.get(record.payload)!)
-        return undefined
+      case 'EventEmitted':
+      case 'TasksAdded':
+      case 'ProgramAdded':
+        return this.#keep(record.payload)
       case 'GrantEnded':
         this.#denied(record)
         return () => this.#granted()
       case 'LockAsked':
         return () => this.#granted()
       case 'EntriesWritten':
-        for (const { payload } of record.writes) if (payload !== undefined) this.#payloads.put(payload, this.#results.get(payload)!)
-        return undefined
+        return this.#keep(...record.writes.map(one => one.payload))
       case 'TaskFailed':
         return this.#taskFailed(record)
       case 'TasksSkipped':
         return this.#acknowledge(record.lane, record.count)
-      case 'TasksAdded':
-      case 'ProgramAdded':
-        // Inputs and programs will be sent on to workers: keep them at hand.
-        this.#payloads.put(record.payload, this.#results.get(record.payload)!)
-        return undefined
       case 'JobCancelled':
         return () => this.#cancelled(record.job, undefined, [])
       case 'TasksCancelled':
@@ -122,6 +118,11 @@ export class Outbox implements RecordListener {
       default:
         return undefined
     }
+  }
+
+  /** Bytes that will be wanted soon are kept at hand. */
+  #keep(...payloads: (PayloadId | undefined)[]): undefined {
+    for (const payload of payloads) if (payload !== undefined) this.#payloads.put(payload, this.#results.get(payload)!)
   }
 
   #assigned(record: RecordOf<'TasksAssigned'>): (() => void) | undefined {

@@ -37,6 +37,8 @@ export class Payloads {
 
   /** Keeps a payload that was just decided on. The bytes are copied: a frame's memory is not to be held for a part of it. */
   put(payload: PayloadId, bytes: Uint8Array): void {
+    // Several facts may name the same one.
+    if (this.#bytes.has(payload)) return
     const own = bytes.length < smallBytesMax ? Buffer.allocUnsafe(bytes.length) : Buffer.allocUnsafeSlow(bytes.length)
     own.set(bytes)
     this.#bytes.set(payload, own)

@@ -12,6 +12,7 @@ import {
   viewSchedules,
   viewSteps,
   viewTask,
+  viewTriggers,
   viewWorkers,
   why,
 } from '../core/index.ts'
@@ -131,9 +132,10 @@ const handlers: Handlers = {
   },
   steps: async (context, query) => {
     const kept = await archivedJob(context, query.job)
-    return kept ? keptSteps(kept, query) : viewSteps(context.state, jobOf(context.state, query.job), query)
+    return kept ? keptSteps(kept, query) : viewSteps(jobOf(context.state, query.job), query)
   },
   schedules: (context, argument) => viewSchedules(context.state, argument),
+  triggers: (context, argument) => viewTriggers(context.state, argument),
   locks: (context, { prefix }) => viewLocks(context.state, typeof prefix === 'string' ? prefix : ''),
   locate: context =>
     [...context.state.membership.workers.values()]

@@ -21,8 +21,11 @@ export type NeedKind = (typeof needKinds)[number]
 export const need = struct({ kind: enumeration(...needKinds), step: varint })
 export type Need = Infer<typeof need>
 
-/** What a step is: tasks of a stage, a pause of `amount` ms, a signal by name (for at most `amount` ms, if that is not 0), or one of several others. */
-export const stepKinds = ['tasks', 'sleep', 'signal', 'choice'] as const
+/**
+ * What a step is: tasks of a stage, a pause of `amount` ms, a signal by name (for at most `amount` ms, if that is not 0), one of several others, or an
+ * event by name and key (likewise).
+ */
+export const stepKinds = ['tasks', 'sleep', 'signal', 'choice', 'event'] as const
 /** A kind of step. */
 export type StepKind = (typeof stepKinds)[number]
 
@@ -32,7 +35,7 @@ export const flowStep = struct({
   /** Of `tasks`: whose next `count` tasks it has. 0 where the number follows from its needs; the stage is then its own. */
   stage: varint,
   count: varint,
-  /** What people call it, or the name of the signal. */
+  /** What people call it, or the name of the signal, or of the event with its key. */
   name: string(limits.nameBytesMax),
   amount: varint,
   /** In the order in which its inputs name them. */

@@ -47,6 +47,14 @@ export const limits = {
   lockTtlMsMax: 24 * 3_600_000,
   /** Grants named in one sign of life. */
   keptGrantsMax: 10_000,
+  /** Of an event; name and id of what it starts make the id of a job, name and key that of a step. */
+  eventNameBytesMax: 64,
+  eventKeyBytesMax: 128,
+  eventIdBytesMax: 100,
+  triggerNameBytesMax: 80,
+  triggerBytesMax: 64 << 10,
+  /** Runs that one event starts at most: half of them by its name, half by its name and key. */
+  triggersPerEventMax: 200,
   jobIdBytesMax: 200,
   nameBytesMax: 200,
   labelsMax: 32,

@@ -2,6 +2,7 @@
 // Must not hold behaviour. docs/protocol.md tells in which order they go.
 import { Reader, Writer } from './bytes.ts'
 import { boolean, bytes, type Codec, enumeration, float64, type Infer, list, optional, string, struct, union, varint } from './codec.ts'
+import { eventKey, triggerSpec, triggerSubmission } from './events.ts'
 import { flowPlan } from './flow.ts'
 import { exchange, lockMode, spaceKey } from './grants.ts'
 import { limits } from './limits.ts'
@@ -66,7 +67,20 @@ export const logLine = struct({
 export type LogLine = Infer<typeof logLine>
 
 /** The questions that can be asked about the cluster (see views.ts). */
-export const viewName = enumeration('status', 'jobs', 'job', 'workers', 'story', 'why', 'task', 'locate', 'steps', 'locks', 'schedules')
+export const viewName = enumeration(
+  'status',
+  'jobs',
+  'job',
+  'workers',
+  'story',
+  'why',
+  'task',
+  'locate',
+  'steps',
+  'locks',
+  'schedules',
+  'triggers',
+)
 export type ViewName = Infer<typeof viewName>
 
 /** A job with its first inputs; `watch`: this connection wants results and changes. */
@@ -119,6 +133,10 @@ export const clientToLeader = union({
   triggerSchedule: [24, struct({ request, schedule: nameField, run: nameField })],
   /** Nothing more of the job is to begin, or it is to go on. */
   pauseJob: [28, struct({ request, job: jobIdField, paused: boolean })],
+  setTrigger: [31, struct({ request, spec: triggerSpec, submission: triggerSubmission, replace: boolean })],
+  changeTrigger: [32, struct({ request, trigger: nameField, change: enumeration('pause', 'resume', 'delete') })],
+  /** Answered by `emitted`. The id counts once for each event; `items` is a chunk of one value. */
+  emit: [33, struct({ request, event: nameField, key: eventKey, id: nameField, items: bytes(limits.inlineBytesMax + 64) })],
 })
 export type ClientToLeader = Infer<typeof clientToLeader>
 
@@ -155,6 +173,8 @@ export const leaderToClient = union({
   workflowsEnded: [19, struct({ ends: list(struct({ job: jobIdField, list: boolean, items: chunk }), limits.submitJobsMax) })],
   /** This leader led when it heard that; these grants are over, or were never asked for. */
   kept: [21, struct({ request, over: list(nameField, limits.keptGrantsMax) })],
+  /** How many runs of triggers the event started, and how many steps of workflows got it. */
+  emitted: [17, struct({ request, started: varint, woken: varint })],
 })
 export type LeaderToClient = Infer<typeof leaderToClient>
 

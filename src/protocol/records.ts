@@ -4,6 +4,7 @@
 // Append-only: new records get new numbers, new fields go to the end of a new record; nothing is ever renumbered.
 import { Reader, Writer } from './bytes.ts'
 import { boolean, enumeration, type Infer, list, optional, string, struct, union, varint } from './codec.ts'
+import { eventKey, triggerSpec, triggerSubmission } from './events.ts'
 import { flowPlan } from './flow.ts'
 import { lockMode, spaceKey } from './grants.ts'
 import { limits } from './limits.ts'
@@ -116,6 +117,26 @@ export const record = union({
 
   /** Nothing more of the job is handed out, or it is again. */
   JobPaused: [85, struct({ job: jobIdField, paused: boolean })],
+  /** There is a trigger, or another one of its name; what its runs are made of is so small that it stands here. */
+  TriggerSet: [90, struct({ spec: triggerSpec, submission: triggerSubmission })],
+  TriggerPaused: [91, struct({ trigger: nameField, paused: boolean })],
+  TriggerDeleted: [92, struct({ trigger: nameField })],
+  /**
+   * An event was sent: every step that listens for it gets it, among them the first steps of the runs that it started, which were submitted just before.
+   * Without a receiver there is no payload. So many of the ids that are remembered are forgotten with it, the oldest.
+   */
+  EventEmitted: [
+    93,
+    struct({
+      event: nameField,
+      key: eventKey,
+      id: nameField,
+      payload: optional(varint),
+      bytes: varint,
+      started: list(nameField, limits.triggersPerEventMax),
+      forgotten: varint,
+    }),
+  ],
 
   /** Work was handed to a worker's lane. A lane that is not there yet is opened, with one reservation of its class's resources. */
   TasksAssigned: [40, struct({ lane: varint, worker: nameField, incarnation: varint, runs: list(run), adopted: boolean })],

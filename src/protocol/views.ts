@@ -68,7 +68,7 @@ export interface FlowView {
 export interface StepView {
   step: number
   name: string
-  kind: 'tasks' | 'sleep' | 'signal' | 'choice'
+  kind: 'tasks' | 'sleep' | 'signal' | 'choice' | 'event'
   status: 'waiting' | 'open' | 'succeeded' | 'failed' | 'cancelled' | 'skipped'
   /** The step that became this one and others; missing at the top. */
   parent?: number
@@ -194,6 +194,22 @@ export interface ScheduleView {
   missed: number
 }
 
+/** A trigger and what became of it. */
+export interface TriggerView {
+  name: string
+  /** The event it is started by; with a key only by those of this key. */
+  event: string
+  key?: string
+  /** Of what it runs. */
+  runs: string
+  paused: boolean
+  /** Runs since it was made, and the last of them. */
+  started: number
+  lastJob?: JobId
+  /** Cluster time of that. */
+  lastAtMs?: number
+}
+
 /** A lock or semaphore that somebody holds. */
 export interface LockView {
   name: string
@@ -266,6 +282,7 @@ export interface Views {
   /** All, or those whose names begin with `prefix`; at most 1,000, in the order of their names. */
   /** At most `limit` (1,000) in the order of their names, behind `after`. */
   schedules: { argument: { name?: string; after?: string; limit?: number }; answer: ScheduleView[] }
+  triggers: { argument: { name?: string; after?: string; limit?: number }; answer: TriggerView[] }
   locks: { argument: { prefix?: string }; answer: LockView[] }
   locate: { argument: Record<string, never>; answer: WorkerAddress[] }
 }

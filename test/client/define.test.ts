@@ -4,7 +4,12 @@ import { describe, test } from 'node:test'
 import { z } from 'zod'
 import { durationMs, parseResources, sizeBytes } from '../../src/client/amounts.ts'
 import { isTask } from '../../src/client/define.ts'
-import { collectTasks, connect as connectInProgram, schedule as scheduleInProgram } from '../../src/client/in-program.ts'
+import {
+  collectTasks,
+  connect as connectInProgram,
+  schedule as scheduleInProgram,
+  trigger as triggerInProgram,
+} from '../../src/client/in-program.ts'
 import { task } from '../../src/client/index.ts'
 import { checkInput } from '../../src/client/schema.ts'
 
@@ -101,6 +106,7 @@ describe('schemas', () => {
   })
 })
 
-test('a schedule in a program is what it was written as', () => {
+test('a schedule or trigger in a program is what it was written as', () => {
+  assert.deepEqual(triggerInProgram({ name: 'x', event: 'y' }), { name: 'x', event: 'y', kind: 'trigger' })
   assert.deepEqual(scheduleInProgram({ name: 'x', cron: '0 2 * * *' }), { name: 'x', cron: '0 2 * * *', kind: 'schedule' })
 })

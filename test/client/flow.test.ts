@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { assemble } from '../../src/client/flow/assemble.ts'
 import { dryRun, type Flow, task, workflow } from '../../src/client/index.ts'
-import { signalItem } from '../../src/client/signals.ts'
+import { signalItem } from '../../src/client/telling.ts'
 import { decodeTemplate, decodeValue, type FlowPlan, limits, readTemplate } from '../../src/protocol/index.ts'
 
 const add = task({ name: 'add', run: ({ a, b }: { a: number; b: number }) => a + b })

@@ -119,7 +119,7 @@ describe('times of steps', () => {
       cluster.advance(7)
       cluster.finish(worker)
       const times = (): unknown[] =>
-        viewSteps(cluster.state, jobOf(cluster.state, 'job'), { job: 'job' }).steps.map(({ beganAtMs, endedAtMs }) => [
+        viewSteps(jobOf(cluster.state, 'job'), { job: 'job' }).steps.map(({ beganAtMs, endedAtMs }) => [
           beganAtMs === undefined ? undefined : beganAtMs - beganMs,
           endedAtMs === undefined ? undefined : endedAtMs - beganMs,
         ])

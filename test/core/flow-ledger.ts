@@ -22,6 +22,8 @@ interface Step {
   truth?: boolean
   width?: number
   expanded?: number
+  /** Its event came. */
+  heard?: boolean
 }
 
 interface Frame {
@@ -93,6 +95,17 @@ export class FlowLedger {
     this.#signalIds.add(id)
     this.#signals.push(name)
     this.changed()
+  }
+
+  /** An event came; how many steps of the workflow wait for it, and get it. */
+  emitted(event: string, key: string): number {
+    const names = key === '' ? [event] : [event, `${event}#${key}`]
+    const waiting = this.#steps.filter(
+      (step, number) => step.plan.kind === 'event' && names.includes(step.plan.name) && !step.heard && this.#verdict(number) === 'pending',
+    )
+    for (const step of waiting) step.heard = true
+    this.changed()
+    return waiting.length
   }
 
   spread(stage: number, task: number, width: number): void {
@@ -207,6 +220,7 @@ export class FlowLedger {
       if (this.#signals.includes(step.plan.name)) return 'succeeded'
       return step.plan.amount > 0 && this.#waited(step) ? 'lost' : 'pending'
     }
+    if (step.plan.kind === 'event') return step.heard ? 'succeeded' : step.plan.amount > 0 && this.#waited(step) ? 'lost' : 'pending'
     if (own.length < this.#widthOf(step) || own.some(task => task.status !== 'succeeded')) return 'pending'
     return step.expanded === undefined ? 'succeeded' : this.#frameVerdict(this.#frames[step.expanded]!, true)
   }

@@ -96,6 +96,11 @@ export class Harness {
   /** The state's accounts must be those of the naive model. */
   #compare(record: JournalRecord): void {
     if (record.kind === 'LockAsked' || record.kind === 'GrantEnded') this.ledger.locks.compare(this.state.grants)
+    if (record.kind === 'EventEmitted') {
+      const { started, woken } = this.state.events.seen.get(`${record.event}#${record.id}`)!
+      assert.deepEqual({ started, woken }, this.ledger.events.came.get(`${record.event} ${record.id}`))
+      assert.equal(this.state.events.seen.size, this.ledger.events.came.size)
+    }
     if (record.kind === 'EntriesWritten') {
       const entries = [...this.state.spaces.byName].flatMap(([name, space]) =>
         [...space].map(([key, { version }]) => [`${name}/${key}`, version]),

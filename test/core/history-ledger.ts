@@ -39,7 +39,7 @@ export class HistoryLedger {
     for (const id of record.jobs) {
       const job = state.jobs.byId.get(id)!
       assert(job.finishedAtMs > 0, `${id} was archived while it ran`)
-      const kept = keptJob(state, job)
+      const kept = keptJob(job)
       // As it stands in the row.
       assert.deepEqual(JSON.parse(JSON.stringify(kept)), kept)
       this.#named.push(...payloadsIn(job))

@@ -177,7 +177,7 @@ describe('a row of the history', () => {
       cluster.advance(60_000)
       if (worker.busy.length === 0) cluster.join('w2')
       cluster.finishAll()
-      assert.deepEqual(keptJob(cluster.state, jobOf(cluster.state, 'job')).stages[0]!.failures, [])
+      assert.deepEqual(keptJob(jobOf(cluster.state, 'job')).stages[0]!.failures, [])
     }),
   )
 })

@@ -2,6 +2,7 @@
 // keep: S1 (epochs), S9, S10, S12 (one result per task, of an attempt that was handed out before), S11 (what ended stays ended), S14.
 import assert from 'node:assert/strict'
 import type { JobPlan, JournalRecord, Range, RecordOf, Resources, StagePlan } from '../../src/protocol/index.ts'
+import { EventLedger } from './event-ledger.ts'
 import { FlowLedger } from './flow-ledger.ts'
 import { LockLedger } from './lock-ledger.ts'
 
@@ -53,6 +54,9 @@ interface LedgerSchedule {
 
 const terminal: ReadonlySet<Status> = new Set(['succeeded', 'failed', 'cancelled'])
 
+/** Facts that may stand between the runs that an event starts, and the event. */
+const startsRuns: ReadonlySet<string> = new Set(['FlowSubmitted', 'TasksAdded', 'StepsAdded', 'EventEmitted'])
+
 export class Ledger {
   epoch = 0
   nowMs = 0
@@ -68,6 +72,9 @@ export class Ledger {
   #forgotten = 0
   readonly locks = new LockLedger()
   readonly schedules = new Map<string, LedgerSchedule>()
+  readonly events = new EventLedger()
+  /** Workflows that got the last event. */
+  heard: string[] = []
   /** `space/key` → the number of the write that made it what it is, counted over all. */
   readonly entries = new Map<string, number>()
   #written = 0
@@ -78,6 +85,7 @@ export class Ledger {
 
   next(record: JournalRecord): void {
     for (const job of this.jobs.values()) job.flow?.changed()
+    if (!startsRuns.has(record.kind)) this.events.apart()
     if (this.epoch === 0) assert.equal(record.kind, 'LeaderClaimed', 'S1: a journal begins with a claim')
     const take = this[record.kind] as (record: JournalRecord) => void
     take.call(this, record)
@@ -307,7 +315,8 @@ export class Ledger {
 
   TasksAdded(record: RecordOf<'TasksAdded'>): void {
     const { job, stage, first, count } = record
-    this.#newPayload(record.payload)
+    if (record.payload === this.#payload) this.events.shared(job)
+    else this.#newPayload(record.payload)
     assert(count > 0)
     const found = this.#job(job)
     const { tasks, sealed } = found.stages[stage]!
@@ -385,12 +394,13 @@ export class Ledger {
     for (const id of record.jobs) {
       assert(this.#job(id).over, `job ${id} was forgotten while it runs`)
       this.jobs.delete(id)
+      if (!this.archived.includes(id)) this.events.forget(id)
     }
   }
 
   JobsArchived(record: RecordOf<'JobsArchived'>): void {
-    this.JobsForgotten({ kind: 'JobsForgotten', jobs: record.jobs })
     this.archived.push(...record.jobs)
+    this.JobsForgotten({ kind: 'JobsForgotten', jobs: record.jobs })
   }
 
   HistoryEmptied({ first, count }: RecordOf<'HistoryEmptied'>): void {
@@ -401,7 +411,9 @@ export class Ledger {
 
   HistoryForgotten({ first, count }: RecordOf<'HistoryForgotten'>): void {
     assert(count > 0 && first === this.#forgotten + 1, `the history was forgotten from ${first} on, behind ${this.#forgotten}`)
-    assert.equal(this.archived.splice(0, count).length, count)
+    const gone = this.archived.splice(0, count)
+    assert.equal(gone.length, count)
+    for (const id of gone) this.events.forget(id)
     this.#forgotten += count
     this.#emptied = Math.max(this.#emptied, this.#forgotten)
   }
@@ -541,6 +553,30 @@ export class Ledger {
 
   ScheduleDeleted(record: RecordOf<'ScheduleDeleted'>): void {
     assert(this.schedules.delete(record.schedule))
+  }
+
+  TriggerSet(record: RecordOf<'TriggerSet'>): void {
+    this.events.set(record)
+  }
+
+  TriggerPaused(record: RecordOf<'TriggerPaused'>): void {
+    this.events.paused(record)
+  }
+
+  TriggerDeleted(record: RecordOf<'TriggerDeleted'>): void {
+    this.events.deleted(record)
+  }
+
+  EventEmitted(record: RecordOf<'EventEmitted'>): void {
+    if (record.payload !== undefined) this.#newPayload(record.payload)
+    let waiting = 0
+    this.heard = []
+    for (const [id, job] of this.jobs) {
+      const steps = job.state === 'running' ? (job.flow?.emitted(record.event, record.key) ?? 0) : 0
+      if (steps > 0) this.heard.push(id)
+      waiting += steps
+    }
+    this.events.emitted(record, waiting, job => this.jobs.has(job) || this.archived.includes(job))
   }
 
   LaneVacated(record: RecordOf<'LaneVacated'>): void {

@@ -2,10 +2,12 @@
 // failing sequence shrinks by leaving steps out, and reads as what happened.
 import assert from 'node:assert/strict'
 import type { Outcome } from '../../src/protocol/index.ts'
-import { Steps } from '../fakes/flows.ts'
-import { chunkOf, inputs, plan, program, stage } from '../fakes/plans.ts'
+import { type StepOptions, Steps } from '../fakes/flows.ts'
+import { chunkOf, inputs, plan, stage } from '../fakes/plans.ts'
 import { type FakeLane, type FakeWorker, failed, finished, resultOf } from '../fakes/worker.ts'
+import { changeTrigger, emit, healEvents, setTrigger } from './event-steps.ts'
 import { falseMark, type Harness } from './harness.ts'
+import { setSchedule, tick } from './schedule-steps.ts'
 
 const cpusOf = [1, 0.5, 1, 2, 4]
 const workersMax = 5
@@ -52,6 +54,16 @@ function add(cluster: Harness, a: number, b: number, c: number): void {
   const first = Math.max(0, cluster.stage(id).added - (c % 4 === 0 ? 1 : 0))
   cluster.ask({ kind: 'addTasks', job: id, inputs: inputs(b % 4, { first, open: c % 2 === 0 }) })
   cluster.settle()
+}
+
+/** What a step of a workflow waits for besides others. */
+function randomWait(draw: (below: number) => number): StepOptions {
+  const kinds: StepOptions[] = [
+    { kind: 'sleep', amount: 1 + draw(200) },
+    { kind: 'signal', name: 'go' },
+    { kind: 'event', name: draw(2) === 0 ? 'paid' : `paid#order-${draw(2)}` },
+  ]
+  return kinds[draw(3)]!
 }
 
 /** A random workflow: each of its steps needs some of those before it in one of the ways there are. */
@@ -118,7 +130,7 @@ function randomFlow(a: number, b: number, c: number): Steps {
       )
     } else if (kind === 10) flow.add([['undo', one(singles)]], { task: 'undo' })
     else if (kind === 11) {
-      const wait = draw(2) === 0 ? flow.add([], { kind: 'sleep', amount: 1 + draw(200) }) : flow.add([], { kind: 'signal', name: 'go' })
+      const wait = flow.add(draw(2) === 0 ? [] : [['after', one(singles)]], randomWait(draw))
       singles.push(flow.add([['after', wait]], of()))
     }
   }
@@ -230,71 +242,33 @@ function dieInTurn(cluster: Harness, a: number, b: number, c: number): void {
   comeBack(cluster, b, c)
 }
 
+function returnTasks(cluster: Harness, a: number, b: number): void {
+  const found = busyLane(cluster, a)
+  if (found) cluster.giveBack(found.worker, found.lane, found.lane.head + (b % found.lane.open.length))
+}
+
 type Step = (cluster: Harness, a: number, b: number, c: number) => void
 
 /** Every kind of step by its name. */
 export const steps = {
   submit,
   submitFlow,
+  submitFlowMore: submitFlow,
   signal(cluster, a, b) {
     const flows = cluster.of('FlowSubmitted')
     const id = pick(flows, a)?.plan.job
     if (id !== undefined) cluster.ask({ kind: 'signal', job: id, name: 'go', signal: `s${b % 20}`, items: chunkOf(['sent']) })
     cluster.settle()
   },
-  setSchedule(cluster, a, b, c) {
-    const name = `every-${a % 3}`
-    const known = cluster.state.schedules.byName.get(name)
-    const overlap = (['skip', 'queue', 'cancel'] as const)[a % 3]!
-    const spec = {
-      schedule: name,
-      contentHash: String(b % 2).repeat(64),
-      cron: '',
-      timezone: '',
-      everyMs: 100,
-      overlap,
-      catchUp: 'last' as const,
-      name: 'work',
-      programs: [program],
-    }
-    const submission = { plan: plan(`${name}@check`), inputs: [inputs(1)] }
-    cluster.ask({
-      kind: 'setSchedule',
-      spec,
-      bytes: Buffer.from('what'),
-      submission,
-      nextAtMs: known?.nextAtMs ?? cluster.nowMs + 100,
-      replace: c % 2 === 0,
-    })
-  },
-  /** What the leader's clock would ask for: the next tick, also when it was decided on before, and what waits. */
-  tick(cluster, a, b, c) {
-    const schedule = pick([...cluster.state.schedules.byName.values()], a)
-    if (!schedule) return
-    const { spec, nextAtMs: dueMs } = schedule
-    const submission = (atMs: number): { plan: ReturnType<typeof plan>; inputs: ReturnType<typeof inputs>[] } => ({
-      plan: plan(`${spec.schedule}@${atMs}`),
-      inputs: [inputs(1)],
-    })
-    if (c % 3 === 0 && schedule.queue.length > 0) {
-      cluster.ask({ kind: 'runSchedule', schedule: spec.schedule, queued: true, submission: submission(schedule.queue[0]!) })
-    } else {
-      const tick = {
-        kind: 'tickSchedule' as const,
-        schedule: spec.schedule,
-        dueMs,
-        atMs: dueMs,
-        nextAtMs: dueMs + 100,
-        missed: b % 9 === 0,
-        submission: submission(dueMs),
-      }
-      cluster.ask(tick)
-      const records = cluster.records.length
-      cluster.ask(tick)
-      assert.equal(cluster.records.length, records, 'a tick that was decided on follows from nothing')
-    }
-    cluster.settle()
-  },
+  setTrigger,
+  changeTrigger,
+  emit,
+  emitMore: emit,
+  setSchedule,
+  setScheduleMore: setSchedule,
+  tick,
+  tickMore: tick,
+  tickStill: tick,
   changeSchedule(cluster, a, b) {
     const schedule = pick([...cluster.state.schedules.byName.values()], a)
     const change = (['pause', 'resume', 'resume', 'delete'] as const)[b % 4]!
@@ -353,10 +327,8 @@ export const steps = {
   reportMore: report,
   reportStill: report,
   come,
-  returnTasks(cluster, a, b) {
-    const found = busyLane(cluster, a)
-    if (found) cluster.giveBack(found.worker, found.lane, found.lane.head + (b % found.lane.open.length))
-  },
+  returnTasks,
+  returnMore: returnTasks,
   lose(cluster, a) {
     const worker = pick(connected(cluster), a)
     if (worker) cluster.lose(worker)
@@ -453,6 +425,7 @@ export function heal(cluster: Harness): void {
   cluster.settle()
   for (let round = 0; round < 15; round++) {
     cluster.finishAll()
+    healEvents(cluster, round)
     for (const job of cluster.state.jobs.byId.values()) {
       for (let i = 0; job.flow && job.state === 'running' && i < job.flow.mail.listeners.size + 1; i++)
         cluster.ask({ kind: 'signal', job: job.plan.job, name: 'go', signal: `healing-${round}-${i}`, items: chunkOf(['sent']) })

@@ -7,7 +7,7 @@ import type { JournalRecord } from '../../src/protocol/index.ts'
 import { Harness, type HarnessOptions, scenario } from './harness.ts'
 import { heal, type RandomStep, steps, take } from './random-steps.ts'
 
-const runs = 240
+const runs = 300
 const stepsMax = 200
 const options: HarnessOptions = {
   limits: {
@@ -18,6 +18,7 @@ const options: HarnessOptions = {
     finishedJobAgeMs: 4000,
     openTasksMax: 150,
     workersMax: 6,
+    eventIdsMax: 8,
   },
 }
 
@@ -39,6 +40,10 @@ const rare: Record<string, (record: JournalRecord) => boolean> = {
   'a branch was not taken': record => record.kind === 'BranchDecided' && !record.taken,
   'a tick was skipped': record => record.kind === 'ScheduleTicked' && record.outcome === 'skipped',
   'a tick that waited ran': record => record.kind === 'ScheduleRan' && record.queued,
+  'an event started runs that share their input': record => record.kind === 'EventEmitted' && record.started.length > 1,
+  'an event that started nothing was received': record =>
+    record.kind === 'EventEmitted' && record.started.length === 0 && record.payload !== undefined,
+  'the id of an event was forgotten': record => record.kind === 'EventEmitted' && record.forgotten > 0,
   'a grant expired': record => record.kind === 'GrantEnded' && record.reason === 'expired',
   'an entry was deleted': record => record.kind === 'EntriesWritten' && record.writes[0]!.payload === undefined,
   'a job was resumed': record => record.kind === 'JobPaused' && !record.paused,

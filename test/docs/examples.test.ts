@@ -66,6 +66,17 @@ describe('the examples', () => {
     assert.deepEqual(lines, ['"Oars", three pages: published, approved by Ada', '"Rudders", three pages: shelved, nobody answered'])
   })
 
+  it('payments.ts ships what was paid for, and books it once', async () => {
+    assert.deepEqual((await run('payments.ts', [])).trim().split('\n'), [
+      'delivery 1: started 1, woke 1',
+      'delivery 2: started 1, woke 1',
+      'o-1: shipped for 42',
+      'o-1: 42 booked',
+      'booked 1 time',
+      'o-2: reminded, nobody paid',
+    ])
+  })
+
   it('nightly.ts runs once now, and never beside itself', async () => {
     assert.deepEqual((await run('nightly.ts', [])).trim().split('\n'), [
       '3 items, 24 characters',

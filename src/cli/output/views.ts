@@ -10,6 +10,7 @@ import type {
   ScheduleView,
   StatusView,
   TaskCounts,
+  TriggerView,
   WorkerView,
 } from '../../protocol/index.ts'
 import type { NodeDeath } from '../state/up-file.ts'
@@ -80,6 +81,23 @@ export function scheduleLines(schedules: readonly ScheduleView[]): string[] {
       { title: 'MISSED', align: 'right', text: one => countText(one.missed) },
     ],
     schedules,
+  )
+}
+
+/** The table of triggers. */
+export function triggerLines(triggers: readonly TriggerView[]): string[] {
+  return tableLines(
+    [
+      { title: 'TRIGGER', text: one => fit(one.name, nameColumnsMax) },
+      { title: 'EVENT', text: one => fit(one.event, nameColumnsMax) },
+      { title: 'KEY', text: one => fit(one.key ?? '', nameColumnsMax) },
+      { title: 'RUNS', text: one => fit(one.runs, nameColumnsMax) },
+      { title: 'STATE', text: one => (one.paused ? 'paused' : 'ready') },
+      { title: 'STARTED', align: 'right', text: one => countText(one.started) },
+      { title: 'LAST', text: one => (one.lastAtMs === undefined ? '' : momentText(one.lastAtMs).slice(0, 19)) },
+      { title: 'LAST JOB', text: one => harmless(one.lastJob ?? '') },
+    ],
+    triggers,
   )
 }
 

@@ -1,6 +1,6 @@
 // Owns `flow`, with which a workflow is built: each call notes a step and what it waits for. Pure: the same input gives the same steps.
 // Must not run, send or encode anything.
-import { limits } from '../../protocol/index.ts'
+import { eventKeyFlaw, eventNameFlaw, eventStepName, limits } from '../../protocol/index.ts'
 import type { Duration } from '../amounts.ts'
 import { isTask, type TaskOf } from '../define.ts'
 import { identity } from './identity.ts'
@@ -150,6 +150,19 @@ export class Flow {
       return this.#notes.refuse(`flow.waitFor: ${JSON.stringify(name)} is no name of a signal`)
     const amount = options.timeout === undefined ? 0 : this.#notes.durationMs(options.timeout, 'timeout of flow.waitFor')
     return this.#notes.value(this.#notes.note({ kind: 'signal', name, amount }))
+  }
+
+  /**
+   * Waits for `cluster.emit(event, payload)`, whose payload is the result; with `key` only for events of this key. It is the first one that was sent since the
+   * workflow was submitted (as a step of another: since it was built), also if that was before this step's turn. All steps that wait for an event get it.
+   * With `timeout`, counted from its turn, it fails as EVENT_TIMEOUT.
+   */
+  waitForEvent<T = unknown>(event: string, options: { key?: string; timeout?: Duration } = {}): Ref<T> {
+    const { key, timeout } = options
+    const flaw = eventNameFlaw(event) ?? (key === undefined ? undefined : eventKeyFlaw(key))
+    if (flaw !== undefined) return this.#notes.refuse(`flow.waitForEvent: ${flaw}`)
+    const amount = timeout === undefined ? 0 : this.#notes.durationMs(timeout, 'timeout of flow.waitForEvent')
+    return this.#notes.value(this.#notes.note({ kind: 'event', name: eventStepName(event, key ?? ''), amount }))
   }
 
   /** @internal The notes, with the step whose result is the workflow's. `whole`: it may also have many results, in order. */

@@ -19,7 +19,7 @@ export interface StepOptions {
 
 /** A step as it was asked for. */
 export interface NotedStep {
-  kind: 'tasks' | 'sleep' | 'signal' | 'choice'
+  kind: 'tasks' | 'sleep' | 'signal' | 'choice' | 'event'
   definition: TaskOf<unknown, unknown> | undefined
   policy: TaskPolicy | undefined
   name: string

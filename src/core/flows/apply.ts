@@ -8,6 +8,7 @@ import { finishHead, takePayload } from '../tasks/apply.ts'
 import { deliver } from './events.ts'
 import { type Frame, StepTable } from './state.ts'
 import { beginFrame } from './steps.ts'
+import { startListening } from './waits.ts'
 
 /** The step that a task belongs to. */
 export function stepOf(stage: Stage, task: number): number {
@@ -56,6 +57,7 @@ export function applyStepsAdded(state: State, record: RecordOf<'StepsAdded'>): v
     const from = stage ? (stage.wide < 0 ? stage.owners.length : stage.added) : 0
     const number = flow.add(step, first, stage?.number ?? 0, from, flow.frames.length - 1)
     if (flow.isUndo(number)) undos.unshift(number)
+    if (step.kind === 'event') startListening(state, job, number)
     if (!stage) continue
     if (step.count === 1) stage.owners.push(number)
     else {

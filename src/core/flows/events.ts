@@ -1,7 +1,8 @@
 // Owns what comes to a workflow from outside: a cancel, a time that has come, a signal, the end of its retention.
 // Must not choose anything.
 import type { Range } from '../../protocol/index.ts'
-import { cancelTasks, dropBlock } from '../jobs/accounts.ts'
+import type { Listener } from '../events/state.ts'
+import { cancelTasks, dropBlock, dropPayload, namePayload } from '../jobs/accounts.ts'
 import type { Job, Stage } from '../jobs/state.ts'
 import type { State } from '../state.ts'
 import { endsAs, sinceMs } from './flowing.ts'
@@ -9,6 +10,7 @@ import type { Signal } from './mail.ts'
 import type { StepTable } from './state.ts'
 import { moving } from './steps.ts'
 import { abandon, cancelHeld } from './tasks.ts'
+import { deafen, stopPause } from './waits.ts'
 
 /** The job was cancelled: nothing moves on any more. What runs is told to stop by who cancelled it. */
 export function cancelFlow(state: State, job: Job): void {
@@ -16,8 +18,8 @@ export function cancelFlow(state: State, job: Job): void {
   if (!flow) return
   flow.ended = true
   flow.mail.listeners.clear()
-  if (flow.pauses > 0) state.delayed.remove(item => 'step' in item && item.job === job)
-  flow.pauses = 0
+  for (const step of flow.pauses.keys()) stopPause(state, flow, step)
+  for (const step of flow.listening.keys()) deafen(state, flow, step)
   for (const stage of job.stages) {
     const held = stage.wide >= 0 ? stage.held.ranges.map(range => ({ ...range })) : heldAlone(flow, stage)
     stage.held.clear()
@@ -55,13 +57,13 @@ export function cancelHeldTasks(state: State, stage: Stage, range: Range): void 
   })
 }
 
-/** A pause is over, or a signal did not come in time. */
+/** A pause is over, or a signal or event did not come in time. */
 export function wakeStep(state: State, job: Job, step: number): void {
   moving(state, job, on => {
     const { flow } = on
-    flow.pauses--
+    flow.pauses.delete(step)
     if (flow.kind(step) === 'sleep') return endsAs(on, step, 'succeeded')
-    flow.mail.unlisten(flow.name(step), step)
+    if (flow.kind(step) === 'signal') flow.mail.unlisten(flow.name(step), step)
     // Nobody sent it: that can be caught.
     endsAs(on, step, 'failed')
   })
@@ -75,21 +77,31 @@ export function deliver(state: State, job: Job, name: string, signal: Signal): v
     if (step === undefined) return flow.mail.keep(name, signal)
     flow.mail.unlisten(flow.name(step), step)
     flow.values.set(step, signal)
-    if (flow.amount(step) > 0) {
-      state.delayed.remove(item => 'step' in item && item.job === job && item.step === step)
-      flow.pauses--
-    }
+    stopPause(state, flow, step)
     endsAs(on, step, 'succeeded')
   })
 }
 
-/** Lists and signals of a workflow that nobody asks for any more. */
+/** An event came: all of these have it, before anything follows from that. Those whose turn has not come yet keep it until then. */
+export function hear(state: State, listeners: readonly Listener[], signal: Signal): void {
+  for (const { job, step } of listeners) {
+    const { flow } = job
+    deafen(state, flow!, step)
+    stopPause(state, flow!, step)
+    flow!.values.set(step, signal)
+    state.jobs.resultBytes += signal.bytes
+    namePayload(state, signal.payload)
+  }
+  for (const { job, step } of listeners) if (job.flow!.status(step) === 'open') moving(state, job, on => endsAs(on, step, 'succeeded'))
+}
+
+/** Lists, signals and events of a workflow that nobody asks for any more. */
 export function forgetFlow(state: State, job: Job): void {
   const { flow } = job
   if (!flow) return
   const kept = [...flow.spreads.values(), ...flow.values.values(), ...[...flow.mail.kept.values()].flat()]
   for (const { payload, bytes } of kept) {
-    state.payloadDrops.push(payload)
+    dropPayload(state, payload)
     state.jobs.resultBytes -= bytes
   }
   for (const { blocks } of flow.spreads.values()) for (const { block, holder } of blocks) dropBlock(state, block, holder)

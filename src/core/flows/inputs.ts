@@ -137,6 +137,8 @@ export function failureOfStep(stages: readonly Stage[], flow: StepTable, step: n
   if (cause === undefined) return { code: 'TASK_CANCELLED', message: 'It was cancelled.', task: '' }
   if (flow.kind(cause) === 'signal')
     return { code: 'SIGNAL_TIMEOUT', message: `No signal ${flow.name(cause)} came within ${flow.amount(cause)} ms.`, task: '' }
+  if (flow.kind(cause) === 'event')
+    return { code: 'EVENT_TIMEOUT', message: `No event ${flow.name(cause)} came within ${flow.amount(cause)} ms.`, task: '' }
   const stage = stages[flow.stage(cause)]!
   const end = flow.first(cause) + flow.width(cause)
   for (let task = flow.first(cause); task < end; task++) {

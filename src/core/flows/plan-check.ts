@@ -1,6 +1,6 @@
 // Owns what a plan of a workflow must keep so that it can be run at all. The SDK never sends another one; other clients may.
 // Must not know what has run.
-import type { FlowPlan, FlowStep } from '../../protocol/index.ts'
+import { eventStepFlaw, type FlowPlan, type FlowStep } from '../../protocol/index.ts'
 
 const widthKinds: ReadonlySet<string> = new Set(['each', 'spread', 'fold'])
 /** Needs of which the other step must be a single task. */
@@ -50,6 +50,7 @@ function tasksFlaw(step: FlowStep, stages: number, owners: Map<number, { alone: 
 function otherFlaw(step: FlowStep): string | undefined {
   if (step.count > 0) return `is a ${step.kind} and has tasks`
   if (step.kind === 'signal' && step.name === '') return 'waits for a signal without a name'
+  if (step.kind === 'event' && eventStepFlaw(step.name) !== undefined) return `waits for an event, and ${eventStepFlaw(step.name)}`
   if (step.kind === 'choice' && !step.needs.some(need => need.kind === 'option')) return 'chooses from nothing'
   return undefined
 }

@@ -1,6 +1,8 @@
 // Owns what a workflow is while it runs: its steps in columns, so that one which waits costs some forty bytes, and the frames they belong to.
 // Must not move anything on: that is steps.ts.
 import { type FlowStep, type Need, needKinds, type PayloadId, type StepKind, stepKinds, type TaskBlock } from '../../protocol/index.ts'
+import type { HeapEntry } from '../heap.ts'
+import type { DelayedStep, DelayedTask } from '../state.ts'
 import { Column } from './column.ts'
 import { Mail, type Signal } from './mail.ts'
 import { StepTimes } from './times.ts'
@@ -79,12 +81,14 @@ export class StepTable {
   readonly undos = new Set<number>()
   /** Steps that became steps themselves. */
   readonly expanded = new Set<number>()
-  /** Pauses of it, and signals that are waited for up to a time, among what the cluster waits for. */
-  pauses = 0
+  /** Steps that pause, or wait for a signal or event up to a time, among what the cluster waits for. */
+  readonly pauses = new Map<number, HeapEntry<DelayedTask | DelayedStep>>()
   readonly spreads = new Map<number, Spread>()
   readonly folds = new Map<number, Fold>()
   readonly mail = new Mail()
   readonly times = new StepTimes()
+  /** Steps that have not got their event yet. */
+  readonly listening = new Map<number, DelayedStep>()
   /** What steps that are no tasks have as results. */
   readonly values = new Map<number, Signal>()
 

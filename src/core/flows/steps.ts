@@ -8,6 +8,7 @@ import { type Ended, endsAs, type Flowing, sinceMs, stageOf } from './flowing.ts
 import { foldOf } from './fold.ts'
 import type { Frame } from './state.ts'
 import { abandon, hear, partsEnded, release, tasksEnded, widen } from './tasks.ts'
+import { deafen, pause } from './waits.ts'
 
 /** Lets a workflow move on by `act`, and by all that follows from it. */
 export function moving(state: State, job: Job, act: (on: Flowing) => void): void {
@@ -57,20 +58,23 @@ function start(on: Flowing, step: number): void {
 }
 
 function run(on: Flowing, step: number): void {
-  const { state, job, flow } = on
+  const { flow } = on
+  const kind = flow.kind(step)
   flow.setStatus(step, 'open')
-  switch (flow.kind(step)) {
+  if (kind === 'sleep' || kind === 'signal' || kind === 'event') flow.times.begin(step, sinceMs(on.state, on.job))
+  switch (kind) {
     case 'tasks':
       return startTasks(on, step)
     case 'choice':
       return choose(on, step)
     case 'sleep':
-      flow.times.begin(step, sinceMs(state, job))
-      flow.pauses++
-      state.delayed.push(state.nowMs + flow.amount(step), { job, step })
-      return
+      return pause(on, step)
     case 'signal':
       return listen(on, step)
+    case 'event':
+      // It listens since it is there, and may have its event already.
+      if (flow.values.has(step)) endsAs(on, step, 'succeeded')
+      else if (flow.amount(step) > 0) pause(on, step)
   }
 }
 
@@ -95,22 +99,20 @@ function startTasks(on: Flowing, step: number): void {
 }
 
 function listen(on: Flowing, step: number): void {
-  const { state, job, flow } = on
-  flow.times.begin(step, sinceMs(state, job))
+  const { flow } = on
   const signal = flow.mail.take(flow.name(step))
   if (signal) {
     flow.values.set(step, signal)
     return endsAs(on, step, 'succeeded')
   }
   flow.mail.listen(flow.name(step), step)
-  if (flow.amount(step) === 0) return
-  flow.pauses++
-  state.delayed.push(state.nowMs + flow.amount(step), { job, step })
+  if (flow.amount(step) > 0) pause(on, step)
 }
 
 function settle(on: Flowing, step: number, end: Ended): void {
   const { flow } = on
   if (flow.settled(step)) return
+  deafen(on.state, flow, step)
   const status = end === 'succeeded' ? end : (flow.damage(step) ?? end)
   flow.setStatus(step, status)
   flow.times.end(step, sinceMs(on.state, on.job))

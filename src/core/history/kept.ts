@@ -2,7 +2,6 @@
 // Must not write state.
 import type { JobView, PayloadId, Range, StepView, TaskFailure } from '../../protocol/index.ts'
 import type { Job, Stage } from '../jobs/state.ts'
-import type { State } from '../state.ts'
 import { viewSteps } from '../views/flow.ts'
 import { failureOfTask, viewJob } from '../views/jobs.ts'
 
@@ -41,7 +40,7 @@ export function keptStages(job: Job): Set<Stage> {
 }
 
 /** What is kept of a finished job. */
-export function keptJob(state: State, job: Job): KeptJob {
+export function keptJob(job: Job): KeptJob {
   const kept = keptStages(job)
   let failures = failuresKeptMax
   const stages = job.stages.map((stage): KeptStage => {
@@ -51,7 +50,7 @@ export function keptJob(state: State, job: Job): KeptJob {
     return { results, released: kept.has(stage) ? stage.released.ranges.slice(0, piecesKeptMax) : [], failures: some }
   })
   const view: JobView = { ...viewJob(job), archived: true }
-  const steps = job.flow ? viewSteps(state, job, { job: job.plan.job, limit: stepsKeptMax }).steps : undefined
+  const steps = job.flow ? viewSteps(job, { job: job.plan.job, limit: stepsKeptMax }).steps : undefined
   return { view, stages, ...(steps && { steps }) }
 }
 

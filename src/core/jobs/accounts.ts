@@ -1,6 +1,6 @@
 // Owns the accounts that several facts change alike: inputs let go, blocks let go, a stage or job that became complete.
 // Must not choose anything.
-import { blockHolding, type Range, type TaskBlock } from '../../protocol/index.ts'
+import { blockHolding, type PayloadId, type Range, type TaskBlock } from '../../protocol/index.ts'
 import type { Ending, State } from '../state.ts'
 import { dropReady, unblock } from '../tasks/ready.ts'
 import { type Stage, stageDone } from './state.ts'
@@ -13,7 +13,7 @@ export function settleInputs(state: State, stage: Stage, range: Range): void {
     if (segment.needed > 0) continue
     stage.inputs.remove(segment)
     state.jobs.inputBytes -= segment.bytes
-    state.payloadDrops.push(segment.payload)
+    dropPayload(state, segment.payload)
   }
   takeBlocks(state, stage.inputBlocks, range)
 }
@@ -29,6 +29,21 @@ function takeBlocks(state: State, blocks: Map<number, TaskBlock>, range: Range):
     blocks.delete(index)
     dropBlock(state, block.block, block.holder)
   }
+}
+
+/** A fact names the payload: the first that does brought it with it, and others may share it. */
+export function namePayload(state: State, payload: PayloadId): void {
+  const fresh = payload >= state.nextPayload
+  if (fresh) state.nextPayload = payload + 1
+  else state.payloadUses.set(payload, (state.payloadUses.get(payload) ?? 1) + 1)
+}
+
+/** One fact less names the payload; with the last it may go. */
+export function dropPayload(state: State, payload: PayloadId): void {
+  const uses = (state.payloadUses.get(payload) ?? 1) - 1
+  if (uses > 1) state.payloadUses.set(payload, uses)
+  else if (uses === 1) state.payloadUses.delete(payload)
+  else state.payloadDrops.push(payload)
 }
 
 /** One more fact names the block. */

@@ -8,7 +8,7 @@ import type { State } from '../state.ts'
 import { keepBlock, stageOf } from '../tasks/apply.ts'
 import { classOf, forgetClassIfUnused } from '../tasks/classes.ts'
 import { pushReady, setPaused, unshiftReady } from '../tasks/ready.ts'
-import { cancelWaiting, completeIfDone, forgetResults, releaseResults } from './accounts.ts'
+import { cancelWaiting, completeIfDone, forgetResults, namePayload, releaseResults } from './accounts.ts'
 import { createStage, type Job, type Stage } from './state.ts'
 
 export function applyJobSubmitted(state: State, record: RecordOf<'JobSubmitted'>): void {
@@ -45,7 +45,7 @@ export function applyTasksAdded(state: State, record: RecordOf<'TasksAdded'>): v
   const { first, count } = record
   stage.inputs.insert({ first, count, payload: record.payload, bytes: record.bytes, needed: count })
   stage.added += count
-  state.nextPayload = Math.max(state.nextPayload, record.payload + 1)
+  namePayload(state, record.payload)
   state.jobs.inputBytes += record.bytes
   state.jobs.openTasks += count
   for (const block of record.blocks) keepBlock(state, stage.inputBlocks, block)

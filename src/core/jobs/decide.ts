@@ -19,7 +19,7 @@ function missing(job: string): CoxswainError {
 }
 
 /** Why nothing can be taken now, or undefined. */
-function overload(state: State, tasks: number, bytes: number, jobs: number, limits: CoreLimits): OverloadedError | undefined {
+export function overload(state: State, tasks: number, bytes: number, jobs: number, limits: CoreLimits): OverloadedError | undefined {
   const over = (what: string, number: number): OverloadedError =>
     new OverloadedError(`The cluster holds its limit of ${number} ${what}.`, { retryAfterMs })
   if (state.jobs.openTasks + tasks > limits.openTasksMax) return over('unfinished tasks', limits.openTasksMax)

@@ -4,7 +4,6 @@ import { CoxswainError, type FlowView, type StepsQuery, type StepView, type Task
 import { causeOfFlow, failureOfStep } from '../flows/inputs.ts'
 import { type StepTable, stepStatuses } from '../flows/state.ts'
 import type { Job, Stage } from '../jobs/state.ts'
-import type { State } from '../state.ts'
 
 /** What people call a step: its own name, or its task's. */
 function stepName(job: Job, flow: StepTable, step: number): string {
@@ -64,26 +63,20 @@ const stepsMax = 1000
 const stepsShownMax = 5
 
 /** Steps of a workflow, in order. Throws NOT_FOUND for a job that is none. */
-export function viewSteps(state: State, job: Job, query: StepsQuery): { steps: StepView[]; next?: number } {
+export function viewSteps(job: Job, query: StepsQuery): { steps: StepView[]; next?: number } {
   const { flow } = job
   if (!flow) throw new CoxswainError('NOT_FOUND', `Job ${job.plan.job} is no workflow: it has no steps.`, { id: job.plan.job })
   const first = Number.isSafeInteger(query.first) ? Math.max(0, query.first!) : 0
   const limit = Number.isSafeInteger(query.limit) ? Math.min(Math.max(query.limit!, 1), stepsMax) : stepsMax
   const end = Math.min(flow.count, first + limit)
-  const untilMs = pausesOf(state, job, flow)
   const steps: StepView[] = []
-  for (let step = first; step < end; step++) steps.push(viewStep(job, flow, step, untilMs.get(step)))
+  for (let step = first; step < end; step++) steps.push(viewStep(job, flow, step))
   return { steps, ...(end < flow.count && { next: end }) }
 }
 
-function pausesOf(state: State, job: Job, flow: StepTable): Map<number, number> {
-  const pauses = new Map<number, number>()
-  if (flow.pauses > 0) for (const { key, item } of state.delayed) if ('step' in item && item.job === job) pauses.set(item.step, key)
-  return pauses
-}
-
-function viewStep(job: Job, flow: StepTable, step: number, untilMs: number | undefined): StepView {
+function viewStep(job: Job, flow: StepTable, step: number): StepView {
   const { parent } = flow.frame(step)
+  const untilMs = flow.pauses.get(step)?.key
   const kind = flow.kind(step)
   const began = flow.times.began(step)
   const ended = flow.times.ended(step)
@@ -126,6 +119,8 @@ export function whyStep(job: Job, flow: StepTable, step: number): { rule: string
   if (flow.status(step) === 'open') {
     if (flow.kind(step) === 'signal')
       return { rule: 'signal', text: `waits for the signal ${flow.name(step)}: cox signal ${job.plan.job} ${flow.name(step)}` }
+    if (flow.kind(step) === 'event')
+      return { rule: 'event', text: `waits for the event ${flow.name(step).replace('#', ' with the key ')}: cox emit` }
     return flow.kind(step) === 'sleep' ? { rule: 'sleep', text: `sleeps for ${flow.amount(step)} ms in all` } : undefined
   }
   if (flow.isUndo(step)) return { rule: 'compensation', text: 'runs only if the workflow fails' }

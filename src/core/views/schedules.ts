@@ -28,15 +28,17 @@ function viewSchedule(schedule: ScheduleState): ScheduleView {
   }
 }
 
-/** Schedules, in the order of their names. */
-export function viewSchedules(
-  { schedules }: State,
-  { name, after = '', limit = limitMax }: Views['schedules']['argument'],
-): ScheduleView[] {
+/** Of what has names: the one that is asked for, or a page in the order of the names. */
+export function pageOf<T>(byName: ReadonlyMap<string, T>, { name, after = '', limit = limitMax }: Views['schedules']['argument']): T[] {
   if (name !== undefined) {
-    const found = schedules.byName.get(name)
-    return found ? [viewSchedule(found)] : []
+    const found = byName.get(name)
+    return found ? [found] : []
   }
-  const names = [...schedules.byName.keys()].filter(one => one > after).sort()
-  return names.slice(0, Math.min(Math.max(1, limit), limitMax)).map(one => viewSchedule(schedules.byName.get(one)!))
+  const names = [...byName.keys()].filter(one => one > after).sort()
+  return names.slice(0, Math.min(Math.max(1, limit), limitMax)).map(one => byName.get(one)!)
+}
+
+/** Schedules, in the order of their names. */
+export function viewSchedules({ schedules }: State, query: Views['schedules']['argument']): ScheduleView[] {
+  return pageOf(schedules.byName, query).map(viewSchedule)
 }

@@ -1,6 +1,7 @@
 // Owns the telling of records in words: everything the journal knows about one id. Reads records in order and follows lanes, because
 // most facts about a task name only its lane. Must not need the state.
 import { type JournalRecord, laneText, type RecordOf, type Run, type StoryLine } from '../../protocol/index.ts'
+import { eventLine, scheduleLine } from './story-starts.ts'
 
 interface Told {
   job: string
@@ -119,7 +120,12 @@ export class Story {
       case 'ScheduleRan':
       case 'SchedulePaused':
       case 'ScheduleDeleted':
-        return this.#schedule(record)
+        return scheduleLine(this.#subject.id, record)
+      case 'TriggerSet':
+      case 'TriggerPaused':
+      case 'TriggerDeleted':
+      case 'EventEmitted':
+        return eventLine(this.#subject.id, record)
       case 'LockAsked':
       case 'GrantEnded':
         return this.#lock(record)
@@ -136,24 +142,6 @@ export class Story {
     if (record.candidate !== id) return undefined
     if (record.kind === 'CandidateJoined') return `stands by with priority ${record.priority}`
     return record.failed ? 'fell silent or broke down while it stood by' : 'took its leave'
-  }
-
-  #schedule(record: RecordOf<'ScheduleSet' | 'ScheduleTicked' | 'ScheduleRan' | 'SchedulePaused' | 'ScheduleDeleted'>): string | undefined {
-    const { id } = this.#subject
-    if (record.kind === 'ScheduleRan' && record.job === id) return `is a run of the schedule ${record.schedule}`
-    if ((record.kind === 'ScheduleSet' ? record.spec.schedule : record.schedule) !== id) return undefined
-    switch (record.kind) {
-      case 'ScheduleSet':
-        return `made: ${record.spec.cron === '' ? `every ${record.spec.everyMs} ms` : record.spec.cron}`
-      case 'ScheduleTicked':
-        return `its tick of ${record.atMs} ${record.outcome === 'queued' ? 'waits for a run' : record.outcome}, the next is at ${record.nextAtMs}`
-      case 'ScheduleRan':
-        return `submitted ${record.job}${record.queued ? ', which had waited' : ''}`
-      case 'SchedulePaused':
-        return record.paused ? 'paused' : 'resumed'
-      case 'ScheduleDeleted':
-        return 'deleted'
-    }
   }
 
   /** Of a lock, by its name, a grant or a session. */
