@@ -98,7 +98,7 @@ export const workloadNames = [
   'events',
 ] as const
 
-function drawKnobs(random: RandomStream): Knobs {
+function drawKnobs(random: RandomStream, seed: number): Knobs {
   return {
     snapshotRecords: random.pick([5, 20, 100, 100_000]),
     rowBytesKept: random.pick([0, 4 << 10, 64 << 10, 64 << 20]),
@@ -107,7 +107,8 @@ function drawKnobs(random: RandomStream): Knobs {
     assignTasksMax: random.pick([1, 7, 2000]),
     openTasksMax: random.pick([300, 20_000_000]),
     resultGraceMs: 60_000,
-    finishedJobsMax: 10_000,
+    // In half of the runs finished jobs go into the history at once, or nearly.
+    finishedJobsMax: new RandomStream(seed, 'retention').pick([10_000, 10_000, 0, 3]),
     workerCpus: random.pick([1, 2, 4]),
     readMs: random.pick([0.05, 0.05, 0.05, 5, 60]),
   }
@@ -178,7 +179,7 @@ export function drawScenario(seed: number): Scenario {
     clients: random.whole(1, 3),
     locking: random.chance(0.5),
     drift: gentle || random.chance(0.5) ? 0 : 0.15,
-    knobs: drawKnobs(random),
+    knobs: drawKnobs(random, seed),
     workloads: workloads.length > 0 ? [...workloads] : ['runs'],
     classes,
     safetyMs: random.whole(4000, 12_000),

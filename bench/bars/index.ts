@@ -2,6 +2,7 @@
 import type { Bar } from '../bar.ts'
 import { concurrentRuns } from './concurrent-runs.ts'
 import { failover, frozenLeader, handOver } from './failover.ts'
+import { history } from './history.ts'
 import { idle } from './idle.ts'
 import { lock } from './lock.ts'
 import { payloadTasks } from './payloads.ts'
@@ -42,4 +43,5 @@ export const bars: readonly Bar[] = [
   workflowFan,
   sleepers,
   lock,
+  history,
 ]

@@ -4,6 +4,7 @@ import { type CoreLimits, check as checkState, type State } from '../../src/core
 import { Archivist } from '../../src/leader/archivist.ts'
 import type { Endpoint } from '../../src/leader/index.ts'
 import { decodeMessage, leaderToWorker } from '../../src/protocol/index.ts'
+import { checkArchive } from '../checkers/archive.ts'
 import { MirrorChecker } from '../checkers/mirror.ts'
 import { History } from '../history.ts'
 import { Kernel } from '../kernel/kernel.ts'
@@ -247,6 +248,7 @@ export class World implements Surroundings {
   /** At the end: what the mirror can still see. */
   finish(): void {
     this.#mirror.finish()
+    checkArchive(this.history, this.store.disk, this.#mirror.state)
     this.history.probe('rows', this.store.rows.length)
   }
 }

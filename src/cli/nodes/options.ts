@@ -20,7 +20,7 @@ export interface CandidateOptions {
   /** In a journal that nobody ever led: how long to leave that to the others. */
   firstDelayMs: number
   /** Where it is not as usual: what is kept of finished jobs. */
-  limits?: { historyJobsMax?: number; finishedJobAgeMs?: number }
+  limits?: { finishedJobsMax?: number; historyJobsMax?: number; finishedJobAgeMs?: number }
   logLevel: LogLevel
 }
 

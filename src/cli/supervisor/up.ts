@@ -56,6 +56,7 @@ export function upPlan(home: Home, options: UpOptions): UpPlan {
       priority: options.priorities?.[at] ?? priorityDefault,
       firstDelayMs: at * firstDelayStepMs,
       limits: {
+        ...(options.recent !== undefined && { finishedJobsMax: options.recent }),
         ...(options.history !== undefined && { historyJobsMax: options.history }),
         ...(options.historyAge !== undefined && { finishedJobAgeMs: options.historyAge }),
       },

@@ -11,6 +11,7 @@ const executorsMax = 1024
 const portMax = 65_535
 const candidatesMax = 9
 const historyMax = 100_000_000
+const recentMax = 1_000_000
 
 /** Priorities separated by commas. */
 function prioritiesArgument(text: string): number[] {
@@ -30,6 +31,7 @@ export interface UpOptions {
   port: number
   candidates: number
   priorities?: number[]
+  recent?: number
   history?: number
   historyAge?: number
   drain: number
@@ -66,6 +68,11 @@ export function declare(program: Command): void {
     )
     .option('--detach', 'return as soon as tasks can run; the cluster goes on in the background')
     .option('--ephemeral', 'end when stdin is closed, and leave nothing behind (for programs that start a cluster)')
+    .option(
+      '--recent <jobs>',
+      `finished jobs that are kept whole, in memory (default: ${defaultLimits.finishedJobsMax})`,
+      integerArgument(0, recentMax),
+    )
     .option(
       '--history <jobs>',
       `finished jobs in the history, beside the newest that are kept whole (default: ${defaultLimits.historyJobsMax}); 0 keeps none`,
