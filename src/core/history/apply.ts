@@ -2,7 +2,7 @@
 // Must not choose anything, and must not hold what the rows hold.
 import type { Range, RecordOf, TaskBlock } from '../../protocol/index.ts'
 import { forgetFlow } from '../flows/events.ts'
-import { dropBlock, releaseResults } from '../jobs/accounts.ts'
+import { dropBlock, forgetResults } from '../jobs/accounts.ts'
 import type { Job } from '../jobs/state.ts'
 import type { State } from '../state.ts'
 import { keptStages } from './kept.ts'
@@ -23,7 +23,7 @@ function archive(state: State, job: Job): void {
   let bytes = 0
   for (const stage of job.stages) {
     if (!kept.has(stage)) {
-      releaseResults(state, stage, { first: 0, count: stage.added })
+      forgetResults(state, stage)
       continue
     }
     for (const segment of stage.results) bytes += segment.bytes
