@@ -32,8 +32,8 @@ export const mutants: readonly Mutant[] = [
     'no-dedupe',
     'a job that is submitted again with another content is taken for the same',
     'src/core/jobs/decide.ts',
-    'if (known.plan.contentHash === plan.contentHash) return',
-    'if (known) return',
+    "return known.plan.contentHash === contentHash ? 'same' : 'another'",
+    "return 'same'",
   ),
   one(
     'no-acknowledged-results-kept',

@@ -81,6 +81,27 @@ describe('a heap', () => {
       { seed: 2 },
     )
   })
+
+  it('lets go of single items, also after others were removed, and of each of them once', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat({ max: 9 }), { maxLength: 60 }), fc.nat({ max: 9 }), fc.nat({ max: 3 }), (keys, removed, stride) => {
+        const heap = new Heap<number>()
+        const entries = keys.map((key, position) => heap.push(key, position))
+        heap.remove(position => keys[position] === removed)
+        const taken = entries.filter((entry, position) => entry.key !== removed && position % (stride + 1) === 0)
+        for (const entry of taken) heap.delete(entry)
+        for (const entry of taken) assert.throws(() => heap.delete(entry), /not in the heap/)
+        const rest = entries.filter(entry => entry.key !== removed && !taken.includes(entry))
+        const sorted = rest.toSorted((a, b) => a.key - b.key || a.item - b.item).map(entry => entry.item)
+        assert.deepEqual(
+          sorted.map(() => heap.pop()),
+          sorted,
+        )
+        assert.equal(heap.size, 0)
+      }),
+      { seed: 6 },
+    )
+  })
 })
 
 describe('a list of segments', () => {
