@@ -26,8 +26,9 @@ const perEventMax = wire.triggersPerEventMax / 2
 
 /** A run of a trigger: what was stored when it was made, with its name and its input. */
 function runOf(trigger: string, bytes: Uint8Array, id: string, input: Uint8Array): Submission {
-  const { plan, flow } = decodeMessage(submission, bytes)
-  return { plan: { ...plan, job: `${trigger}@${id}` }, inputs: [{ stage: 0, first: 0, items: input, blocks: [], seal: false }], flow }
+  const { watch: _, plan, ...rest } = decodeMessage(submission, bytes)
+  const inputs = [{ stage: 0, first: 0, items: input, blocks: [], seal: false }]
+  return { ...rest, plan: { ...plan, job: `${trigger}@${id}` }, inputs }
 }
 
 /** What is wrong with a trigger, or undefined. The SDK never sends such a one; other clients may. */
