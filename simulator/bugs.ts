@@ -81,6 +81,20 @@ export const laterBugs: readonly Mutant[] = [
     'value.finished = []; for (const job of value.jobs) if (job.finishedAtMs === 0) restoreJob(',
   ),
   one(
+    'archived-results-dropped',
+    'results of a job that goes into the history are dropped',
+    'src/core/history/apply.ts',
+    'for (const segment of stage.results) bytes += segment.bytes',
+    'for (const segment of stage.results) state.payloadDrops.push(segment.payload)',
+  ),
+  one(
+    'archived-ids-free',
+    'the id of a job in the history is free again',
+    'src/core/jobs/decide.ts',
+    'if (!known) return state.history.known(job, contentHash)',
+    'if (!known) return undefined',
+  ),
+  one(
     'retries-for-ever',
     'a task that fails is tried again without end',
     'src/core/tasks/failures.ts',
