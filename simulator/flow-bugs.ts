@@ -13,6 +13,13 @@ export const flowBugs: readonly Mutant[] = [
     'if (runs.length > 0 && waitsForOthers !== undefined)',
   ),
   one(
+    'result-thought-durable',
+    'a result counts as durable while it is on its way to the disk',
+    'src/leader/payloads.ts',
+    'return payload < this.#storedBelow',
+    'return payload > 0',
+  ),
+  one(
     'signal-counts-twice',
     'a signal that is sent again counts again',
     'src/core/flows/decide.ts',
