@@ -51,6 +51,16 @@ describe('the examples', () => {
     assert.deepEqual(lines, ['on its way to Kiel, receipt-o-1', 'nobody ships to the moon', 'refunded receipt-o-2', 'put o-2 back'])
   })
 
+  it('etl.ts loads one batch, sets a bad one aside, and removes one whose sum is wrong', async () => {
+    assert.deepEqual((await run('etl.ts', [])).trim().split('\n'), [
+      'loaded, 12200 cents',
+      'set aside, 1 bad lines',
+      '5300 cents were loaded, and the source says 9999',
+      'removed 2 rows',
+      'oar 1100, oar 1200, sail 9900',
+    ])
+  })
+
   it('words.ts counts the words of as many files as there are', async () => {
     for (const [name, text] of Object.entries({ 'a.md': 'steer steer oars', 'b.md': 'steer oars boat', 'c.txt': 'boat boat boat' }))
       writeFileSync(join(folder, name), text)
