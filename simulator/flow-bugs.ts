@@ -188,13 +188,6 @@ export const flowBugs: readonly Mutant[] = [
     'this.#links.granted(session, id, token)',
   ),
   one(
-    'grants-expire-at-takeover',
-    'a new leader counts the silence of sessions from before its time',
-    'src/leader/grants.ts',
-    'this.#sinceMs = clock.monotonicMs()\n  }',
-    'this.#sinceMs = 0\n  }',
-  ),
-  one(
     'lost-lock-writes',
     'a transaction is done under a lock that was lost',
     'src/core/spaces/decide.ts',

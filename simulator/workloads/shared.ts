@@ -48,7 +48,11 @@ async function register(tools: Tools, name: string): Promise<void> {
   }
 }
 
-export const registers: WorkloadMaker = (name, random) => new Jobs(name, random.whole(4, 14), 60, register)
+/** Up to three at once: some of them meet. */
+export const registers: WorkloadMaker = (name, random) =>
+  new Jobs(name, random.whole(3, 8), 60, async (tools, id) => {
+    await Promise.all(Array.from({ length: tools.random.whole(1, 3) }, (_, at) => register(tools, `${id}.${at}`)))
+  })
 
 type Form = Pick<GrantSeen, 'lock' | 'mode' | 'permits'>
 
@@ -100,11 +104,14 @@ async function guarded(tools: Tools): Promise<void> {
   for (let left = random.whole(0, 3); left >= 0; left--) {
     if (!grant.lost) tools.believe(seen)
     await write(tools, grant, seen)
-    await tools.pause(random.exponential(random.chance(0.1) ? 1500 : 60))
+    await tools.pause(random.exponential(random.chance(0.25) ? 1500 : 60))
   }
   const fromMs = tools.nowMs
   const released = await tools.excused(() => grant.release(), ['LOCK_LOST'])
-  if (!(released instanceof Gone)) seen.released = { fromMs, toMs: tools.nowMs }
+  if (released instanceof Gone) return
+  seen.released = { fromMs, toMs: tools.nowMs }
+  // Not its own any more: that is to be refused.
+  if (random.chance(0.3)) await write(tools, grant, seen)
 }
 
 /** Up to three at once, so that some wait behind others in one line. */

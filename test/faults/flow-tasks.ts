@@ -1,6 +1,8 @@
 // Owns the workflow of the fault tests: a thousand steps of every kind, whose result does not depend on who runs them when.
 // Must not do anything when it is loaded.
-import { task, workflow } from '../../src/index.ts'
+import { appendFileSync, existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Task, task, workflow } from '../../src/index.ts'
 
 const pauseMs = 3
 
@@ -62,4 +64,91 @@ export const thousand = workflow({
 export const approved = workflow({
   name: 'approved',
   build: (flow, value: number) => flow.run(add, { a: value, b: flow.waitFor<number>('go') }),
+})
+
+/** Where tasks wait until a test opens the way, and write down what they did. */
+interface Place {
+  folder: string
+  /** Of a gate, or of what is written down. */
+  name: string
+}
+
+/** Says who waits here, and waits until there is a file of the gate's name. */
+async function gate({ folder, name }: Place, worker: string): Promise<void> {
+  const way = join(folder, name)
+  appendFileSync(`${way}.waits`, `${worker}\n`)
+  while (!existsSync(way)) await new Promise<void>(resolve => setTimeout(resolve, pauseMs))
+}
+
+const gated = task({
+  name: 'gated',
+  async run({ place, value }: { place: Place; value: unknown }, ctx) {
+    await gate(place, ctx.worker)
+    return value
+  },
+})
+
+/** A list whose making takes until the gate is opened. */
+const list = task({
+  name: 'list',
+  async run({ place, count }: { place: Place; count: number }, ctx) {
+    await gate(place, ctx.worker)
+    return Array.from({ length: count }, (_, i) => ({ value: i, place: { ...place, name: i === count >> 1 ? 'spread' : '' } }))
+  },
+})
+
+const item = task({
+  name: 'item',
+  async run({ value, place }: { value: number; place: Place }, ctx) {
+    if (place.name !== '') await gate(place, ctx.worker)
+    return { sum: value * value, place: { ...place, name: value === 0 ? 'fold' : '' } }
+  },
+})
+
+/** Of the part that holds the first item each level of the tree waits at the gate. */
+const fold = task({
+  name: 'fold',
+  async run(parts: { sum: number; place: Place }[], ctx) {
+    const place = parts[0]!.place
+    if (place.name !== '') await gate(place, ctx.worker)
+    return { sum: parts.reduce((all, part) => all + part.sum, 0), place }
+  },
+})
+
+const mark = task({
+  name: 'mark',
+  async run(place: Place, ctx) {
+    if (place.name === 'undo two') await gate({ ...place, name: 'compensation' }, ctx.worker)
+    appendFileSync(join(place.folder, 'marks'), `${place.name}\n`)
+  },
+})
+
+/** n levels deep; in the middle it waits at a gate. */
+const nested = workflow({
+  name: 'nested',
+  build(flow, { n, place }: { n: number; place: Place }): unknown {
+    if (n === 0) return 0
+    const below = flow.run(nestedStep, { n: n - 1, place })
+    return flow.run(add, { a: n === 6 ? (flow.run(gated, { place, value: n }) as never) : n, b: below as never })
+  },
+})
+const nestedStep = nested as unknown as Task<{ n: number; place: Place }, number>
+
+/** A thousand tasks in phases, each of which waits at a gate of its name; then it fails, and what was marked is compensated. */
+export const phases = workflow({
+  name: 'phases',
+  build(flow, { folder, width }: { folder: string; width: number }) {
+    const at = (name: string): Place => ({ folder, name })
+    const items = flow.map(item, flow.run(list, { place: at('list'), count: width }))
+    const sum = flow.reduce(fold, items, { fanIn: 4 })
+    const inside = flow.run(nested, { n: 12, place: at('expansion') }, { after: sum })
+    const rested = flow.after(inside, () => flow.sleep('500ms'))
+    const told = flow.after(rested, () => flow.waitFor<string>('go'))
+    let last: unknown = told
+    for (const name of ['one', 'two', 'three']) {
+      last = flow.run(mark, at(name), { after: last as never })
+      flow.onFailure(last as never, mark, at(`undo ${name}`))
+    }
+    return flow.run(broken, undefined as never, { after: last as never })
+  },
 })
