@@ -8,6 +8,7 @@ export type JobInput =
   | { kind: 'submit'; content: string }
   | { kind: 'reused'; content: string }
   | { kind: 'cancel' }
+  | { kind: 'rerun' }
   | { kind: 'missing' }
   | { kind: 'status'; state: string }
   | { kind: 'ends'; state: string }
@@ -24,6 +25,8 @@ export const jobModel: Model<JobInput> = (state, input) => {
       return state !== '' && content !== input.content ? state : undefined
     case 'cancel':
       return state === '' ? undefined : now === 'running' ? `cancelled ${content}` : state
+    case 'rerun':
+      return now === 'cancelled' || now === 'failed' ? `running ${content}` : undefined
     case 'missing':
       return state === '' ? state : undefined
     case 'status':
@@ -42,6 +45,7 @@ function operationOf(call: Call): Operation<JobInput> | undefined {
   if (known && code !== undefined) return undefined
   if (operation === 'submit') return { input: { kind: 'submit', content: key }, ...times }
   if (operation === 'cancel') return { input: { kind: 'cancel' }, ...times }
+  if (operation === 'rerun') return { input: { kind: 'rerun' }, ...times }
   if (operation === 'status' && known) return { input: { kind: 'status', state: String(call.value) }, ...times }
   return undefined
 }

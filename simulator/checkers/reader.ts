@@ -200,6 +200,7 @@ const records: readonly (readonly [number, string, string])[] = [
   [73, 'SchedulePaused', 'schedule:text paused:flag nextAtMs:whole'],
   [74, 'ScheduleDeleted', 'schedule:text'],
   [85, 'JobPaused', 'job:text paused:flag'],
+  [86, 'JobRerun', 'job:text rerun:text steps:range* program:text?'],
   [95, 'JobsArchived', 'jobs:text*'],
   [96, 'HistoryEmptied', 'first:whole count:whole'],
   [97, 'HistoryForgotten', 'first:whole count:whole'],

@@ -6,7 +6,7 @@ import type { RandomStream } from '../kernel/random.ts'
 import { type Fate, resultOf } from '../world/fates.ts'
 import { simStage } from '../world/steps.ts'
 import { Jobs, planOf, submitPlan, untilEnded } from './life.ts'
-import type { Tools, WorkloadMaker } from './workload.ts'
+import { Gone, type Tools, type WorkloadMaker } from './workload.ts'
 
 type Needs = readonly (readonly [NeedKind, number])[]
 
@@ -224,7 +224,9 @@ class RandomFlow {
   }
 }
 
-async function flow(tools: Tools, job: string): Promise<void> {
+async function flow(tools: Tools, job: string, paused: Set<string>): Promise<void> {
+  // A life that ended may have left one paused.
+  for (const left of paused) await pause(tools, left, paused, false)
   const made = new RandomFlow(job, tools.random)
   const { steps, output, signals, fails } = made
   for (const [task, values] of made.inputs) tools.history.inputs.set(task, values)
@@ -239,7 +241,41 @@ async function flow(tools: Tools, job: string): Promise<void> {
   // The same few signals again and again: each counts once.
   await untilEnded(tools, job, async round => {
     if (signals > 0) await signal(tools, job, `signal-${round % signals}`)
+    if (tools.random.chance(0.1)) await pauseAWhile(tools, job, paused)
+    if (round === 0 && detached && !fails && tools.random.chance(0.3)) await interrupt(tools, job)
   })
+}
+
+async function pause(tools: Tools, job: string, known: Set<string>, paused: boolean): Promise<void> {
+  const handle = tools.cluster.job(job)
+  if (paused) known.add(job)
+  // It may have ended meanwhile.
+  const answer = await tools.excused(() => (paused ? handle.pause() : handle.resume()), ['JOB_ENDED', 'NOT_FOUND'])
+  if (!paused && !(answer instanceof Gone && answer.code === 'CONNECTION_LOST')) known.delete(job)
+}
+
+async function pauseAWhile(tools: Tools, job: string, paused: Set<string>): Promise<void> {
+  await pause(tools, job, paused, true)
+  await tools.pause(tools.random.exponential(80))
+  await pause(tools, job, paused, false)
+}
+
+/** It is cancelled, and goes on from where it stood: each step gets what it must get all the same. */
+async function interrupt(tools: Tools, job: string): Promise<void> {
+  tools.mayBeCancelled(job)
+  await tools.call('cancel', job, '', async () => {
+    await tools.cluster.job(job).cancel()
+    return true
+  })
+  for (let tries = 0; tries < 20; tries++) {
+    await tools.pause(tools.random.exponential(60))
+    // Something of it may still be stopping; or it had succeeded before.
+    const done = await tools.call('rerun', job, '', async () => {
+      await tools.cluster.job(job).rerun()
+      return true
+    })
+    if (done) return
+  }
 }
 
 async function signal(tools: Tools, job: string, id: string): Promise<void> {
@@ -253,4 +289,7 @@ async function signal(tools: Tools, job: string, id: string): Promise<void> {
   }
 }
 
-export const flows: WorkloadMaker = (name, random) => new Jobs(name, random.whole(1, 6), 0, flow)
+export const flows: WorkloadMaker = (name, random) => {
+  const paused = new Set<string>()
+  return new Jobs(name, random.whole(1, 6), 0, (tools, job) => flow(tools, job, paused))
+}

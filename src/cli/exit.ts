@@ -59,6 +59,8 @@ const byCode: Record<ErrorCode, number> = {
   TRANSACTION_CONFLICT: 1,
   JOB_ENDED: refused,
   JOB_ARCHIVED: refused,
+  CANNOT_RERUN: refused,
+  STEP_VANISHED: usage,
   WORKER_LOST: failed,
   WORKER_DISK_FAILED: failed,
   BLOCK_LOST: failed,

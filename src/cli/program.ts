@@ -21,6 +21,7 @@ const verbs: Record<string, () => Promise<{ declare: Declare }>> = {
   cancel: () => import('./verbs/cancel.ts'),
   pause: () => import('./verbs/pause.ts'),
   resume: () => import('./verbs/resume.ts'),
+  rerun: () => import('./verbs/rerun.ts'),
   signal: () => import('./verbs/signal.ts'),
   emit: () => import('./verbs/emit.ts'),
   triggers: () => import('./verbs/triggers.ts'),

@@ -140,9 +140,18 @@ export function checkDefinition(
 /** All definitions of this program, by name: steps of a workflow need not be exported. A name that is there twice has none. */
 export const definitions = new Map<string, object | undefined>()
 
-/** Notes a definition where a program is loaded. */
+/** Names of all that was defined in this process. */
+const defined = new Set<string>()
+
+/** True if a task or workflow of this name was defined in this process. */
+export function isDefined(name: string): boolean {
+  return defined.has(name)
+}
+
+/** Notes a definition, with all that there is of it where a program is loaded. */
 export function registered<T extends { readonly name: string }>(definition: T): T {
   const frozen = Object.freeze(definition)
+  defined.add(frozen.name)
   if (Reflect.has(globalThis, executorMark)) definitions.set(frozen.name, definitions.has(frozen.name) ? undefined : frozen)
   return frozen
 }

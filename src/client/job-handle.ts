@@ -6,6 +6,7 @@ import { JobWaiting, jobView, outcomesInOrder, valuesInOrder } from './job-waiti
 import type { Parts } from './parts.ts'
 import { orAborted } from './pause.ts'
 import { BoundedQueue } from './queue.ts'
+import { type RerunOptions, rerun } from './rerun.ts'
 
 /** What `events` tells of a job. */
 export type JobEvent =
@@ -132,6 +133,15 @@ export class JobHandle<Output = unknown> {
   /** A paused job goes on; one that is not paused does anyway. Rejects with JOB_ENDED or NOT_FOUND. */
   async resume(): Promise<void> {
     await this.#parts.session.request({ kind: 'pauseJob', job: this.id, paused: false })
+  }
+
+  /**
+   * A workflow that failed or was cancelled goes on in place: what succeeded keeps its results, what failed, was cancelled or never ran for that waits again, with
+   * all of its retries. It goes on without a client. With `workflow`, by the definitions of its program: the steps stay as they were planned. Resolves when that is
+   * durable. Rejects with CANNOT_RERUN, RESULT_GONE, STEP_VANISHED, PROGRAM_MISSING, OVERLOADED or NOT_FOUND.
+   */
+  rerun(options: RerunOptions = {}): Promise<void> {
+    return rerun(this.#parts, this.id, options)
   }
 
   /** The job's state now, then its changes and the progress of its tasks, until it has ended. */

@@ -32,6 +32,7 @@ const handlers: { [K in RecordKind]: (state: State, record: RecordOf<K>) => void
   StageSealed: jobs.applyStageSealed,
   JobCancelled: jobs.applyJobCancelled,
   JobPaused: jobs.applyJobPaused,
+  JobRerun: jobs.applyJobRerun,
   TasksCancelled: jobs.applyTasksCancelled,
   JobFinished: jobs.applyJobFinished,
   ResultsReleased: jobs.applyResultsReleased,

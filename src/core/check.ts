@@ -5,6 +5,7 @@ import { checkEvents } from './events/check.ts'
 import { checkFlow } from './flows/check.ts'
 import { checkGrants } from './grants/check.ts'
 import { checkHistory } from './history/check.ts'
+import { inputBytesOf } from './jobs/accounts.ts'
 import type { Job, Stage } from './jobs/state.ts'
 import { change, copy, fits } from './membership/resources.ts'
 import { bucketsOf, type Worker } from './membership/state.ts'
@@ -62,7 +63,7 @@ function checkStage(state: State, stage: Stage): void {
   assert(kept <= stage.succeeded, `S12: ${name} has more results than successes`)
   if (stage.job.finishedAtMs > 0) {
     assert(waiting + stage.runningCount === 0, `S11: ${name} is over and still has work`)
-    assert(stage.inputs.length + stage.inputBlocks.size === 0, `${name} is over and still holds inputs`)
+    assert(stage.job.flow !== undefined || stage.inputs.length + stage.inputBlocks.size === 0, `${name} is over and still holds inputs`)
   }
   for (const part of stage.cancelling.ranges) {
     const running = sum(state.tasks.lanes.values(), lane => sum(lane.runs, run => (run.stage === stage ? shared(run, part) : 0)))
@@ -93,8 +94,8 @@ function checkClass(state: State, schedulingClass: SchedulingClass): void {
 
 function checkTotals(state: State, jobs: readonly Job[]): void {
   const stages = jobs.flatMap(job => job.stages)
-  const flowBytes = sum(jobs, job => job.flow?.keptBytes ?? 0)
-  assert(sum(stages, stage => sum(stage.inputs, segment => segment.bytes)) === state.jobs.inputBytes, 'bytes of inputs do not add up')
+  const flowBytes = sum(jobs, job => (job.flow?.keptBytes ?? 0) + (job.finishedAtMs > 0 ? inputBytesOf(job) : 0))
+  assert(sum(jobs, job => (job.finishedAtMs > 0 ? 0 : inputBytesOf(job))) === state.jobs.inputBytes, 'bytes of inputs do not add up')
   const resultBytes = sum(stages, stage => sum(stage.results, segment => segment.bytes))
   assert(resultBytes + flowBytes + state.history.bytes === state.jobs.resultBytes, 'bytes of results do not add up')
   const open = sum(stages, stage => stage.added - stage.succeeded - stage.failed - stage.cancelled)

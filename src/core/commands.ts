@@ -45,6 +45,7 @@ export type Command =
   | { kind: 'addTasks'; job: string; inputs: Inputs }
   | { kind: 'cancelJob'; job: string; reason: string }
   | { kind: 'pauseJob'; job: string; paused: boolean }
+  | { kind: 'rerunJob'; job: string; rerun: string; program: string | undefined }
   | { kind: 'cancelTasks'; job: string; stage: number; ranges: Range[] }
   | { kind: 'releaseResults'; job: string; stage: number; ranges: Range[] }
   | { kind: 'signal'; job: string; name: string; signal: string; items: Uint8Array }

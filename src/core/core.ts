@@ -4,6 +4,7 @@ import { CoxswainError } from '../protocol/index.ts'
 import { apply } from './apply.ts'
 import { type Command, type CommandKind, type CommandOf, type Decision, refuse } from './commands.ts'
 import * as events from './events/decide.ts'
+import { decideRerunJob } from './flows/again.ts'
 import * as flows from './flows/decide.ts'
 import * as grants from './grants/decide.ts'
 import * as jobs from './jobs/decide.ts'
@@ -28,6 +29,7 @@ const handlers: { [K in CommandKind]: (state: State, command: CommandOf<K>, limi
   addTasks: jobs.decideAddTasks,
   cancelJob: jobs.decideCancelJob,
   pauseJob: jobs.decidePauseJob,
+  rerunJob: decideRerunJob,
   cancelTasks: jobs.decideCancelTasks,
   releaseResults: jobs.decideReleaseResults,
   endSession: jobs.decideEndSession,

@@ -197,7 +197,7 @@ function restoreStage(state: State, job: Job, number: number, plan: StagePlan, v
   for (const block of value.inputBlocks) stage.inputBlocks.set(block.index, block)
   for (const block of value.resultBlocks) stage.resultBlocks.set(block.index, block)
   for (const block of [...value.inputBlocks, ...value.resultBlocks]) needBlock(state, block.block, block.holder)
-  for (const one of value.inputs) state.jobs.inputBytes += one.bytes
+  for (const one of value.inputs) state.jobs[job.finishedAtMs === 0 ? 'inputBytes' : 'resultBytes'] += one.bytes
   for (const one of value.results) state.jobs.resultBytes += one.bytes
   state.jobs.openTasks += added - succeeded - failed - cancelled
   stage.ready = new ReadyLine(value.ready)

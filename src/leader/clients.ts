@@ -76,6 +76,8 @@ export class ClientSession {
         return this.#command(message.request, { kind: 'cancelJob', job: message.job, reason: message.reason }, 0, false)
       case 'pauseJob':
         return this.#command(message.request, { kind: 'pauseJob', job: message.job, paused: message.paused }, 0, false)
+      case 'rerunJob':
+        return this.#command(message.request, message, 0, true)
       case 'cancelTasks':
         return this.#command(message.request, message, 0, false)
       case 'drainWorker':

@@ -45,6 +45,8 @@ export const errorAdvice = {
   LIMIT_CONFLICT: 'One name, one limit: let all programs that use it say the same, or give one of them a name of its own.',
   TRANSACTION_CONFLICT: 'Read again and repeat what was to be done; `cluster.transact` does this by itself.',
   JOB_ENDED: 'Nothing can be told to a job that has ended: submit it anew.',
+  CANNOT_RERUN: 'Only a workflow that failed or was cancelled, and has ended, can go on from there: submit it anew.',
+  STEP_VANISHED: 'Keep a task or workflow of this name in the program, or submit the workflow anew.',
   WORKER_LOST: 'Nothing to do: the task runs again on another worker.',
   WORKER_DISK_FAILED:
     'Nothing to do for the task: it runs again, elsewhere if it can. Free space in the state folder of the worker that is named.',

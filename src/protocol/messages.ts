@@ -131,8 +131,8 @@ export const clientToLeader = union({
   changeSchedule: [23, struct({ request, schedule: nameField, change: enumeration('pause', 'resume', 'delete') })],
   /** A run now, besides the ticks: the job `schedule@run`. */
   triggerSchedule: [24, struct({ request, schedule: nameField, run: nameField })],
-  /** Nothing more of the job is to begin, or it is to go on. */
   pauseJob: [28, struct({ request, job: jobIdField, paused: boolean })],
+  rerunJob: [29, struct({ request, job: jobIdField, rerun: nameField, program: optional(hashField) })],
   setTrigger: [31, struct({ request, spec: triggerSpec, submission: triggerSubmission, replace: boolean })],
   changeTrigger: [32, struct({ request, trigger: nameField, change: enumeration('pause', 'resume', 'delete') })],
   /** Answered by `emitted`. The id counts once for each event; `items` is a chunk of one value. */

@@ -117,6 +117,8 @@ export const record = union({
 
   /** Nothing more of the job is handed out, or it is again. */
   JobPaused: [85, struct({ job: jobIdField, paused: boolean })],
+  /** A workflow that did not succeed goes on: these steps wait again. `rerun` names who asked, so that it counts once; with `program`, by the definitions of that one. */
+  JobRerun: [86, struct({ job: jobIdField, rerun: nameField, steps: list(range), program: optional(hashField) })],
   /** There is a trigger, or another one of its name; what its runs are made of is so small that it stands here. */
   TriggerSet: [90, struct({ spec: triggerSpec, submission: triggerSubmission })],
   TriggerPaused: [91, struct({ trigger: nameField, paused: boolean })],

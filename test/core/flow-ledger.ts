@@ -19,6 +19,9 @@ interface Step {
   stage: number
   first: number
   frame: number
+  /** Since when it may have waited for something, as far as is known. */
+  sinceMs?: number
+  firstAttempt?: number
   truth?: boolean
   width?: number
   expanded?: number
@@ -55,6 +58,9 @@ export class FlowLedger {
   readonly #signals: string[] = []
   readonly #signalIds = new Set<string>()
   #verdicts = new Map<number, Verdict>()
+  /** What steps came to that did not wait again when the workflow went on. */
+  #ended: Verdict[] = []
+  readonly #fixed = new Map<number, Verdict>()
 
   readonly #nowMs: () => number
   readonly #sinceMs: number
@@ -78,6 +84,62 @@ export class FlowLedger {
     this.#frames.push({ parent, first, count: flow.steps.length, output: first + flow.output })
     if (parent !== undefined) this.#steps[parent]!.expanded = this.#frames.length - 1
     this.changed()
+  }
+
+  /** It ends, or is cancelled: what each step came to by then. Tasks that never ran count as cancelled from here on, whyever they did not. */
+  ends(): void {
+    this.changed()
+    this.#ended = this.#steps.map((_, number) => this.#verdict(number))
+  }
+
+  /**
+   * The workflow, which has ended, goes on: these steps wait again, and all others are what they are now, whatever becomes of those. Gives the tasks of each
+   * step that waits. What failed must be among them, with all that it needed and did not get, so far as its workflow goes on.
+   */
+  #again(waiting: ReadonlySet<number>): [step: number, tasks: FlowTask[]][] {
+    for (const number of this.#steps.keys()) {
+      const verdict = this.#ended[number]!
+      if (!waiting.has(number)) this.#fixed.set(number, verdict === 'pending' ? 'lost' : verdict)
+      else if (!this.#isUndo(number)) assert.notEqual(verdict, 'skipped', `step ${number} was passed over and waits again`)
+    }
+    for (const number of waiting) {
+      this.#fixed.delete(number)
+      if (this.#isUndo(number)) continue
+      for (const need of this.#steps[number]!.needs)
+        assert(
+          waiting.has(need.step) || this.#fixed.get(need.step) !== 'lost',
+          `step ${number} waits again for step ${need.step}, which does not`,
+        )
+      this.#steps[number]!.sinceMs = this.#nowMs()
+    }
+    this.changed()
+    return [...waiting].map(number => [number, this.#steps[number]!.plan.kind === 'tasks' ? this.#tasks(this.#steps[number]!) : []])
+  }
+
+  /** The attempt at which a task begins that was never handed out. */
+  firstAttempt(stage: number, task: number): number {
+    return this.#steps[this.stepOf(stage, task)]!.firstAttempt ?? 1
+  }
+
+  /** It goes on: tasks without a result wait again, each step's at the attempt behind the `highest` of any of them. Nothing may be lost already. */
+  goOn(waiting: ReadonlySet<number>, highest: (task: FlowTask) => number): void {
+    for (const [step, tasks] of this.#again(waiting)) {
+      const attempt = 1 + Math.max(0, ...tasks.map(highest))
+      this.#steps[step]!.firstAttempt = attempt
+      for (const task of tasks) {
+        assert(
+          task.status === 'succeeded' || task.status === 'failed' || task.status === 'cancelled',
+          `${task.key} waits again and had no end`,
+        )
+        if (task.status !== 'succeeded') Object.assign(task, { status: 'waiting', attempt, stopping: false })
+      }
+    }
+    this.changed()
+    assert.notEqual(this.#frameVerdict(this.#frames[0]!, false), 'lost', 'a workflow goes on and is lost already')
+  }
+
+  #isUndo(number: number): boolean {
+    return this.#steps[number]!.needs.some(need => need.kind === 'undo')
   }
 
   /** A fact was added: what was worked out before may be wrong now. */
@@ -200,7 +262,7 @@ export class FlowLedger {
   }
 
   #verdict(number: number): Verdict {
-    const known = this.#verdicts.get(number)
+    const known = this.#fixed.get(number) ?? this.#verdicts.get(number)
     if (known) return known
     const verdict = this.#judge(this.#steps[number]!)
     this.#verdicts.set(number, verdict)
@@ -227,7 +289,7 @@ export class FlowLedger {
 
   /** It may have waited for as long as it was to: since when, is not known. */
   #waited(step: Step): boolean {
-    return this.#nowMs() >= this.#sinceMs + step.plan.amount
+    return this.#nowMs() >= (step.sinceMs ?? this.#sinceMs) + step.plan.amount
   }
 
   #judgeChoice(step: Step): Verdict {
@@ -272,7 +334,7 @@ export class FlowLedger {
 
   /** The job ended by itself: how it must have. Tasks that never ran must be of steps that were not to run. */
   end(): 'succeeded' | 'failed' {
-    this.changed()
+    this.ends()
     const ended = this.#frameVerdict(this.#frames[0]!, false) === 'lost' ? 'failed' : 'succeeded'
     for (const [number, step] of this.#steps.entries()) {
       if (step.plan.kind !== 'tasks') continue

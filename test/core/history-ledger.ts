@@ -42,7 +42,8 @@ export class HistoryLedger {
       const kept = keptJob(job)
       // As it stands in the row.
       assert.deepEqual(JSON.parse(JSON.stringify(kept)), kept)
-      this.#named.push(...payloadsIn(job))
+      // One that an event brought may be named by other jobs as well.
+      this.#named.push(...payloadsIn(job).filter(payload => !state.payloadUses.has(payload)))
       const { contentHash } = job.plan
       this.rows.push({ job: id, contentHash, kept, payloads: payloadsOf(kept), index, emptied: never, forgotten: never })
     }

@@ -57,6 +57,10 @@ const terminal: ReadonlySet<Status> = new Set(['succeeded', 'failed', 'cancelled
 /** Facts that may stand between the runs that an event starts, and the event. */
 const startsRuns: ReadonlySet<string> = new Set(['FlowSubmitted', 'TasksAdded', 'StepsAdded', 'EventEmitted'])
 
+function newTask(job: string, stage: number, index: number, attempt: number): LedgerTask {
+  return { key: `${job}/${stage}/${index}`, job, stage, index, status: 'waiting', attempt, untilMs: 0, stopping: false }
+}
+
 export class Ledger {
   epoch = 0
   nowMs = 0
@@ -65,6 +69,7 @@ export class Ledger {
   readonly workers = new Map<string, { incarnation: number; capacity: Resources }>()
   /** Every (task, attempt) that was ever handed out. */
   readonly handedOut = new Set<string>()
+  readonly #highest = new Map<string, number>()
   readonly candidates = new Set<string>()
   /** Jobs in the history, the oldest first; and places up to which results and rows are gone. */
   readonly archived: string[] = []
@@ -324,7 +329,7 @@ export class Ledger {
     assert.equal(sealed, false)
     assert.equal(tasks.length, first)
     for (let index = first; index < first + count; index++) {
-      tasks.push({ key: `${job}/${stage}/${index}`, job, stage, index, status: 'waiting', attempt: 1, untilMs: 0, stopping: false })
+      tasks.push(newTask(job, stage, index, 1))
     }
   }
 
@@ -337,6 +342,7 @@ export class Ledger {
   JobCancelled(record: RecordOf<'JobCancelled'>): void {
     const job = this.#job(record.job)
     assert.equal(job.state, 'running', `S11: job ${record.job} was ${job.state} when it was cancelled`)
+    job.flow?.ends()
     job.state = 'cancelled'
     for (const stage of job.stages) {
       stage.sealed = true
@@ -350,6 +356,15 @@ export class Ledger {
     const job = this.#job(record.job)
     assert(job.state === 'running' && (job.paused ?? false) !== record.paused, `${record.job} was paused twice, or when it had ended`)
     job.paused = record.paused
+  }
+
+  JobRerun({ job: id, steps, program }: RecordOf<'JobRerun'>): void {
+    const job = this.#job(id)
+    assert(job.flow && job.over && job.state !== 'succeeded', `S11: ${id} is ${job.state} and went on`)
+    const waiting = new Set(steps.flatMap(({ first, count }) => Array.from({ length: count }, (_, at) => first + at)))
+    job.flow.goOn(waiting, task => this.#highest.get(task.key) ?? 0)
+    if (program !== undefined) for (const stage of job.stages) stage.plan = { ...stage.plan, program }
+    Object.assign(job, { state: 'running', over: false })
   }
 
   TasksCancelled(record: RecordOf<'TasksCancelled'>): void {
@@ -382,8 +397,7 @@ export class Ledger {
             ? 'cancelled'
             : 'succeeded'
     assert.equal(record.state, expected)
-    job.state = record.state
-    job.over = true
+    Object.assign(job, { state: record.state, over: true, paused: false })
   }
 
   ResultsReleased(record: RecordOf<'ResultsReleased'>): void {
@@ -447,6 +461,7 @@ export class Ledger {
         assert.equal(run.attempt, task.attempt, `S10: ${task.key} was handed out at a wrong attempt`)
         task.status = 'running'
         this.handedOut.add(`${task.key}#${task.attempt}`)
+        this.#highest.set(task.key, Math.max(task.attempt, this.#highest.get(task.key) ?? 0))
         lane.queue.push(task)
       }
     }
@@ -457,16 +472,7 @@ export class Ledger {
   #beginFlow(job: LedgerJob, flow: FlowLedger, { stage, first, count }: { stage: number; first: number; count: number }): void {
     const { tasks } = job.stages[stage]!
     for (let index = tasks.length; index < first + count; index++) {
-      tasks.push({
-        key: `${job.plan.job}/${stage}/${index}`,
-        job: job.plan.job,
-        stage,
-        index,
-        status: 'waiting',
-        attempt: 1,
-        untilMs: 0,
-        stopping: false,
-      })
+      tasks.push(newTask(job.plan.job, stage, index, flow.firstAttempt(stage, index)))
     }
     for (let index = first; index < first + count; index++) flow.begins(stage, index)
   }

@@ -232,6 +232,31 @@ function comeBack(cluster: Harness, b: number, c: number): void {
   }
 }
 
+/** Tasks come back, of a lane that has several if there is one. */
+function returnTasks(cluster: Harness, a: number, b: number): void {
+  const busy = connected(cluster).flatMap(worker => worker.busy.map(lane => ({ worker, lane })))
+  const long = busy.filter(({ lane }) => lane.open.length > 1)
+  const found = pick(long.length > 0 ? long : busy, a)
+  if (found) cluster.giveBack(found.worker, found.lane, found.lane.head + (b % found.lane.open.length))
+}
+
+/** Workflows go on from where they failed, those that may not are refused. */
+function rerun(cluster: Harness, a: number, b: number): void {
+  const flows = [...cluster.state.jobs.byId.values()].filter(job => job.flow)
+  const ended = flows.filter(job => job.state === 'failed' || job.state === 'cancelled')
+  const job = pick(ended.length > 0 && b % 5 > 0 ? ended : [...cluster.state.jobs.byId.values()], a)
+  if (!job) return
+  const command = { kind: 'rerunJob' as const, job: job.plan.job, rerun: `r${cluster.records.length}`, program: undefined }
+  const mayNot = !job.flow || job.state === 'succeeded' || job.state === 'running' || job.finishedAtMs === 0
+  const reply = cluster.ask(command)
+  if (reply.kind === 'refused') assert(['CANNOT_RERUN', 'RESULT_GONE', 'OVERLOADED'].includes(reply.error.code), reply.error.message)
+  else assert(!mayNot, `${job.plan.job} is ${job.state} and went on`)
+  const records = cluster.records.length
+  if (reply.kind === 'done') assert.equal(cluster.ask(command).kind, 'done')
+  assert.equal(cluster.records.length, records, 'asked again it counts once')
+  cluster.settle()
+}
+
 /** The leader dies while it takes a submit or a report. */
 function dieInTurn(cluster: Harness, a: number, b: number, c: number): void {
   cluster.dieIn(() => {
@@ -240,11 +265,6 @@ function dieInTurn(cluster: Harness, a: number, b: number, c: number): void {
     else submit(cluster, a, b, 1)
   })
   comeBack(cluster, b, c)
-}
-
-function returnTasks(cluster: Harness, a: number, b: number): void {
-  const found = busyLane(cluster, a)
-  if (found) cluster.giveBack(found.worker, found.lane, found.lane.head + (b % found.lane.open.length))
 }
 
 type Step = (cluster: Harness, a: number, b: number, c: number) => void
@@ -359,6 +379,7 @@ export const steps = {
     assert(ends ? reply.kind === 'refused' && reply.error.code === 'JOB_ENDED' : reply.kind === 'done')
     cluster.settle()
   },
+  rerun,
   cancelTasks(cluster, a, b, c) {
     const id = pick(jobIds(cluster), a)
     if (id === undefined) return

@@ -46,6 +46,7 @@ const rare: Record<string, (record: JournalRecord) => boolean> = {
   'the id of an event was forgotten': record => record.kind === 'EventEmitted' && record.forgotten > 0,
   'a grant expired': record => record.kind === 'GrantEnded' && record.reason === 'expired',
   'an entry was deleted': record => record.kind === 'EntriesWritten' && record.writes[0]!.payload === undefined,
+  'a workflow went on': record => record.kind === 'JobRerun',
   'a job was resumed': record => record.kind === 'JobPaused' && !record.paused,
   'a job was archived': record => record.kind === 'JobsArchived',
   'results of an archived job were let go': record => record.kind === 'HistoryEmptied',

@@ -22,6 +22,8 @@ export function checkFlow(job: Job, flow: StepTable): void {
       held[flow.stage(step)]! += flow.width(step)
     if (status === 'succeeded' || status === 'failed') assert(flow.left(step) === 0, `${text}, has tasks left`)
     if (status === 'waiting' || status === 'skipped' || status === 'cancelled') continue
+    // What it needed may wait again, for others.
+    if (flow.reruns > 0 && flow.settled(step)) continue
     for (const { kind, step: before } of flow.needs(step)) {
       assert(before < step, `${text}, needs a later one`)
       const producer = flow.status(before)

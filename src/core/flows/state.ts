@@ -77,6 +77,13 @@ export class StepTable {
   /** Chain of the needs that name a step: the last one first. */
   readonly #lastUse = new Column()
   readonly #nextUse = new Column()
+  /** How often it went on after it had ended. */
+  reruns = 0
+  /** Who asked for the last time. */
+  rerun = ''
+  /** The highest attempt at which tasks of a step were handed out, where that is not the first; and that at which they begin, where it is not. */
+  readonly attempts = new Map<number, number>()
+  readonly firstAttempts = new Map<number, number>()
   /** Compensations. */
   readonly undos = new Set<number>()
   /** Steps that became steps themselves. */
@@ -225,6 +232,13 @@ export class StepTable {
   /** The worst is remembered: failed before cancelled before skipped. */
   setDamage(step: number, damage: 'failed' | 'cancelled' | 'skipped'): void {
     if (damage === 'failed' || (this.#damaged.get(step) ?? 'skipped') === 'skipped') this.#damaged.set(step, damage)
+  }
+
+  /** It will wait again: nothing that it came to counts any more. */
+  forgetEnd(step: number): void {
+    this.setStatus(step, 'waiting')
+    this.#damaged.delete(step)
+    this.#blocked.set(step, 0)
   }
 
   truth(step: number): boolean | undefined {

@@ -7,7 +7,7 @@ import { keepBlock } from '../tasks/apply.ts'
 import { type Ended, endsAs, type Flowing, sinceMs, stageOf } from './flowing.ts'
 import { foldOf } from './fold.ts'
 import type { Frame } from './state.ts'
-import { abandon, hear, partsEnded, release, tasksEnded, widen } from './tasks.ts'
+import { abandon, foldOwn, hear, partsEnded, release, tasksEnded, widen } from './tasks.ts'
 import { deafen, pause } from './waits.ts'
 
 /** Lets a workflow move on by `act`, and by all that follows from it. */
@@ -50,7 +50,7 @@ export function beginFrame(state: State, job: Job, frame: Frame): void {
 }
 
 /** A step needs nothing any more. */
-function start(on: Flowing, step: number): void {
+export function start(on: Flowing, step: number): void {
   const { flow } = on
   // One that was given up has only its end to come; compensations have their turn at the end of all.
   if (flow.status(step) !== 'waiting' || flow.damage(step) !== undefined || flow.isUndo(step)) return
@@ -81,17 +81,20 @@ function run(on: Flowing, step: number): void {
 function startTasks(on: Flowing, step: number): void {
   const { flow } = on
   const need = flow.widthNeed(step)
-  if (!need) release(on, step, 0, flow.width(step))
-  else if (need.kind === 'spread') {
+  // One that waited again has its tasks already, and some of them may have ended.
+  const fresh = flow.width(step) === 0
+  if (need?.kind === 'spread' && fresh) {
     const { width, blocks } = flow.spreads.get(flow.source(need.step))!
     widen(on, step, width)
     for (const block of blocks) keepBlock(on.state, stageOf(on, step).inputBlocks, block)
-    release(on, step, 0, width)
-  } else {
+  }
+  if (!need || need.kind === 'spread') release(on, step, 0, flow.width(step))
+  else {
     const width = flow.width(need.step)
-    if (need.kind === 'fold') flow.folds.set(step, foldOf(width, flow.amount(step)))
-    widen(on, step, flow.folds.get(step)?.waits.length ?? width)
+    if (need.kind === 'fold' && fresh) flow.folds.set(step, foldOf(width, flow.amount(step)))
+    if (fresh) widen(on, step, flow.folds.get(step)?.waits.length ?? width)
     for (const part of partsEnded(on, need.step)) hear(on, need.kind, step, part)
+    if (need.kind === 'fold' && !fresh) for (const part of partsEnded(on, step)) foldOwn(on, step, part)
   }
   // Whoever has a task for each of these, or folds their results, may begin to take them.
   for (const use of flow.uses(step)) if (use.kind === 'each' || use.kind === 'fold') unblock(on, use.step)
@@ -130,7 +133,7 @@ function settle(on: Flowing, step: number, end: Ended): void {
 }
 
 /** What the end of a step means for one that needs it. */
-function tell(on: Flowing, kind: NeedKind, to: number, step: number, status: Ended): void {
+export function tell(on: Flowing, kind: NeedKind, to: number, step: number, status: Ended): void {
   const { flow } = on
   const lost = status === 'failed' || status === 'cancelled'
   const giveUp = (): void => abandon(on, to, lost ? 'cancelled' : 'skipped')
@@ -157,8 +160,9 @@ function tell(on: Flowing, kind: NeedKind, to: number, step: number, status: End
   }
 }
 
-function unblock(on: Flowing, step: number): void {
-  if (on.flow.addBlocked(step, -1) === 0) start(on, step)
+/** One need of it is met; with the last one it begins. */
+export function unblock(on: Flowing, step: number): void {
+  if (!on.flow.settled(step) && on.flow.addBlocked(step, -1) === 0) start(on, step)
 }
 
 /** Of the options that have all ended, the first that succeeded. */
@@ -178,7 +182,7 @@ function choose(on: Flowing, step: number): void {
 }
 
 /** All steps of a frame have ended: its compensations, one after the other, if it failed; then its own end. */
-function endFrame(on: Flowing, frame: Frame): void {
+export function endFrame(on: Flowing, frame: Frame): void {
   const { flow } = on
   while (frame.undone < frame.undos.length && flow.settled(frame.undos[frame.undone]!)) frame.undone++
   const undo = frame.undos[frame.undone]

@@ -21,12 +21,16 @@ export function* partsEnded(on: Flowing, step: number): Generator<Part> {
 }
 
 /** Tasks of steps are handed out: the first of each is when its step began. */
-export function stepsBegin(state: State, stage: Stage, { first, count }: Range): void {
+export function stepsBegin(state: State, stage: Stage, { first, count, attempt }: Range & { attempt: number }): void {
   const { job, wide, owners } = stage
-  const { times } = job.flow!
+  const flow = job.flow!
   const nowMs = sinceMs(state, job)
-  if (wide >= 0) times.begin(wide, nowMs)
-  else for (let task = first; task < first + count; task++) times.begin(owners[task]!, nowMs)
+  const begin = (step: number): void => {
+    flow.times.begin(step, nowMs)
+    if (attempt > 1) flow.attempts.set(step, Math.max(attempt, flow.attempts.get(step) ?? 1))
+  }
+  if (wide >= 0) begin(wide)
+  else for (let task = first; task < first + count; task++) begin(owners[task]!)
 }
 
 /** The step's stage, which is its own, gets tasks: all of them wait. */
@@ -40,14 +44,18 @@ export function widen(on: Flowing, step: number, count: number): void {
   on.state.jobs.openTasks += count
 }
 
-/** Tasks of a step, from its task `from` on, may run. */
+/** Tasks of a step, from its task `from` on, may run: those of them that still wait. */
 export function release(on: Flowing, step: number, from: number, count: number): void {
-  if (count === 0) return
+  const { state, flow } = on
+  if (count === 0 || flow.left(step) === 0) return
   const stage = stageOf(on, step)
-  const first = on.flow.first(step) + from
-  stage.heldCount -= count
-  if (stage.wide >= 0) stage.held.remove(first, count)
-  pushReady(on.state, stage, { first, count, attempt: 1, avoid: '' })
+  const first = flow.first(step) + from
+  const attempt = flow.firstAttempts.get(step) ?? 1
+  for (const part of stage.wide >= 0 ? stage.held.within(first, count) : [{ first, count }]) {
+    stage.heldCount -= part.count
+    if (stage.wide >= 0) stage.held.remove(part.first, part.count)
+    pushReady(state, stage, { ...part, attempt, avoid: '' })
+  }
 }
 
 /** Tasks that wait for others, in this range of their stage, will never run. */
@@ -113,11 +121,11 @@ export function hear(on: Flowing, kind: 'each' | 'fold', step: number, part: Par
     for (let task = part.first; task < part.first + part.count; task++) feed(on, step, Math.floor(task / fanIn))
   } else if (part.outcome !== 'succeeded') cancelHeld(on, stage, { first: first + part.first, count: part.count })
   // Those that were cancelled one by one wait no more.
-  else for (const held of stage.held.within(first + part.first, part.count)) release(on, step, held.first - first, held.count)
+  else release(on, step, part.first, part.count)
 }
 
 /** Tasks of a fold have ended: those of its next level get their results. */
-function foldOwn(on: Flowing, step: number, part: Part): void {
+export function foldOwn(on: Flowing, step: number, part: Part): void {
   if (part.outcome !== 'succeeded') return abandon(on, step, 'cancelled')
   for (let task = part.first; task < part.first + part.count; task++) {
     const parent = foldParent(on.flow.folds.get(step)!, task)

@@ -2,7 +2,7 @@
 // Must not choose anything, and must not hold what the rows hold.
 import type { Range, RecordOf, TaskBlock } from '../../protocol/index.ts'
 import { forgetFlow } from '../flows/events.ts'
-import { dropBlock, forgetResults } from '../jobs/accounts.ts'
+import { dropBlock, dropInputs, forgetResults } from '../jobs/accounts.ts'
 import type { Job } from '../jobs/state.ts'
 import type { State } from '../state.ts'
 import { keptStages } from './kept.ts'
@@ -22,6 +22,7 @@ function archive(state: State, job: Job): void {
   const blocks: TaskBlock[] = []
   let bytes = 0
   for (const stage of job.stages) {
+    dropInputs(state, stage, { first: 0, count: stage.added })
     if (!kept.has(stage)) {
       forgetResults(state, stage)
       continue

@@ -3,16 +3,42 @@
 import { blockHolding, type PayloadId, type Range, type TaskBlock } from '../../protocol/index.ts'
 import type { Ending, State } from '../state.ts'
 import { dropReady, unblock } from '../tasks/ready.ts'
-import { type Stage, stageDone } from './state.ts'
+import { type Job, type Stage, stageDone } from './state.ts'
 
-/** These tasks have an outcome: their inputs are not needed again. */
+/** These tasks have an outcome: their inputs are not needed again. Those of a workflow are kept with its results, so that it can go on from a failure. */
 export function settleInputs(state: State, stage: Stage, range: Range): void {
+  if (!stage.job.flow) dropInputs(state, stage, range)
+}
+
+/** What inputs of the job count among: those of jobs that run, or with results what is kept of those that have ended. */
+function addInputBytes(state: State, job: Job, bytes: number): void {
+  if (job.finishedAtMs === 0) state.jobs.inputBytes += bytes
+  else state.jobs.resultBytes += bytes
+}
+
+/** Bytes of the inputs that a job still has. */
+export function inputBytesOf(job: Job): number {
+  let bytes = 0
+  for (const stage of job.stages) for (const segment of stage.inputs) bytes += segment.bytes
+  return bytes
+}
+
+/** The job ended, or goes on, by `change`: what is kept of its inputs counts among others from then on. */
+export function changeEnd(state: State, job: Job, change: () => void): void {
+  const bytes = inputBytesOf(job)
+  addInputBytes(state, job, -bytes)
+  change()
+  addInputBytes(state, job, bytes)
+}
+
+/** The inputs of these tasks are let go. */
+export function dropInputs(state: State, stage: Stage, range: Range): void {
   const end = range.first + range.count
   for (const segment of stage.inputs.overlapping(range.first, range.count)) {
     segment.needed -= Math.min(end, segment.first + segment.count) - Math.max(range.first, segment.first)
     if (segment.needed > 0) continue
     stage.inputs.remove(segment)
-    state.jobs.inputBytes -= segment.bytes
+    addInputBytes(state, stage.job, -segment.bytes)
     dropPayload(state, segment.payload)
   }
   takeBlocks(state, stage.inputBlocks, range)

@@ -1,6 +1,7 @@
 // Owns what the facts about jobs do to the state. Must not choose anything.
 import type { Range, RecordOf, StagePlan } from '../../protocol/index.ts'
 import { cancelFlow, cancelHeldTasks, forgetFlow, wakeStep } from '../flows/events.ts'
+import { goOn } from '../flows/rerun.ts'
 import { completeIfEnded } from '../flows/steps.ts'
 import { leaveProgram, useProgram } from '../programs/apply.ts'
 import { runEnded } from '../schedules/apply.ts'
@@ -8,7 +9,7 @@ import type { State } from '../state.ts'
 import { keepBlock, stageOf } from '../tasks/apply.ts'
 import { classOf, forgetClassIfUnused } from '../tasks/classes.ts'
 import { pushReady, setPaused, unshiftReady } from '../tasks/ready.ts'
-import { cancelWaiting, completeIfDone, forgetResults, namePayload, releaseResults } from './accounts.ts'
+import { cancelWaiting, changeEnd, completeIfDone, dropInputs, forgetResults, namePayload, releaseResults } from './accounts.ts'
 import { createStage, type Job, type Stage } from './state.ts'
 
 export function applyJobSubmitted(state: State, record: RecordOf<'JobSubmitted'>): void {
@@ -26,8 +27,14 @@ export function applyJobSubmitted(state: State, record: RecordOf<'JobSubmitted'>
   }
   for (const stagePlan of plan.stages) addStage(state, job, stagePlan)
   state.jobs.byId.set(plan.job, job)
-  const owned = state.jobs.bySession.get(plan.session) ?? new Set()
-  state.jobs.bySession.set(plan.session, owned.add(job))
+  own(state, job)
+}
+
+/** The job runs, for the session that asked for it. */
+function own(state: State, job: Job): void {
+  const { session } = job.plan
+  const owned = state.jobs.bySession.get(session) ?? new Set()
+  state.jobs.bySession.set(session, owned.add(job))
 }
 
 /** The job has one more stage. */
@@ -110,7 +117,9 @@ export function applyJobFinished(state: State, record: RecordOf<'JobFinished'>):
   if (!job) throw new Error(`no job ${record.job}`)
   if (job.finishedAtMs > 0) throw new Error(`job ${record.job} ended twice`)
   job.state = record.state
-  job.finishedAtMs = state.nowMs
+  changeEnd(state, job, () => {
+    job.finishedAtMs = state.nowMs
+  })
   job.paused = false
   state.jobs.complete.delete(job)
   state.jobs.finished.add(job)
@@ -125,6 +134,27 @@ export function applyJobFinished(state: State, record: RecordOf<'JobFinished'>):
   }
 }
 
+export function applyJobRerun(state: State, record: RecordOf<'JobRerun'>): void {
+  const job = state.jobs.byId.get(record.job)
+  if (!job?.flow || job.finishedAtMs === 0) throw new Error(`${record.job} is no workflow that has ended`)
+  changeEnd(state, job, () => {
+    job.finishedAtMs = 0
+  })
+  job.state = 'running'
+  job.reason = ''
+  state.jobs.finished.delete(job)
+  for (const stage of job.stages) {
+    if (record.program !== undefined) stage.plan = { ...stage.plan, program: record.program }
+    stage.class = classOf(state, stage.plan)
+    stage.class.stages++
+    useProgram(state, stage.plan.program)
+  }
+  // Whoever submitted it may be gone long since: it does not end with that client.
+  job.plan = { ...job.plan, detached: true, stages: job.stages.slice(0, job.plan.stages.length).map(stage => stage.plan) }
+  own(state, job)
+  goOn(state, job, record.rerun, record.steps)
+}
+
 export function applyResultsReleased(state: State, record: RecordOf<'ResultsReleased'>): void {
   const stage = stageOf(state, record.job, record.stage)
   for (const range of record.ranges) releaseResults(state, stage, range)
@@ -134,7 +164,10 @@ export function applyJobsForgotten(state: State, record: RecordOf<'JobsForgotten
   for (const id of record.jobs) {
     const job = state.jobs.byId.get(id)
     if (!job) throw new Error(`no job ${id}`)
-    for (const stage of job.stages) forgetResults(state, stage)
+    for (const stage of job.stages) {
+      forgetResults(state, stage)
+      dropInputs(state, stage, { first: 0, count: stage.added })
+    }
     forgetFlow(state, job)
     state.jobs.finished.delete(job)
     state.jobs.byId.delete(id)

@@ -10,11 +10,12 @@ import type { Job, Stage } from './state.ts'
 const retryAfterMs = 100
 
 /** There is nothing to do for it: it has ended long ago. */
-function archived(state: State, job: string): boolean {
+export function archived(state: State, job: string): boolean {
   return state.history.find(job) !== undefined
 }
 
-function missing(job: string): CoxswainError {
+/** There is no such job. */
+export function missing(job: string): CoxswainError {
   return new CoxswainError('NOT_FOUND', `There is no job ${job}.`, { id: job })
 }
 
@@ -175,8 +176,8 @@ export function decideCancelJob(state: State, command: CommandOf<'cancelJob'>): 
 export function decidePauseJob(state: State, command: CommandOf<'pauseJob'>): Decision {
   const { job: id, paused } = command
   const job = state.jobs.byId.get(id)
-  if (!job) return refuse(missing(id))
-  if (job.state !== 'running' || state.jobs.complete.has(job))
+  if (!job && !archived(state, id)) return refuse(missing(id))
+  if (job?.state !== 'running' || state.jobs.complete.has(job))
     return refuse(new CoxswainError('JOB_ENDED', `Job ${id} has ended: it can neither be paused nor resumed.`, { id }))
   if (job.paused === paused) return answer({ kind: 'done' })
   return { records: [{ kind: 'JobPaused', job: id, paused }], payloads: [], reply: { kind: 'done' } }

@@ -1,6 +1,7 @@
 // Owns what is kept of what has ended, and how long: whole in memory, as a row of the history, or not at all; and programs nobody uses.
 // Must not let go of anything that runs.
 import type { JobId, JournalRecord } from '../../protocol/index.ts'
+import { inputBytesOf } from '../jobs/accounts.ts'
 import type { Job } from '../jobs/state.ts'
 import type { CoreLimits } from '../limits.ts'
 import type { State } from '../state.ts'
@@ -19,7 +20,7 @@ export function retire(state: State, limits: CoreLimits, emit: Emit): void {
 }
 
 function resultBytesOf(job: Job): number {
-  let bytes = job.flow?.keptBytes ?? 0
+  let bytes = (job.flow?.keptBytes ?? 0) + inputBytesOf(job)
   for (const stage of job.stages) for (const segment of stage.results) bytes += segment.bytes
   return bytes
 }

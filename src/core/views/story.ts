@@ -38,6 +38,12 @@ function inStage(run: { stage: number; first: number; count: number }): string {
   return run.stage === 0 ? tasksText(run) : `${tasksText(run)} of stage ${run.stage}`
 }
 
+function rerunText({ steps, program }: RecordOf<'JobRerun'>): string {
+  const waiting = steps.map(({ first, count }) => (count === 1 ? `${first}` : `${first} to ${first + count - 1}`))
+  const by = program === undefined ? '' : `, by the program ${program.slice(0, 12)}`
+  return `goes on: ${waiting.length === 0 ? 'no step waits again' : `steps ${waiting.join(', ')} wait again`}${by}`
+}
+
 /** Collects the lines about one id from records given in order. */
 export class Story {
   readonly #subject: ReturnType<typeof subjectOf>
@@ -173,6 +179,8 @@ export class Story {
         return this.#isJob(record.job) ? `cancelled: ${record.reason}` : undefined
       case 'JobPaused':
         return this.#isJob(record.job) ? (record.paused ? 'paused: nothing more of it begins' : 'resumed') : undefined
+      case 'JobRerun':
+        return this.#isJob(record.job) ? rerunText(record) : undefined
       case 'TasksCancelled':
         return record.ranges.some(range => this.#concerns({ ...range, job: record.job, stage: record.stage }))
           ? `${record.ranges.map(tasksText).join(', ')} cancelled`

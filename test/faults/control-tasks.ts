@@ -1,0 +1,47 @@
+// Owns the workflow of the tests of pausing and re-running: each run of a task is a line of a file, and one fails until a gate is there.
+// Must not do anything when it is loaded.
+import { appendFileSync, existsSync } from 'node:fs'
+import { task, workflow } from '../../src/index.ts'
+
+const first = task({
+  name: 'first',
+  run({ log, value }: { log: string; value: number }) {
+    appendFileSync(log, `first ${value}\n`)
+    return value + 1
+  },
+})
+
+const gated = task({
+  name: 'gated',
+  run({ log, gate, value }: { log: string; gate: string; value: number }) {
+    appendFileSync(log, `gated ${value}\n`)
+    if (!existsSync(gate)) throw new Error('the gate is shut')
+    return value * 10
+  },
+})
+
+/** Two steps: the second fails until there is a gate. */
+export const gate = workflow({
+  name: 'gate',
+  build: (flow, { log, gate, value }: { log: string; gate: string; value: number }) =>
+    flow.run(gated, { log, gate, value: flow.run(first, { log, value }) }),
+})
+
+const link = task({
+  name: 'link',
+  async run({ log, value }: { log: string; value: number }) {
+    appendFileSync(log, `link ${value}\n`)
+    await new Promise<void>(resolve => setTimeout(resolve, 5))
+    return value + 1
+  },
+})
+
+/** A chain of short steps. */
+export const chain = workflow({
+  name: 'chain',
+  build(flow, { log, length }: { log: string; length: number }) {
+    let value: unknown = 0
+    for (let i = 0; i < length; i++) value = flow.run(link, { log, value } as never)
+    return value
+  },
+})
