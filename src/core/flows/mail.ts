@@ -1,6 +1,7 @@
 // Owns the signals of a workflow: those that came and nobody took, steps that wait for one, and which came already.
 // Must not know what a signal leads to.
 import type { PayloadId } from '../../protocol/index.ts'
+import { SparseMap, SparseSet } from '../sparse.ts'
 
 /** A signal that came, as long as no step took it. */
 export interface Signal {
@@ -11,10 +12,10 @@ export interface Signal {
 /** The signals of one workflow. */
 export class Mail {
   /** By name, oldest first: signals that no step waited for yet, and steps that wait. */
-  readonly kept = new Map<string, Signal[]>()
-  readonly listeners = new Map<string, Set<number>>()
+  readonly kept = new SparseMap<string, Signal[]>()
+  readonly listeners = new SparseMap<string, Set<number>>()
   /** Ids of signals that came: each counts once. */
-  readonly seen = new Set<string>()
+  readonly seen = new SparseSet<string>()
 
   /** The step waits for this signal from now on. */
   listen(name: string, step: number): void {

@@ -2,6 +2,7 @@
 // Must not move anything on: that is steps.ts.
 import { type FlowStep, type Need, needKinds, type PayloadId, type StepKind, stepKinds, type TaskBlock } from '../../protocol/index.ts'
 import type { HeapEntry } from '../heap.ts'
+import { SparseMap, SparseSet } from '../sparse.ts'
 import type { DelayedStep, DelayedTask } from '../state.ts'
 import { Column } from './column.ts'
 import { Mail, type Signal } from './mail.ts'
@@ -63,12 +64,12 @@ export class StepTable {
   readonly #frame = new Column()
   readonly #amount: number[] = []
   /** Step → the step whose result is its result. */
-  readonly #alias = new Map<number, number>()
-  readonly #names = new Map<number, string>()
+  readonly #alias = new SparseMap<number, number>()
+  readonly #names = new SparseMap<number, string>()
   /** Steps that will not succeed, and how they will end when all their tasks have. */
-  readonly #damaged = new Map<number, 'failed' | 'cancelled' | 'skipped'>()
+  readonly #damaged = new SparseMap<number, 'failed' | 'cancelled' | 'skipped'>()
   /** Whether a step's result is true in the sense of `if`, where branches wait for that. */
-  readonly #truth = new Map<number, boolean>()
+  readonly #truth = new SparseMap<number, boolean>()
   /** Needs of step s are `needsFrom(s)` … `needsFrom(s + 1) - 1`. */
   readonly #needsFrom = new Column()
   readonly #needKind = new Column()
@@ -85,19 +86,19 @@ export class StepTable {
   readonly attempts = new Map<number, number>()
   readonly firstAttempts = new Map<number, number>()
   /** Compensations. */
-  readonly undos = new Set<number>()
+  readonly undos = new SparseSet<number>()
   /** Steps that became steps themselves. */
-  readonly expanded = new Set<number>()
+  readonly expanded = new SparseSet<number>()
   /** Steps that pause, or wait for a signal or event up to a time, among what the cluster waits for. */
-  readonly pauses = new Map<number, HeapEntry<DelayedTask | DelayedStep>>()
-  readonly spreads = new Map<number, Spread>()
-  readonly folds = new Map<number, Fold>()
+  readonly pauses = new SparseMap<number, HeapEntry<DelayedTask | DelayedStep>>()
+  readonly spreads = new SparseMap<number, Spread>()
+  readonly folds = new SparseMap<number, Fold>()
   readonly mail = new Mail()
   readonly times = new StepTimes()
   /** Steps that have not got their event yet. */
-  readonly listening = new Map<number, DelayedStep>()
+  readonly listening = new SparseMap<number, DelayedStep>()
   /** What steps that are no tasks have as results. */
-  readonly values = new Map<number, Signal>()
+  readonly values = new SparseMap<number, Signal>()
 
   constructor() {
     this.#needsFrom.push(0)
@@ -105,6 +106,14 @@ export class StepTable {
 
   get count(): number {
     return this.#kind.length
+  }
+
+  /** Makes room for so many more steps and needs. */
+  reserve(steps: number, needs: number): void {
+    const ofSteps = [this.#kind, this.#status, this.#stage, this.#first, this.#count, this.#left, this.#blocked, this.#frame]
+    for (const column of [...ofSteps, this.#lastUse, this.#needsFrom]) column.reserve(steps)
+    for (const column of [this.#needKind, this.#needStep, this.#needOwner, this.#nextUse]) column.reserve(needs)
+    this.times.reserve(steps)
   }
 
   /** Appends a step; `base` is what its needs' numbers are counted from. */

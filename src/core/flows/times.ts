@@ -1,5 +1,6 @@
 // Owns when each step began and ended, in four bytes for each of the two.
 // Must not read a clock: times are cluster time, given with the facts.
+import { SparseMap } from '../sparse.ts'
 import { Column } from './column.ts'
 
 /** Times as far behind the job's submit as this (some 24 days) stand in a map of their own. */
@@ -9,7 +10,11 @@ const nearMaxMs = 2 ** 31 - 2
 class Moments {
   /** 0: none; -1: a far one; else milliseconds since the job was submitted, and one. */
   readonly #near = new Column()
-  readonly #far = new Map<number, number>()
+  readonly #far = new SparseMap<number, number>()
+
+  reserve(steps: number): void {
+    this.#near.reserve(steps)
+  }
 
   push(): void {
     this.#near.push(0)
@@ -30,6 +35,11 @@ class Moments {
 export class StepTimes {
   readonly #began = new Moments()
   readonly #ended = new Moments()
+
+  reserve(steps: number): void {
+    this.#began.reserve(steps)
+    this.#ended.reserve(steps)
+  }
 
   push(): void {
     this.#began.push()

@@ -4,6 +4,7 @@ import type { AttemptFields, JobId, JobPlan, JobState, StagePlan, TaskBlock } fr
 import type { StepTable } from '../flows/state.ts'
 import { RangeSet } from '../ranges.ts'
 import { SegmentList } from '../segments.ts'
+import { SparseMap } from '../sparse.ts'
 import { ReadyLine } from '../tasks/line.ts'
 import type { SchedulingClass } from '../tasks/state.ts'
 
@@ -124,9 +125,9 @@ export function createStage(job: Job, number: number, plan: StagePlan, schedulin
     results: new SegmentList(),
     released: new RangeSet(),
     cancelling: new RangeSet(),
-    troubles: new Map(),
-    inputBlocks: new Map(),
-    resultBlocks: new Map(),
+    troubles: new SparseMap(),
+    inputBlocks: new SparseMap(),
+    resultBlocks: new SparseMap(),
   }
 }
 
