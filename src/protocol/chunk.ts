@@ -10,8 +10,9 @@ const keepBytesMax = 4 << 20
 
 /** Builds a chunk item by item. */
 export class ChunkWriter {
-  readonly #lengths = new Writer(1024)
-  readonly #body = new Writer(4096)
+  // Small at first, so that Node cuts them out of memory it has: most writers are for one chunk of a few bytes, and the others are kept.
+  readonly #lengths = new Writer(64)
+  readonly #body = new Writer(512)
   #count = 0
   #itemStart = 0
 

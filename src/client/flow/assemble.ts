@@ -79,7 +79,7 @@ class Assembler {
   readonly #names = new Map<string, TaskOf<unknown, unknown>>()
   /** Policy and stage of the last step of each definition: most have the same. */
   readonly #lastOf = new Map<TaskOf<unknown, unknown>, { policy: TaskPolicy; stage: number }>()
-  readonly #scratch = new Writer(4096)
+  readonly #scratch = new Writer(512)
 
   constructor(built: Built) {
     this.#built = built

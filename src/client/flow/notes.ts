@@ -150,11 +150,15 @@ export class Notes {
     const step = this.note({
       kind: 'tasks',
       definition,
-      policy: {
-        ...policy,
-        ...(retries !== undefined && { retry: { ...policy.retry, retriesMax: retries } }),
-        ...(timeout !== undefined && { timeoutMs: this.durationMs(timeout, `timeout of ${name ?? definition.name}`) }),
-      },
+      // Most steps have the policy of their task, the very same object.
+      policy:
+        retries === undefined && timeout === undefined
+          ? policy
+          : {
+              ...policy,
+              ...(retries !== undefined && { retry: { ...policy.retry, retriesMax: retries } }),
+              ...(timeout !== undefined && { timeoutMs: this.durationMs(timeout, `timeout of ${name ?? definition.name}`) }),
+            },
       name: name ?? '',
       inputs,
     })

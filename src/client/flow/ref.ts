@@ -48,13 +48,28 @@ export interface RefOrigin {
 
 const targets = new WeakMap<object, { target: RefTarget; origin: RefOrigin }>()
 
+const nothing: object = Object.freeze(Object.create(null) as object)
+/** What is done with the Refs of a build, by its origin: all of them refuse the same. */
+const refusals = new WeakMap<RefOrigin, ProxyHandler<object>>()
+
 /** Makes a Ref. Whatever is done with it but passing it on throws INVALID_WORKFLOW, which names the line. */
 export function makeRef<T>(target: RefTarget, origin: RefOrigin): Ref<T> {
+  let refusal = refusals.get(origin)
+  if (!refusal) {
+    refusal = refusalOf(origin)
+    refusals.set(origin, refusal)
+  }
+  const handle = new Proxy(nothing, refusal)
+  targets.set(handle, { target, origin })
+  return handle as Ref<T>
+}
+
+function refusalOf(origin: RefOrigin): ProxyHandler<object> {
   const misuse = (what: string): never => {
     throw new CoxswainError('INVALID_WORKFLOW', `Workflow ${origin.workflow}: ${what}${lineOfUser()}`, { id: origin.workflow })
   }
   const advice = 'it has no value while the workflow is built. Pass it on to a step, and do this there.'
-  const handle: object = new Proxy(Object.freeze(Object.create(null) as object), {
+  return {
     get(_, key) {
       if (key === 'then') return misuse(`the result of a step was awaited or returned from an async function: ${advice}`)
       if (typeof key === 'symbol') return undefined
@@ -63,9 +78,7 @@ export function makeRef<T>(target: RefTarget, origin: RefOrigin): Ref<T> {
     set: (_, key) => misuse(`the field ${JSON.stringify(String(key))} of a step's result was written: ${advice}`),
     ownKeys: () => misuse(`the result of a step was looked through, or spread with "...": ${advice}`),
     has: (_, key) => (typeof key === 'symbol' ? false : misuse(`the result of a step was looked into: ${advice}`)),
-  })
-  targets.set(handle, { target, origin })
-  return handle as Ref<T>
+  }
 }
 
 /** What a Ref stands for, or undefined for any other value. */

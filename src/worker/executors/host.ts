@@ -25,6 +25,9 @@ const environmentPrefix = 'COX_ENV_'
 /** After the process ended, its last frames are read for so long, should a stray process hold the socket open. */
 const lastFramesMs = 250
 
+/** Frames that wait for another one. */
+const laterMax = 100
+
 export interface ExecutorHostOptions {
   heapMiB: number
   /** Folder of its own, made here and removed after its end: its working directory and home. */
@@ -50,6 +53,7 @@ export class ExecutorHost {
   #lastWords = ''
   #ended = false
   #corked = false
+  readonly #later: ToExecutor[] = []
 
   constructor(options: ExecutorHostOptions, handlers: ExecutorHandlers) {
     this.#handlers = handlers
@@ -86,6 +90,11 @@ export class ExecutorHost {
     return this.#child.pid
   }
 
+  /** Sends it with the next frame: nothing waits for it, and the process is not woken for it alone. */
+  sendLater(frame: ToExecutor): void {
+    if (this.#later.push(frame) > laterMax) this.send(this.#later.pop()!)
+  }
+
   send(frame: ToExecutor, expectedBytes?: number): void {
     const link = this.#link
     if (this.#ended || !link?.writable) return
@@ -98,6 +107,7 @@ export class ExecutorHost {
         link.uncork()
       })
     }
+    for (const later of this.#later.splice(0)) link.write(encodeFrame(toExecutor, later))
     link.write(encodeFrame(toExecutor, frame, expectedBytes))
   }
 

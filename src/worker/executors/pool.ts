@@ -92,8 +92,10 @@ export class ExecutorPool {
     this.#hosts.get(executor)?.send({ kind: 'cancel', lane, ranges })
   }
 
-  forget({ executor, lane }: Extract<Instruction, { kind: 'forget' }>): void {
-    this.#hosts.get(executor)?.send({ kind: 'forget', lane })
+  forget({ executor, lane, idle }: Extract<Instruction, { kind: 'forget' }>): void {
+    const host = this.#hosts.get(executor)
+    if (idle) host?.sendLater({ kind: 'forget', lane })
+    else host?.send({ kind: 'forget', lane })
   }
 
   signal({ executor, signal }: Extract<Instruction, { kind: 'signal' }>): void {

@@ -89,8 +89,8 @@ export type Instruction =
   | { kind: 'send'; executor: ExecutorId; batch: Batch }
   /** Abort the running one of these tasks and skip the others. */
   | { kind: 'cancel'; executor: ExecutorId; lane: LaneId; ranges: NumberRange[] }
-  /** Nothing of this lane is wanted from it any more. */
-  | { kind: 'forget'; executor: ExecutorId; lane: LaneId }
+  /** Nothing of this lane is wanted from it any more; `idle`: it has nothing of it. */
+  | { kind: 'forget'; executor: ExecutorId; lane: LaneId; idle: boolean }
   /** Signal the whole process group. */
   | { kind: 'signal'; executor: ExecutorId; signal: 'SIGTERM' | 'SIGKILL' }
   /** Send `tick` at this time; it replaces a later one. */

@@ -104,6 +104,7 @@ export function reapIdle(state: MachineState): void {
 /** Takes the lane off its executor; what was sent and has no outcome counts as not sent. */
 export function unbind(state: MachineState, lane: Lane): void {
   const { executor } = lane
+  const idle = atExecutor(lane) === 0
   lane.rewind()
   if (!executor) return
   lane.executor = undefined
@@ -112,7 +113,7 @@ export function unbind(state: MachineState, lane: Lane): void {
     executor.idleSinceMs = state.nowMs
     wakeBy(state, state.nowMs + tuning.idleMsMax)
   }
-  if (executor.state !== 'ending') state.out.push({ kind: 'forget', executor: executor.id, lane: lane.id })
+  if (executor.state !== 'ending') state.out.push({ kind: 'forget', executor: executor.id, lane: lane.id, idle })
 }
 
 /** Reports cancelled tasks that are next in line as skipped, without sending them. */
