@@ -1,7 +1,13 @@
 // Owns the shape of a fold: which tasks it has, on which level, and whose results each of them gets.
 // Must not know what has finished.
 import type { Range } from '../../protocol/index.ts'
-import type { Fold } from './state.ts'
+
+/** How far a `fold` is: task t of it waits for `waits[t]` results. Level l holds the tasks from `levels[l]` up to `levels[l + 1]`. */
+export interface Fold {
+  fanIn: number
+  levels: number[]
+  waits: Int32Array
+}
 
 /** A fold of `width` results, `fanIn` at a time, until one is left. Nothing to fold has no tasks; a single result is folded alone. */
 export function foldOf(width: number, fanIn: number): Fold {

@@ -5,6 +5,7 @@ import type { HeapEntry } from '../heap.ts'
 import { SparseMap, SparseSet } from '../sparse.ts'
 import type { DelayedStep, DelayedTask } from '../state.ts'
 import { Column } from './column.ts'
+import type { Fold } from './fold.ts'
 import { Mail, type Signal } from './mail.ts'
 import { StepTimes } from './times.ts'
 
@@ -37,13 +38,6 @@ export interface Spread {
   bytes: number
   width: number
   blocks: readonly TaskBlock[]
-}
-
-/** How far a `fold` is: task t of it waits for `waits[t]` results. Level l holds the tasks from `levels[l]` up to `levels[l + 1]`. */
-export interface Fold {
-  fanIn: number
-  levels: number[]
-  waits: Int32Array
 }
 
 const nothing: readonly Need[] = []
