@@ -154,8 +154,8 @@ export const laterBugs: readonly Mutant[] = [
     'choice-before-its-options',
     'a step that needs several others begins when the first of them has ended',
     'src/core/flows/steps.ts',
-    'if (on.flow.addBlocked(step, -1) === 0) start(on, step)',
-    "if (on.flow.addBlocked(step, -1) >= 0 && on.flow.status(step) === 'waiting') start(on, step)",
+    'on.flow.addBlocked(step, -1) === 0) start(on, step)',
+    "on.flow.addBlocked(step, -1) >= 0 && on.flow.status(step) === 'waiting') start(on, step)",
   ),
   one(
     'event-counts-twice',
