@@ -35,6 +35,7 @@ const byCode: Record<ErrorCode, number> = {
   SCHEMA_VIOLATION: usage,
   JOB_ID_REUSED: refused,
   NOT_FOUND: failed,
+  STEP_NOT_READY: failed,
   RESULT_GONE: failed,
   PROGRAM_BUILD_FAILED: usage,
   PROGRAM_LOAD_FAILED: failed,

@@ -1,8 +1,9 @@
 // Owns a job as its user holds it: outcome, state, events, logs, cancel. It needs nothing but the job's id.
 // Must not release results: whoever holds the id may ask again, until the job's retention is over.
-import { CoxswainError, type JobView, type LogLine, type StepView } from '../protocol/index.ts'
+import type { JobView, LogLine, StepView } from '../protocol/index.ts'
 import { flowResult } from './flow/flow-result.ts'
-import { JobWaiting, jobView, outcomesInOrder, valuesInOrder } from './job-waiting.ts'
+import { readStep } from './flow/read-step.ts'
+import { JobWaiting, jobView, outcomesInOrder } from './job-waiting.ts'
 import type { Parts } from './parts.ts'
 import { orAborted } from './pause.ts'
 import { BoundedQueue } from './queue.ts'
@@ -108,13 +109,20 @@ export class JobHandle<Output = unknown> {
     }
   }
 
-  /** What a step of a workflow came to: its value, or all values of its tasks in order. Rejects with its error, or RESULT_GONE. */
-  async stepResult(step: StepView): Promise<unknown> {
-    const { stage, first, tasks } = step
-    if (stage === undefined || first === undefined || !tasks)
-      throw new CoxswainError('NOT_FOUND', `Step ${step.step} (${step.kind}) has no tasks, and no result of its own.`, { id: this.id })
-    const values = await valuesInOrder(this.#parts, this.id, { stage, first, count: tasks.total })
-    return tasks.total === 1 ? values[0] : values
+  /**
+   * What a step of a workflow came to: its value, which of a signal or an event is the payload, and of a `map` is all values in order. Rejects with its
+   * error, or STEP_NOT_READY while it has none, TASK_CANCELLED, RESULT_GONE, JOB_ARCHIVED, NOT_FOUND.
+   */
+  stepResult(step: Pick<StepView, 'step'>): Promise<unknown> {
+    return readStep(this.#parts, this.id, step.step, 'result')
+  }
+
+  /**
+   * What a step of a workflow was given: its task's input, with all that other steps gave, and of a `map` all inputs in order. They are kept until the job's
+   * retention is over. Rejects with STEP_NOT_READY while it waits for others, RESULT_GONE, JOB_ARCHIVED, NOT_FOUND.
+   */
+  stepInput(step: Pick<StepView, 'step'>): Promise<unknown> {
+    return readStep(this.#parts, this.id, step.step, 'input')
   }
 
   /** Cancels the job; resolves when that is durable. A job that has ended stays as it ended. */

@@ -12,6 +12,7 @@ import type { LogReadings } from './logs.ts'
 import { answerView, readResults } from './queries.ts'
 import { wireError } from './refusals.ts'
 import { scheduleCommand } from './schedules.ts'
+import { readStep } from './steps.ts'
 
 const overloadedRetryMs = 50
 
@@ -96,6 +97,7 @@ export class ClientSession {
         return this.#logs.stop(this.#link, message.request)
       case 'ask':
       case 'readResults':
+      case 'readStep':
         void this.#answer(message)
     }
   }
@@ -278,7 +280,7 @@ export class ClientSession {
   }
 
   /** What is answered is durable: nobody is told of a fact that a successor may not know. */
-  async #answer(message: Extract<ClientToLeader, { kind: 'ask' | 'readResults' }>): Promise<void> {
+  async #answer(message: Extract<ClientToLeader, { kind: 'ask' | 'readResults' | 'readStep' }>): Promise<void> {
     const { request } = message
     try {
       if (message.kind === 'ask') {
@@ -286,10 +288,8 @@ export class ClientSession {
         if (body.length > wire.frameBytesMax / 4)
           throw new CoxswainError('FRAME_TOO_LARGE', `The answer to ${message.view} is too large: ask for less.`)
         this.#context.loop.whenDurable(() => this.#link.send({ kind: 'view', request, body }))
-      } else {
-        const { job, stage, first, count } = message
-        this.#link.send({ kind: 'resultsRead', request, ...(await readResults(this.#context, job, stage, first, count)) })
-      }
+      } else if (message.kind === 'readStep') this.#link.send({ kind: 'stepRead', request, ...(await readStep(this.#context, message)) })
+      else this.#link.send({ kind: 'resultsRead', request, ...(await readResults(this.#context, message)) })
     } catch (error) {
       this.#fail(request, error)
     }

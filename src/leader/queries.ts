@@ -19,6 +19,7 @@ import {
 import {
   type CandidateView,
   Chunk,
+  type ClientToLeader,
   CoxswainError,
   decodeRecords,
   type LeaderToClient,
@@ -180,7 +181,8 @@ function failuresOf(stage: Stage, first: number, end: number): { failures: TaskF
 }
 
 /** Results and failures of a range of tasks, as much as fits into one message; `next` says where to go on. */
-export async function readResults(context: LeaderContext, id: string, number: number, first: number, count: number): Promise<ResultsRead> {
+export async function readResults(context: LeaderContext, asked: Extract<ClientToLeader, { kind: 'readResults' }>): Promise<ResultsRead> {
+  const { job: id, stage: number, first, count } = asked
   const kept = await archivedJob(context, id)
   if (kept) return readKept(context, kept, number, first, count)
   const stage = jobOf(context.state, id).stages[number]

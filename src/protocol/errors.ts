@@ -20,6 +20,7 @@ export const errorAdvice = {
   NOT_FOUND: 'Check the id with `cox jobs`, `cox workers` or `cox schedules`; finished jobs are forgotten after their retention.',
   JOB_ARCHIVED:
     'The history keeps how the job ended, and its results up to a limit, but not what was asked for; ask while the job is recent.',
+  STEP_NOT_READY: 'Ask again when the step is further: `cox job JOB` shows where each one stands, `cox why JOB` what it waits for.',
   RESULT_GONE: 'The result was released or its retention is over; run the job again.',
   // --- programs
   PROGRAM_BUILD_FAILED: 'Correct the named module so that it bundles; packages with native code go into `external`.',

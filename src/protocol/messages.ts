@@ -6,7 +6,7 @@ import { eventKey, triggerSpec, triggerSubmission } from './events.ts'
 import { flowPlan } from './flow.ts'
 import { exchange, lockMode, spaceKey } from './grants.ts'
 import { limits } from './limits.ts'
-import { inputs, outcome } from './outcomes.ts'
+import { inputs, outcome, taskFailure } from './outcomes.ts'
 import { hashField, jobIdField, jobPlan, nameField, range, resources, run, stagePlan } from './plan.ts'
 import { scheduledSubmission, scheduleSpec } from './schedules.ts'
 
@@ -39,20 +39,6 @@ export type Welcome = Infer<typeof welcome>
 
 const wireError = struct({ code: nameField, message: string(8192), id: nameField, retryAfterMs: varint })
 export type WireError = Infer<typeof wireError>
-
-/** An attempt that failed, as it is told to the client. */
-export const failedAttempt = struct({ attempt: varint, worker: nameField, code: nameField, message: string(4096), atMs: varint })
-export type AttemptFields = Infer<typeof failedAttempt>
-
-/** How a task failed for good. */
-const taskFailure = struct({
-  index: varint,
-  code: nameField,
-  message: string(4096),
-  stack: string(limits.errorBytesMax),
-  attempts: list(failedAttempt, 100),
-})
-export type TaskFailure = Infer<typeof taskFailure>
 
 /** One line that a task wrote. */
 export const logLine = struct({
@@ -133,6 +119,8 @@ export const clientToLeader = union({
   triggerSchedule: [24, struct({ request, schedule: nameField, run: nameField })],
   pauseJob: [28, struct({ request, job: jobIdField, paused: boolean })],
   rerunJob: [29, struct({ request, job: jobIdField, rerun: nameField, program: optional(hashField) })],
+  /** What a step of a workflow was given, or came to, from item `first` on. */
+  readStep: [30, struct({ request, job: jobIdField, step: varint, part: enumeration('input', 'result'), first: varint })],
   setTrigger: [31, struct({ request, spec: triggerSpec, submission: triggerSubmission, replace: boolean })],
   changeTrigger: [32, struct({ request, trigger: nameField, change: enumeration('pause', 'resume', 'delete') })],
   /** Answered by `emitted`. The id counts once for each event; `items` is a chunk of one value. */
@@ -169,6 +157,17 @@ export const leaderToClient = union({
     struct({ request, entries: list(struct({ key: spaceKey, version: varint, item: optional(chunk) })), next: optional(spaceKey) }),
   ],
   transacted: [14, struct({ request, version: varint })],
+  /** Chunks with what was asked for: with `list` all items are, else the only one, or `undefined` without any; `next` says where to go on. Or how the step failed. */
+  stepRead: [
+    16,
+    struct({
+      request,
+      list: boolean,
+      chunks: list(chunk),
+      failure: optional(struct({ stage: varint, failure: taskFailure })),
+      next: optional(varint),
+    }),
+  ],
   /** Workflows that are watched have succeeded, and these are their results: with `list` all items are, else the only one. Nothing more is sent of them. */
   workflowsEnded: [19, struct({ ends: list(struct({ job: jobIdField, list: boolean, items: chunk }), limits.submitJobsMax) })],
   /** This leader led when it heard that; these grants are over, or were never asked for. */

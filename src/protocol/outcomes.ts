@@ -89,3 +89,17 @@ export function outcomeMicros(outcome: Outcome): number | undefined {
   if (outcome.kind === 'committed') return outcome.outcome.elapsedMicros
   return outcome.kind === 'skipped' ? undefined : outcome.elapsedMicros
 }
+
+/** An attempt that failed, as it is told to the client. */
+export const failedAttempt = struct({ attempt: varint, worker: nameField, code: nameField, message: string(4096), atMs: varint })
+export type AttemptFields = Infer<typeof failedAttempt>
+
+/** How a task failed for good, as it is told to the client. */
+export const taskFailure = struct({
+  index: varint,
+  code: nameField,
+  message: string(4096),
+  stack: string(limits.errorBytesMax),
+  attempts: list(failedAttempt, 100),
+})
+export type TaskFailure = Infer<typeof taskFailure>

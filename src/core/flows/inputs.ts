@@ -98,7 +98,7 @@ function isNamed(flow: StepTable, { kind, step }: Need): boolean {
 function argumentOf({ job: { stages } }: Stage, flow: StepTable, { kind, step }: Need): Argument {
   if (kind === 'failure') return { kind, failure: failureOfStep(stages, flow, step) }
   if (kind === 'all') return { kind: 'items', list: true, pieces: piecesOf(stages, flow, step, 0, flow.width(step)) }
-  return resultOf(stages, flow, step)
+  return resultOfStep(stages, flow, step)
 }
 
 /** The results that a task of a fold combines. */
@@ -113,7 +113,7 @@ function piecesOf(stages: readonly Stage[], flow: StepTable, step: number, from:
 }
 
 /** The result of a step as one value: of what it became, where it became something else. */
-function resultOf(stages: readonly Stage[], flow: StepTable, step: number): Argument {
+export function resultOfStep(stages: readonly Stage[], flow: StepTable, step: number): Argument {
   const source = flow.source(step)
   const spread = flow.spreads.get(source)
   if (spread)

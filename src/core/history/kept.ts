@@ -1,8 +1,8 @@
 // Owns what a row of the history holds of a job: what people see of it, and where its results are. Bounded, however large the job was.
 // Must not write state.
-import type { JobView, PayloadId, Range, StepView, TaskFailure } from '../../protocol/index.ts'
+import type { FlowView, JobView, PayloadId, Range, StepView, TaskFailure } from '../../protocol/index.ts'
 import type { Job, Stage } from '../jobs/state.ts'
-import { viewSteps } from '../views/flow.ts'
+import { rangeOf, viewSteps } from '../views/flow.ts'
 import { failureOfTask, viewJob } from '../views/jobs.ts'
 
 /** Pieces of results of one job that are kept. Of a job with more, only those of the stage that has a workflow's result, if they are so few. */
@@ -27,6 +27,8 @@ export interface KeptJob {
   stages: KeptStage[]
   /** Only of a workflow: its first steps. */
   steps?: StepView[]
+  /** Where the results of these steps are, by their numbers: of those that succeeded, where tasks gave them. */
+  stepResults?: Record<number, NonNullable<FlowView['output']>>
 }
 
 /** Stages whose results stay when the job goes into the history. Whoever applies that and whoever writes the row must say the same. */
@@ -51,7 +53,17 @@ export function keptJob(job: Job): KeptJob {
   })
   const view: JobView = { ...viewJob(job), archived: true }
   const steps = job.flow ? viewSteps(job, { job: job.plan.job, limit: stepsKeptMax }).steps : undefined
-  return { view, stages, ...(steps && { steps }) }
+  return { view, stages, ...(steps && { steps, stepResults: rangesOf(job, steps) }) }
+}
+
+function rangesOf(job: Job, steps: readonly StepView[]): NonNullable<KeptJob['stepResults']> {
+  const ranges: NonNullable<KeptJob['stepResults']> = {}
+  const flow = job.flow!
+  for (const { step, status } of steps) {
+    const source = flow.source(step)
+    if (status === 'succeeded' && flow.kind(source) === 'tasks' && !flow.spreads.has(source)) ranges[step] = rangeOf(job, flow, step)
+  }
+  return ranges
 }
 
 function failuresOf(stage: Stage, most: number): TaskFailure[] {

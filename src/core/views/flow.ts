@@ -14,8 +14,12 @@ function stepName(job: Job, flow: StepTable, step: number): string {
 /** Where the result of a workflow is that succeeded; undefined for any other. */
 export function outputOf(job: Job, flow: StepTable): FlowView['output'] {
   const root = flow.frames[0]!
-  if (!flow.ended || root.broken || job.state === 'cancelled') return undefined
-  const source = flow.source(root.output)
+  return !flow.ended || root.broken || job.state === 'cancelled' ? undefined : rangeOf(job, flow, root.output)
+}
+
+/** Where the result of a step stands, if tasks gave it. */
+export function rangeOf(job: Job, flow: StepTable, step: number): NonNullable<FlowView['output']> {
+  const source = flow.source(step)
   const stage = flow.stage(source)
   const width = flow.width(source)
   // The last task of a fold has what is left.

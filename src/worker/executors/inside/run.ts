@@ -1,11 +1,19 @@
 // Owns calling a user's function with its input, checked, and what comes out of it.
 // Must not report anything: how a task ends is told by its lane.
 import type { AsyncLocalStorage } from 'node:async_hooks'
-import { type BlockReference, type Chunk, decodeValue, itemBlock, itemInline, readItem } from '../../../protocol/index.ts'
+import {
+  type BlockReference,
+  type Chunk,
+  decodeValue,
+  itemBlock,
+  itemInline,
+  type ReadInput,
+  readInput,
+  readItem,
+} from '../../../protocol/index.ts'
 import type { Attempt, AttemptHost } from './attempt.ts'
 import type { InputBlocks } from './blocks.ts'
 import { nowMs } from './clock.ts'
-import { readInput, type TaskInput } from './input.ts'
 import { errorFailure, validate } from './judge.ts'
 import { type AttemptFailure, attemptFailure } from './outbox.ts'
 import type { Definition } from './program.ts'
@@ -50,7 +58,7 @@ function inputAt(
   attempt: Attempt,
   chunk: Chunk,
   position: number,
-): TaskInput | Promise<TaskInput> | { failure: AttemptFailure } {
+): ReadInput | Promise<ReadInput> | { failure: AttemptFailure } {
   const { buffer } = chunk
   const start = chunk.start(position)
   try {
@@ -84,7 +92,7 @@ async function runSlowly(
   host: TaskHost,
   attempt: Attempt,
   definition: Definition,
-  input: TaskInput | Promise<TaskInput>,
+  input: ReadInput | Promise<ReadInput>,
   awaited: () => void,
 ): Promise<TaskEnd> {
   let value: unknown

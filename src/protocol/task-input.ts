@@ -1,18 +1,8 @@
 // Owns what a task is called with: its item's value, or what is made from its template and what other steps gave.
 // Must not run anything.
-import {
-  type BlockReference,
-  type ComposedPart,
-  decodeTemplate,
-  decodeValue,
-  type ItemPlace,
-  itemComposed,
-  itemInline,
-  itemTemplate,
-  readComposed,
-  readItem,
-  readTemplate,
-} from '../../../protocol/index.ts'
+import { type BlockReference, itemComposed, itemInline, itemTemplate, readItem } from './chunk.ts'
+import { type ComposedPart, type ItemPlace, readComposed, readTemplate } from './compose.ts'
+import { decodeTemplate, decodeValue } from './values.ts'
 
 /** Reads a block, checked. */
 type Fetch = (reference: BlockReference) => Promise<Buffer>
@@ -20,19 +10,19 @@ type Fetch = (reference: BlockReference) => Promise<Buffer>
 type Reading<T> = Generator<BlockReference, T, Buffer>
 
 /** A task's input; `spread`: its result is to be a list of inputs for others. */
-export interface TaskInput {
+export interface ReadInput {
   value: unknown
   spread: boolean
 }
 
 /** The input that an item stands for: at once, unless a part of it is a block. Throws what the blocks and bytes say. */
-export function readInput(item: Buffer, fetch: Fetch): TaskInput | Promise<TaskInput> {
+export function readInput(item: Buffer, fetch: Fetch): ReadInput | Promise<ReadInput> {
   const reading = inputOf(item)
   const step = reading.next()
   return step.done ? step.value : fetched(reading, step.value, fetch)
 }
 
-async function fetched(reading: Reading<TaskInput>, first: BlockReference, fetch: Fetch): Promise<TaskInput> {
+async function fetched(reading: Reading<ReadInput>, first: BlockReference, fetch: Fetch): Promise<ReadInput> {
   for (let reference = first; ; ) {
     const step = reading.next(await fetch(reference))
     if (step.done) return step.value
@@ -40,7 +30,7 @@ async function fetched(reading: Reading<TaskInput>, first: BlockReference, fetch
   }
 }
 
-function* inputOf(item: Buffer): Reading<TaskInput> {
+function* inputOf(item: Buffer): Reading<ReadInput> {
   if (item[0] !== itemComposed) return yield* filled({ buffer: item, start: 0, end: item.length }, [])
   const { own, parts } = readComposed(item)
   const values: unknown[] = []
@@ -48,7 +38,7 @@ function* inputOf(item: Buffer): Reading<TaskInput> {
   return own ? yield* filled(own, values) : { value: values[0], spread: false }
 }
 
-function* filled({ buffer, start, end }: ItemPlace, values: readonly unknown[]): Reading<TaskInput> {
+function* filled({ buffer, start, end }: ItemPlace, values: readonly unknown[]): Reading<ReadInput> {
   const item = buffer.subarray(start, end)
   // A template that is too large for a message is a block of itself; no value of that size begins as a template does.
   const bytes = item[0] === itemTemplate ? item : yield* bytesOf(item)
