@@ -2,6 +2,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Command, Reply } from '../../src/core/commands.ts'
+import { momentOf } from '../../src/core/views/moment.ts'
+import { Story } from '../../src/core/views/story.ts'
+import { why } from '../../src/core/views/why.ts'
 import type { ScheduleSpec } from '../../src/protocol/index.ts'
 import { inputs, plan, program } from '../fakes/plans.ts'
 import { type Harness, scenario } from './harness.ts'
@@ -174,4 +177,37 @@ describe('a schedule', () => {
       assert.equal(cluster.refused({ kind: 'runSchedule', schedule: 'none', queued: false, submission: submission('x') }), 'NOT_FOUND')
     }),
   )
+
+  it(
+    'says what it waits for, and tells its story with dates',
+    scenario(cluster => {
+      const held = (): [string, string][] => why(cluster.state, cluster.observed, 'hourly').map(({ rule, text }) => [rule, text])
+      cluster.join('w')
+      make(cluster, { overlap: 'queue' })
+      assert.deepEqual(held(), [['tick', 'its next tick is at 1970-01-01 01:00:00 UTC']])
+      tick(cluster, 1)
+      assert.deepEqual(held(), [['overlap', 'its next tick is at 1970-01-01 02:00:00 UTC, and waits for that if hourly@1 still runs then']])
+      tick(cluster, 2)
+      assert.deepEqual(held(), [
+        ['overlap', '1 of its ticks wait for the end of hourly@1: cox why hourly@1; its next tick is at 1970-01-01 03:00:00 UTC'],
+      ])
+      cluster.ask({ kind: 'changeSchedule', schedule: 'hourly', change: 'pause', nextAtMs: 0 })
+      assert.deepEqual(held(), [['paused', 'is paused: cox schedule resume hourly']])
+      const story = new Story('hourly', 100)
+      for (const [index, record] of cluster.records.entries()) story.next(index, 1, record)
+      assert(
+        story.lines.some(({ text }) => text === 'its tick of 1970-01-01 02:00:00 waits for a run, the next is at 1970-01-01 03:00:00'),
+        JSON.stringify(story.lines),
+      )
+    }),
+  )
+
+  it('tells moments as the calendar of the machine does', () => {
+    for (const atMs of [0, 951_782_400_000, 951_868_799_999, 1_709_164_800_000, 1_795_784_880_001, 4_107_542_400_000, 13_569_465_600_000]) {
+      const text = new Date(atMs).toISOString().replace('T', ' ').replace('Z', '').replace('.000', '')
+      assert.equal(momentOf(atMs), text)
+    }
+    for (let day = 0; day < 60_000; day += 1)
+      assert.equal(momentOf(day * 86_400_000).slice(0, 10), new Date(day * 86_400_000).toISOString().slice(0, 10))
+  })
 })

@@ -8,10 +8,10 @@ export function declare(program: Command): void {
   withClusterOptions(program.command('why'))
     .summary('why does it wait: the rule and the numbers')
     .description(
-      'Tells why a job or task waits: the rule that holds it and the numbers, such as "asks for 8 cpus; the largest worker has 2".',
+      'Tells why a job or task waits: the rule that holds it and the numbers, such as "asks for 8 cpus; the largest worker has 2"; or what a schedule waits for.',
     )
-    .argument('<id>', 'a job, or a task (JOB/INDEX)')
-    .addHelpText('after', '\nExamples:\n  cox why nightly-2026-11-23\n  cox why nightly-2026-11-23/17')
+    .argument('<id>', 'a job, a task (JOB/INDEX), or a schedule')
+    .addHelpText('after', '\nExamples:\n  cox why nightly-2026-11-23\n  cox why nightly-2026-11-23/17\n  cox why nightly')
     .action(why)
 }
 

@@ -5,7 +5,7 @@ import type { Stage } from '../jobs/state.ts'
 import type { Piece } from '../segments.ts'
 import { failureOfTask } from '../views/jobs.ts'
 import { foldedBy } from './fold.ts'
-import type { StepTable } from './state.ts'
+import type { Frame, StepTable } from './state.ts'
 
 /** What a step that failed is for the step that catches that. */
 export interface StepFailure {
@@ -131,9 +131,9 @@ export function resultOfStep(stages: readonly Stage[], flow: StepTable, step: nu
   return value ? { kind: 'items', list: false, pieces: [{ payload: value.payload, from: 0, count: 1 }] } : { kind: 'nothing' }
 }
 
-/** Why a step failed: its own failure, or that of the first step before it that did. */
+/** Why a step failed: its own failure, or the first one among those of the steps before it. */
 export function failureOfStep(stages: readonly Stage[], flow: StepTable, step: number): StepFailure {
-  const cause = causeOf(flow, step)
+  const cause = causeOf(flow, [step])
   if (cause === undefined) return { code: 'TASK_CANCELLED', message: 'It was cancelled.', task: '' }
   if (flow.kind(cause) === 'signal')
     return { code: 'SIGNAL_TIMEOUT', message: `No signal ${flow.name(cause)} came within ${flow.amount(cause)} ms.`, task: '' }
@@ -148,32 +148,31 @@ export function failureOfStep(stages: readonly Stage[], flow: StepTable, step: n
   return { code: 'TASK_CANCELLED', message: 'One of its tasks was cancelled.', task: '' }
 }
 
-/** The step whose failure this one's end comes from, or undefined if it was cancelled. Looks back along what did not succeed. */
-function causeOf(flow: StepTable, step: number): number | undefined {
-  const seen = new Set<number>()
-  const queue = [step]
-  for (const one of queue) {
-    if (seen.has(one)) continue
-    seen.add(one)
+/** Of the failures that the ends of these steps come from, the one that was first; undefined if they were cancelled. Looks back along what did not succeed. */
+function causeOf(flow: StepTable, steps: Iterable<number>): number | undefined {
+  const seen = new Set(steps)
+  const endOf = (step: number): number => flow.times.ended(step) ?? Number.POSITIVE_INFINITY
+  let cause: number | undefined
+  // The set grows while it is walked.
+  for (const one of seen) {
     const status = flow.status(one)
-    if (status === 'failed' && !flow.expanded.has(one)) return one
-    if (status === 'failed') {
-      const frame = flow.frames.find(other => other.parent === one)!
-      for (let child = frame.first; child < frame.first + frame.count; child++) if (flow.status(child) === 'failed') queue.push(child)
-    } else if (status === 'cancelled') for (const need of flow.needs(one)) queue.push(need.step)
+    if (status === 'cancelled') for (const need of flow.needs(one)) seen.add(need.step)
+    else if (status !== 'failed') continue
+    else if (flow.expanded.has(one)) for (const step of breaking(flow, flow.frames.find(frame => frame.parent === one)!)) seen.add(step)
+    else if (cause === undefined || endOf(one) < endOf(cause)) cause = one
   }
-  return undefined
+  return cause
 }
 
-/** The first step that failed and was caught by nobody: why a workflow failed. */
-export function causeOfFlow(flow: StepTable): number | undefined {
-  const root = flow.frames[0]!
-  for (let step = root.first; step < root.first + root.count; step++) {
-    if (flow.isUndo(step)) continue
-    const lost = flow.status(step) === 'failed' || flow.status(step) === 'cancelled'
-    if (!lost || (step !== root.output && flow.uses(step).some(use => use.kind !== 'undo'))) continue
-    const cause = causeOf(flow, step)
-    if (cause !== undefined) return cause
+/** The steps of a frame that did not succeed, and whose end nobody caught. */
+function* breaking(flow: StepTable, frame: Frame): Generator<number> {
+  for (let step = frame.first; step < frame.first + frame.count; step++) {
+    const lost = !flow.isUndo(step) && (flow.status(step) === 'failed' || flow.status(step) === 'cancelled')
+    if (lost && (step === frame.output || flow.uses(step).every(use => use.kind === 'undo'))) yield step
   }
-  return undefined
+}
+
+/** The step that failed first, of those that were caught by nobody: why a workflow failed. */
+export function causeOfFlow(flow: StepTable): number | undefined {
+  return causeOf(flow, breaking(flow, flow.frames[0]!))
 }

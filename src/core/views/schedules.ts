@@ -1,8 +1,9 @@
 // Owns the answers about schedules. Reads state, in pieces of bounded size.
 // Must not write anything.
-import type { ScheduleView, Views } from '../../protocol/index.ts'
+import type { ScheduleView, Views, WhyView } from '../../protocol/index.ts'
 import type { ScheduleState } from '../schedules/state.ts'
 import type { State } from '../state.ts'
+import { momentOf } from './moment.ts'
 
 const limitMax = 1000
 const runningMax = 10
@@ -41,4 +42,16 @@ export function pageOf<T>(byName: ReadonlyMap<string, T>, { name, after = '', li
 /** Schedules, in the order of their names. */
 export function viewSchedules({ schedules }: State, query: Views['schedules']['argument']): ScheduleView[] {
   return pageOf(schedules.byName, query).map(viewSchedule)
+}
+
+/** What a schedule waits for: its next tick, the run that holds those that came, or whoever paused it. */
+export function whySchedule({ spec: { schedule: id, overlap }, paused, queue, running, nextAtMs }: ScheduleState): WhyView {
+  if (paused) return { id, rule: 'paused', text: `is paused: cox schedule resume ${id}` }
+  const [run] = running
+  const next = `its next tick is at ${momentOf(nextAtMs)} UTC`
+  if (run === undefined || overlap === 'cancel') return { id, rule: 'tick', text: next }
+  if (queue.length > 0)
+    return { id, rule: 'overlap', text: `${queue.length} of its ticks wait for the end of ${run}: cox why ${run}; ${next}` }
+  const then = overlap === 'queue' ? 'waits for that' : 'is skipped'
+  return { id, rule: 'overlap', text: `${next}, and ${then} if ${run} still runs then` }
 }

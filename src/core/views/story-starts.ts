@@ -1,5 +1,6 @@
 // Owns the telling of records about what starts jobs by itself: schedules and events. Must not need the state.
 import type { RecordOf } from '../../protocol/index.ts'
+import { momentOf } from './moment.ts'
 
 type ScheduleRecord = RecordOf<'ScheduleSet' | 'ScheduleTicked' | 'ScheduleRan' | 'SchedulePaused' | 'ScheduleDeleted'>
 type EventRecord = RecordOf<'TriggerSet' | 'TriggerPaused' | 'TriggerDeleted' | 'EventEmitted'>
@@ -12,7 +13,7 @@ export function scheduleLine(id: string, record: ScheduleRecord): string | undef
     case 'ScheduleSet':
       return `made: ${record.spec.cron === '' ? `every ${record.spec.everyMs} ms` : record.spec.cron}`
     case 'ScheduleTicked':
-      return `its tick of ${record.atMs} ${record.outcome === 'queued' ? 'waits for a run' : record.outcome}, the next is at ${record.nextAtMs}`
+      return `its tick of ${momentOf(record.atMs)} ${record.outcome === 'queued' ? 'waits for a run' : record.outcome}, the next is at ${momentOf(record.nextAtMs)}`
     case 'ScheduleRan':
       return `submitted ${record.job}${record.queued ? ', which had waited' : ''}`
     case 'SchedulePaused':

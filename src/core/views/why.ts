@@ -11,6 +11,7 @@ import { keptForOther } from '../placement/workers.ts'
 import type { State } from '../state.ts'
 import { whyStep } from './flow.ts'
 import { findDelayed, jobOf, viewTask } from './jobs.ts'
+import { whySchedule } from './schedules.ts'
 
 /** Steps of one workflow that are told of at once. */
 const stepsMax = 20
@@ -91,7 +92,7 @@ function whyStage(state: State, observed: Observed, stage: Stage, index: number 
   return whyPaused(state, stage, index) ?? whyBusy(state, observed, stage, workers)
 }
 
-/** Why a job or a task (`job`, `job/index`, `job/stage/index`) waits; one answer per stage that does. Throws NOT_FOUND. */
+/** Why a job or a task (`job`, `job/index`, `job/stage/index`) waits, one answer per stage that does; or what a schedule waits for. Throws NOT_FOUND. */
 export function why(state: State, observed: Observed, id: string): WhyView[] {
   const task = parseTask(state, id)
   if (task) {
@@ -100,6 +101,8 @@ export function why(state: State, observed: Observed, id: string): WhyView[] {
     if (view.state === 'waiting') return [{ id, ...whyStage(state, observed, stage, task.index) }]
     return [{ id, rule: view.state, text: `does not wait: it is ${view.state}${view.worker ? ` on ${view.worker}` : ''}` }]
   }
+  const schedule = state.jobs.byId.has(id) ? undefined : state.schedules.byName.get(id)
+  if (schedule) return [whySchedule(schedule)]
   const job = jobOf(state, id)
   if (job.state !== 'running')
     return [{ id, rule: job.state, text: `does not wait: it has ${job.state === 'cancelled' ? 'been cancelled' : job.state}` }]
