@@ -17,10 +17,12 @@ describe('a run that is controlled', { timeout: 120_000 }, () => {
   after(() => cluster[Symbol.asyncDispose]())
 
   test('stays paused when its leader is killed, and comes to its result when it is resumed', async () => {
-    const length = 60
+    const length = 120
     const log = cluster.path('chain.log')
     const job = await cluster.client.submit(chain, { log, length })
     await until('it has begun', async () => (await job.status()).tasks.succeeded > 3)
+    // Here first: by the time a command line is up, the chain may have come to its end.
+    await job.pause()
     assert.equal((await cluster.cox(['pause', job.id])).code, 0)
     await until('what runs has ended', async () => (await job.status()).tasks.running === 0)
     const { tasks } = await job.status()
