@@ -12,9 +12,11 @@ const rowsPerAppend = 500
 const pageRows = 50
 const asksFull = 200
 const asksSmoke = 5
-const callers = 200
+/** Jobs kept whole, and who waits for one of them at a time: nobody asks for a job that is forgotten already. */
+const recent = 400
+const callers = 100
 const callsFull = 40_000
-const callsSmoke = 500
+const callsSmoke = 1000
 const megabyte = 1e6
 const body = Buffer.from(JSON.stringify({ view: 'x'.repeat(400) }))
 
@@ -76,7 +78,7 @@ function registerBytes(jobs: number): number {
 
 /** Calls per second, each of them a job that ends. */
 async function finishing(bench: Bench, options: readonly string[]): Promise<number> {
-  const { client, process: cluster } = await bench.cluster(['--recent', '100', ...options])
+  const { client, process: cluster } = await bench.cluster(['--recent', String(recent), ...options])
   const count = sized(bench, callsFull, callsSmoke)
   let next = 0
   const call = async (): Promise<void> => {
