@@ -6,7 +6,7 @@ export const laterBugs: readonly Mutant[] = [
   one(
     'snapshot-misses-troubles',
     'a snapshot forgets failed attempts',
-    'src/core/snapshot.ts',
+    'src/core/jobs/snapshot.ts',
     'for (const { index, ...one } of value.troubles) stage.troubles.set(index, one)',
     '',
   ),
@@ -77,8 +77,8 @@ export const laterBugs: readonly Mutant[] = [
     'snapshot-misses-finished-jobs',
     'a snapshot forgets finished jobs, and with them which ids were used',
     'src/core/snapshot.ts',
-    'for (const job of value.jobs) restoreJob(',
-    'value.finished = []; for (const job of value.jobs) if (job.finishedAtMs === 0) restoreJob(',
+    'for (const job of value.jobs) {',
+    'value.finished = []; for (const job of value.jobs) if (job.finishedAtMs === 0) {',
   ),
   one(
     'archived-results-dropped',

@@ -112,6 +112,7 @@ const types = new Map<string, Read>([
   ['tick', word('ran', 'skipped', 'queued', 'missed')],
   ['lockMode', word('exclusive', 'read', 'permit')],
   ['grantEnd', word('released', 'expired')],
+  ['busyRule', word('queue', 'cancel', 'reject')],
   ['stepKind', word('tasks', 'sleep', 'signal', 'choice', 'event')],
 ])
 
@@ -151,6 +152,8 @@ const structs: readonly (readonly [string, string])[] = [
   ['trigger', 'trigger:text contentHash:text event:text key:text name:text programs:text*'],
   ['write', 'space:text key:text payload:whole? bytes:whole'],
   ['flow', 'steps:step* output:whole'],
+  ['stagePolicy', 'stage:whole key:text concurrency:whole rateLimit:whole ratePerMs:whole stepTimeoutMs:whole'],
+  ['runPolicy', 'key:text concurrency:whole whenBusy:busyRule timeoutMs:whole'],
 ]
 for (const [name, line] of structs) {
   const read = fields(line)
@@ -199,6 +202,10 @@ const records: readonly (readonly [number, string, string])[] = [
   [72, 'ScheduleRan', 'schedule:text job:text queued:flag'],
   [73, 'SchedulePaused', 'schedule:text paused:flag nextAtMs:whole'],
   [74, 'ScheduleDeleted', 'schedule:text'],
+  [80, 'StageLimited', 'job:text policy:stagePolicy'],
+  [81, 'JobLimited', 'job:text policy:runPolicy'],
+  [82, 'StepTimedOut', 'job:text step:whole'],
+  [83, 'JobTimedOut', 'job:text'],
   [85, 'JobPaused', 'job:text paused:flag'],
   [86, 'JobRerun', 'job:text rerun:text steps:range* program:text?'],
   [95, 'JobsArchived', 'jobs:text*'],

@@ -43,7 +43,10 @@ export function submitPlan(tools: Tools, plan: JobPlan, inputs: Inputs[], flow?:
   return tools.call('submit', plan.job, plan.name, async () => {
     const session = tools.client.session!
     for (;;) {
-      const reply = await session.request({ kind: 'submitJobs', jobs: [{ plan, inputs, flow, watch: false }] })
+      const reply = await session.request({
+        kind: 'submitJobs',
+        jobs: [{ plan, inputs, flow, policies: [], run: undefined, watch: false }],
+      })
       const error = reply.kind === 'submitted' ? reply.outcomes[0]?.error : undefined
       if (!error) return true
       if (error.code === 'PROGRAM_MISSING') await session.request({ kind: 'putProgram', program: program.id, bytes: program.bytes })

@@ -108,7 +108,7 @@ export function flowOutcome(fate: Fate, elapsedMicros: number): Outcome | undefi
     needs: i === 0 ? [] : [{ kind: 'value', step: i - 1 }],
   }))
   const inputs: Inputs[] = [{ stage: 0, first: 0, items: chunkOf(inner), blocks: [], seal: false }]
-  return { kind: 'expanded', stages: [simStage('inner')], inputs, flow: { steps, output: steps.length - 1 }, elapsedMicros }
+  return { kind: 'expanded', stages: [simStage('inner')], inputs, flow: { steps, output: steps.length - 1 }, policies: [], elapsedMicros }
 }
 
 /** The space in which tasks write with their results. */

@@ -9,6 +9,7 @@ import { type LockGrant, type LockOptions, Locks, type SemaphoreOptions } from '
 import { type MapOptions, MapRun } from './map/map.ts'
 import { checkJobOptions, checkTask, type JobOptions, type Parts } from './parts.ts'
 import { orAborted } from './pause.ts'
+import { parseRunLimits, type RunLimits } from './policies.ts'
 import { promote } from './promote.ts'
 import { Questions } from './questions.ts'
 import { Runner } from './run.ts'
@@ -23,7 +24,7 @@ import type { Trigger } from './trigger.ts'
 import { setTrigger, TriggerHandle } from './triggers.ts'
 
 /** Options of `submit`. */
-export type SubmitOptions = JobOptions
+export type SubmitOptions = JobOptions & RunLimits
 
 /** Input and options of a call; a task without input is called without one. */
 export type CallArguments<Input, Options> = undefined extends Input ? [input?: Input, options?: Options] : [input: Input, options?: Options]
@@ -75,6 +76,8 @@ export class Cluster extends Questions implements AsyncDisposable {
     try {
       checkTask(task)
       checkJobOptions(options)
+      // With limits of its own, a call is a job of its own.
+      if (parseRunLimits(options)) return this.#runAlone<Output>(task as TaskOf<unknown, unknown>, input, options)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -132,6 +135,19 @@ export class Cluster extends Questions implements AsyncDisposable {
   /** The handle of a job, which need not have been submitted here. */
   job<Output = unknown>(id: string): JobHandle<Output> {
     return new JobHandle<Output>(this.#parts, id, 'unknown')
+  }
+
+  /** A task as a job of its own, which ends with this client, and its result. */
+  async #runAlone<Output>(task: TaskOf<unknown, unknown>, input: unknown, options: RunOptions): Promise<Output> {
+    const { signal } = options
+    const submission = await prepareJob(this.#parts, task, input, options, false)
+    const job = await this.#submit<Output>(submission, 'task')
+    try {
+      return await job.result(signal ? { signal } : {})
+    } catch (error) {
+      if (signal?.aborted) await job.cancel('its caller gave it up')
+      throw error
+    }
   }
 
   /**

@@ -105,7 +105,7 @@ export class JobWaiting implements JobListener {
       }
     }
     const { state, reason } = await this.#ended.promise
-    if (state === 'cancelled') throw endedError(this.#job, state, reason)
+    if (state === 'cancelled' || (state === 'failed' && reason !== '')) throw endedError(this.#job, state, reason)
     const total = this.#single ? 1 : await this.#total()
     const values = await valuesInOrder(this.#parts, this.#job, { stage: this.#stage, first: 0, count: total }, signal)
     if (values.length < total) throw endedError(this.#job, state, reason)

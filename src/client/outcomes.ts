@@ -19,6 +19,7 @@ export function failureError(job: string, stage: number, failure: TaskFailure): 
 export function endedError(job: string, state: JobChange['state'], reason: string): CoxswainError {
   if (state === 'cancelled')
     return new CoxswainError('TASK_CANCELLED', `Job ${job} was cancelled${reason === '' ? '' : `: ${reason}`}.`, { id: job })
+  if (reason.startsWith('RUN_TIMEOUT: ')) return new CoxswainError('RUN_TIMEOUT', `Job ${job}: ${reason.slice(13)}.`, { id: job })
   return new CoxswainError('RESULT_GONE', `Job ${job} has ended, and the result is not kept any more.`, { id: job })
 }
 

@@ -77,9 +77,10 @@ export function checkJobOptions(options: JobOptions): void {
 export class ContentHash {
   readonly #digest = createHash('sha256')
 
-  constructor(kind: string, stage: StagePlan) {
+  /** `limited`: what limits it besides the stage's plan. */
+  constructor(kind: string, stage: StagePlan, limited?: unknown) {
     const { task, resources, retry, timeoutMs } = stage
-    this.#digest.update(JSON.stringify([kind, task, resources, retry, timeoutMs]))
+    this.#digest.update(JSON.stringify([kind, task, resources, retry, timeoutMs, ...(limited === undefined ? [] : [limited])]))
   }
 
   /** Adds the bytes of inputs. */

@@ -16,11 +16,12 @@ import { blockOf, inlineValue, isBlock } from './items.ts'
 import { endedError, failureError, readOutcomes } from './outcomes.ts'
 import { type JobOptions, jobPlan, newJobId, type Parts, type Prepared } from './parts.ts'
 import { abortReason } from './pause.ts'
+import type { RunLimits } from './policies.ts'
 import type { JobChange, JobListener } from './session.ts'
 import type { Submitter } from './submitter.ts'
 
 /** Options of `run`. */
-export type RunOptions = Pick<JobOptions, 'priority' | 'labels' | 'signal'>
+export type RunOptions = Pick<JobOptions, 'priority' | 'labels' | 'signal'> & RunLimits
 
 /** So long a full leader is asked again before the caller is told. */
 const patienceMs = 60_000

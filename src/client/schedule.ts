@@ -6,10 +6,11 @@ import { type Duration, durationMs } from './amounts.ts'
 import type { TaskOf } from './define.ts'
 import type { WorkflowOf } from './flow/workflow.ts'
 import { checkJobOptions } from './parts.ts'
+import type { RunLimits } from './policies.ts'
 import { startFlaw } from './starts.ts'
 
-/** What can be said about a schedule. */
-export interface ScheduleOptions<Input> {
+/** What can be said about a schedule; its limits are those of each run. */
+export interface ScheduleOptions<Input> extends RunLimits {
   /** Its name within the cluster. Each run is the job `name@tick`. */
   name: string
   /** When: a cron expression of five fields (or six, with seconds first), */

@@ -6,7 +6,7 @@ import { JobHandle } from './job-handle.ts'
 import type { Parts } from './parts.ts'
 import type { Schedule } from './schedule.ts'
 import { prepareJob } from './submission.ts'
-import type { Submitter } from './submitter.ts'
+import { messageOf, type Submitter } from './submitter.ts'
 
 /** A schedule that the cluster knows. */
 export class ScheduleHandle {
@@ -65,9 +65,16 @@ export async function setSchedule<Input>(
     throw new CoxswainError('INVALID_ARGUMENT', 'The first argument is not a schedule: pass what schedule() returned.')
   const { name, cron = '', timezone = '', everyMs, overlap = 'skip', catchUp = 'last', labels = [], priority = 0 } = definition
   const what = (definition.workflow ?? definition.task)!
-  const options = { id: `${name}@tick`, labels: [...labels, `schedule:${name}`], priority }
+  const { concurrencyKey, concurrency, whenBusy, timeout } = definition
+  const limited = {
+    ...(concurrencyKey !== undefined && { concurrencyKey }),
+    ...(concurrency !== undefined && { concurrency }),
+    ...(whenBusy !== undefined && { whenBusy }),
+    ...(timeout !== undefined && { timeout }),
+  }
+  const options = { id: `${name}@tick`, labels: [...labels, `schedule:${name}`], priority, ...limited }
   const job = await prepareJob(parts, what as Parameters<typeof prepareJob>[1], definition.input, options, true)
-  const { plan, inputs, flow } = job
+  const { plan, inputs } = job
   if (inputs.some(one => one.blocks.length > 0))
     throw new CoxswainError(
       'VALUE_CANNOT_TRAVEL',
@@ -82,7 +89,7 @@ export async function setSchedule<Input>(
     name: plan.name,
     programs: [...new Set(plan.stages.map(stage => stage.program))],
   }
-  const bytes = encodeMessage(submission, { plan, inputs, flow, watch: false })
+  const bytes = encodeMessage(submission, messageOf(job))
   await submitter.withPrograms([job], () => parts.session.request({ kind: 'setSchedule', spec, submission: bytes, replace }))
   return new ScheduleHandle(parts, name)
 }

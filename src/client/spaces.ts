@@ -8,7 +8,7 @@ import type { LockGrant } from './locks.ts'
 import { type JobOptions, newJobId, type Parts } from './parts.ts'
 import { pause } from './pause.ts'
 import { prepareJob } from './submission.ts'
-import { type Submission, type Submitter, spread } from './submitter.ts'
+import { messageOf, type Submission, type Submitter, spread } from './submitter.ts'
 import { signalItem } from './telling.ts'
 
 /** An entry of a space. */
@@ -261,8 +261,7 @@ export class Spaces {
       this.#open.add(number)
       try {
         const before = Math.min(...this.#open)
-        const submissions = jobs.map(({ plan, inputs, flow, watch }) => ({ plan, inputs, flow, watch }))
-        const reply = await this.parts.session.request({ kind: 'transact', number, before, exchange, jobs: submissions })
+        const reply = await this.parts.session.request({ kind: 'transact', number, before, exchange, jobs: jobs.map(messageOf) })
         return reply.kind === 'transacted' ? reply.version : 0
       } finally {
         this.#open.delete(number)

@@ -8,6 +8,7 @@ import { isWorkflow, type WorkflowOf } from './flow/workflow.ts'
 import { addInline } from './items.ts'
 import { ContentHash, checkJobOptions, checkTask, type JobOptions, jobPlan, newJobId, type Parts } from './parts.ts'
 import { orAborted } from './pause.ts'
+import { parseRunLimits, type RunLimits } from './policies.ts'
 import { checkInput } from './schema.ts'
 import type { Submission } from './submitter.ts'
 
@@ -19,12 +20,13 @@ export async function prepareJob(
   parts: Parts,
   definition: TaskOf<unknown, unknown> | WorkflowOf<unknown, unknown>,
   input: unknown,
-  options: JobOptions,
+  options: JobOptions & RunLimits,
   detached: boolean,
 ): Promise<Submission> {
   if (isWorkflow(definition)) return { ...(await prepareFlow(parts, definition, input, options, detached)), patienceMs }
   checkTask(definition)
   checkJobOptions(options)
+  const run = parseRunLimits(options)
   const { signal } = options
   signal?.throwIfAborted()
   const checking = definition.input && checkInput(definition.name, definition.input, input)
@@ -39,8 +41,8 @@ export async function prepareJob(
   }
   const prepared = parts.plans.find(definition) ?? (await parts.plans.get(definition))
   const items = chunk.finish()
-  const hash = new ContentHash('task', prepared.stage)
+  const hash = new ContentHash('task', prepared.stage, run)
   const contentHash = (blocks[0] ? hash.addBlock(blocks[0]) : hash.add(items)).finish()
   const plan = jobPlan(options.id ?? newJobId(parts.platform), prepared.stage, contentHash, parts.session.id, options, detached)
-  return { plan, inputs: [{ stage: 0, first: 0, items, blocks, seal: true }], prepared, watch: false, signal, patienceMs }
+  return { plan, inputs: [{ stage: 0, first: 0, items, blocks, seal: true }], run, prepared, watch: false, signal, patienceMs }
 }

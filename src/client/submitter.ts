@@ -1,6 +1,18 @@
 // Owns the sending of jobs: those of one turn in one message, programs that are missing, and patience with a leader that is full.
 // Must not know who waits for which result.
-import { type CoxswainError, errorFromWire, type FlowPlan, type Inputs, type JobPlan, limits, OverloadedError } from '../protocol/index.ts'
+import {
+  type CoxswainError,
+  errorFromWire,
+  type FlowPlan,
+  type Infer,
+  type Inputs,
+  type JobPlan,
+  limits,
+  OverloadedError,
+  type RunPolicy,
+  type StagePolicy,
+  type submission,
+} from '../protocol/index.ts'
 import type { Parts, Prepared } from './parts.ts'
 import { pause } from './pause.ts'
 import type { Reply } from './session.ts'
@@ -11,12 +23,20 @@ export interface Submission {
   inputs: Inputs[]
   /** The steps, if it is a workflow. */
   flow?: FlowPlan | undefined
+  /** Limits of its stages, and of it as a whole. */
+  policies?: StagePolicy[]
+  run?: RunPolicy | undefined
   prepared: Prepared
   /** This client wants its results. */
   watch: boolean
   signal: AbortSignal | undefined
   /** How long OVERLOADED is answered by trying again. */
   patienceMs: number
+}
+
+/** A job as it travels. */
+export function messageOf({ plan, inputs, flow, policies = [], run, watch }: Submission): Infer<typeof submission> {
+  return { plan, inputs, flow, policies, run, watch }
 }
 
 /** True: the job was there already. */
@@ -102,7 +122,7 @@ export class Submitter {
   }
 
   #sendMessage(queued: Queued[]): void {
-    const jobs = queued.map(({ submission: { plan, inputs, flow, watch } }) => ({ plan, inputs, flow, watch }))
+    const jobs = queued.map(one => messageOf(one.submission))
     this.#parts.session.request({ kind: 'submitJobs', jobs }).then(
       reply => settle(queued, reply),
       error => {

@@ -5,7 +5,7 @@ import { CoxswainError, encodeMessage, eventStepName, limits, submission, type T
 import { prepareFlow } from './flow/flow-jobs.ts'
 import { type WorkflowOf, workflow } from './flow/workflow.ts'
 import type { Parts } from './parts.ts'
-import type { Submitter } from './submitter.ts'
+import { messageOf, type Submitter } from './submitter.ts'
 import type { Trigger } from './trigger.ts'
 
 /** A trigger that the cluster knows. */
@@ -64,9 +64,9 @@ export async function setTrigger(parts: Parts, submitter: Submitter, definition:
   const { name, event, key = '', labels = [], priority = 0 } = definition
   const options = { id: `${name}@event`, labels: [...labels, `trigger:${name}`], priority }
   const job = { ...(await prepareFlow(parts, runOf(definition) as WorkflowOf<unknown, unknown>, undefined, options, true)), patienceMs: 0 }
-  const { plan, flow } = job
+  const { plan } = job
   // The input of a run comes with its event.
-  const bytes = encodeMessage(submission, { plan, inputs: [], flow, watch: false })
+  const bytes = encodeMessage(submission, messageOf({ ...job, inputs: [] }))
   if (bytes.length > limits.triggerBytesMax)
     throw new CoxswainError(
       'INVALID_TRIGGER',

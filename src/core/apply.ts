@@ -1,15 +1,18 @@
 // Owns the one place where facts become state. A record that does not fit is a broken assumption: it ends the process.
 // Must not choose, read a clock, or do I/O: leader, standby and replay all come to the same state.
 import type { JournalRecord, RecordKind, RecordOf } from '../protocol/index.ts'
+import * as deadlines from './deadlines/apply.ts'
 import * as events from './events/apply.ts'
 import * as flows from './flows/apply.ts'
 import { moveOn } from './flows/steps.ts'
 import * as grants from './grants/apply.ts'
 import * as history from './history/apply.ts'
 import * as jobs from './jobs/apply.ts'
+import * as keys from './keys/apply.ts'
 import * as leadership from './leadership/apply.ts'
 import * as membership from './membership/apply.ts'
 import * as programs from './programs/apply.ts'
+import * as queues from './queues/apply.ts'
 import * as schedules from './schedules/apply.ts'
 import * as spaces from './spaces/apply.ts'
 import type { State } from './state.ts'
@@ -66,6 +69,10 @@ const handlers: { [K in RecordKind]: (state: State, record: RecordOf<K>) => void
   TriggerDeleted: events.applyTriggerDeleted,
   EventEmitted: events.applyEventEmitted,
   SessionEnded: spaces.applySessionEnded,
+  StageLimited: keys.applyStageLimited,
+  JobLimited: queues.applyJobLimited,
+  StepTimedOut: deadlines.applyStepTimedOut,
+  JobTimedOut: deadlines.applyJobTimedOut,
 }
 
 /** Writes one fact into the state. */

@@ -7,6 +7,7 @@ import { checkGrants } from './grants/check.ts'
 import { checkHistory } from './history/check.ts'
 import { inputBytesOf } from './jobs/accounts.ts'
 import type { Job, Stage } from './jobs/state.ts'
+import { checkKeys, checkQueues } from './keys/check.ts'
 import { change, copy, fits } from './membership/resources.ts'
 import { bucketsOf, type Worker } from './membership/state.ts'
 import type { State } from './state.ts'
@@ -166,6 +167,8 @@ export function check(state: State): void {
   checkHistory(state.history)
   assert(!jobs.some(job => state.history.find(job.plan.job) !== undefined), 'a job is in the history and in the state')
   checkEvents(state)
+  checkKeys(state, jobs)
+  checkQueues(state, jobs)
   checkTotals(state, jobs)
   checkDerived(state, jobs)
 }

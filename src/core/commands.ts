@@ -12,7 +12,9 @@ import type {
   PayloadId,
   Range,
   Resources,
+  RunPolicy,
   ScheduleSpec,
+  StagePolicy,
   TriggerSpec,
 } from '../protocol/index.ts'
 
@@ -21,6 +23,9 @@ export interface Submission {
   plan: JobPlan
   inputs: Inputs[]
   flow?: FlowPlan | undefined
+  /** Limits of its stages, and of the job as a whole. */
+  policies?: StagePolicy[]
+  run?: RunPolicy | undefined
 }
 
 /** A command as it comes out of the mailbox: decoded, authenticated, stamped. */

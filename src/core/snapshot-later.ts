@@ -5,11 +5,13 @@ import { eventsState, eventsValue, restoreEvents } from './events/snapshot.ts'
 import { controlState, controlValue, restoreControl } from './flows/control.ts'
 import { grantsState, grantsValue, restoreGrants } from './grants/snapshot.ts'
 import { historyState, historyValue, restoreHistory } from './history/snapshot.ts'
+import { keysState, keysValue, restoreKeys } from './keys/snapshot.ts'
+import { restoreRuns, runsState, runsValue } from './queues/snapshot.ts'
 import { restoreSchedules, schedulesState, schedulesValue } from './schedules/snapshot.ts'
 import { restoreSpaces, spacesState, spacesValue } from './spaces/snapshot.ts'
 import type { State } from './state.ts'
 
-/** Locks, spaces, schedules, events, the control of runs, and the history. */
+/** Locks, spaces, schedules, events, the control of runs, the history, and limits. */
 export const laterState = struct({
   grants: grantsState,
   spaces: spacesState,
@@ -17,6 +19,8 @@ export const laterState = struct({
   events: eventsState,
   control: controlState,
   history: historyState,
+  runs: runsState,
+  keys: keysState,
 })
 
 /** Writes it behind the rest. */
@@ -28,6 +32,8 @@ export function writeLater(writer: Writer, state: State): void {
     events: eventsValue(state),
     control: controlValue(state),
     history: historyValue(state),
+    runs: runsValue(state),
+    keys: keysValue(state),
   })
 }
 
@@ -39,4 +45,6 @@ export function restoreLater(state: State, value: Infer<typeof laterState>): voi
   restoreEvents(state, value.events)
   restoreControl(state, value.control)
   restoreHistory(state, value.history)
+  restoreRuns(state, value.runs)
+  restoreKeys(state, value.keys)
 }

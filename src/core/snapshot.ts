@@ -4,35 +4,28 @@ import {
   boolean,
   CoxswainError,
   enumeration,
-  failedAttempt,
   type Infer,
   jobPlan,
   list,
-  optional,
   Reader,
-  range,
   recordVersion,
   resources,
-  type StagePlan,
+  type StagePolicy,
   string,
   struct,
-  taskBlock,
   varint,
   Writer,
 } from '../protocol/index.ts'
 import { type FlowState, flowState, flowValue, restoreFlow } from './flows/snapshot.ts'
-import { needBlock } from './jobs/accounts.ts'
-import { createStage, type Job, type Stage, stageDone } from './jobs/state.ts'
+import { restoreStage, stageState, stageValue } from './jobs/snapshot.ts'
+import { type Job, stageDone } from './jobs/state.ts'
+import { holdKey } from './keys/apply.ts'
+import { policiesOf } from './keys/snapshot.ts'
 import { change, copy } from './membership/resources.ts'
 import { markMoved } from './membership/state.ts'
-import { RangeSet } from './ranges.ts'
-import { SegmentList } from './segments.ts'
 import { laterState, restoreLater, writeLater } from './snapshot-later.ts'
 import { createState, type State } from './state.ts'
 import { stageOf } from './tasks/apply.ts'
-import { classOf, forgetClassIfUnused } from './tasks/classes.ts'
-import { ReadyLine } from './tasks/line.ts'
-import { accountRestored } from './tasks/ready.ts'
 import type { Lane } from './tasks/state.ts'
 
 /** Lists in a snapshot are as long as the state was: their limit is only against nonsense. */
@@ -66,35 +59,6 @@ const workerState = struct({
   draining: boolean,
 })
 const programState = struct({ id: name, payload: varint, bytes: varint, users: varint, idleSinceMs: varint })
-const segment = struct({ first: varint, count: varint, payload: varint, bytes: varint, needed: varint })
-const readyRun = struct({ first: varint, count: varint, attempt: varint, avoid: name })
-const trouble = struct({
-  index: varint,
-  attempts: list(failedAttempt, 100),
-  counted: varint,
-  deaths: varint,
-  final: optional(struct({ code: name, message: string(8192), stack: string(1 << 20) })),
-})
-
-const stageState = struct({
-  sealed: boolean,
-  added: varint,
-  blockedBy: varint,
-  abandoned: boolean,
-  inputs: list(segment, countMax),
-  ready: list(readyRun, countMax),
-  delayedCount: varint,
-  runningCount: varint,
-  succeeded: varint,
-  failed: varint,
-  cancelled: varint,
-  results: list(segment, countMax),
-  released: list(range, countMax),
-  cancelling: list(range, countMax),
-  troubles: list(trouble, countMax),
-  inputBlocks: list(taskBlock, countMax),
-  resultBlocks: list(taskBlock, countMax),
-})
 const jobState = struct({
   plan: jobPlan,
   submittedAtMs: varint,
@@ -137,23 +101,10 @@ const snapshot = struct({
 })
 type SnapshotValue = Infer<typeof snapshot>
 
-function stageValue(stage: Stage): Infer<typeof stageState> {
-  return {
-    ...stage,
-    inputs: [...stage.inputs],
-    ready: [...stage.ready],
-    results: [...stage.results],
-    released: stage.released.ranges,
-    cancelling: stage.cancelling.ranges,
-    troubles: [...stage.troubles].map(([index, one]) => ({ index, ...one })),
-    inputBlocks: [...stage.inputBlocks.values()],
-    resultBlocks: [...stage.resultBlocks.values()],
-  }
-}
-
 /** The bytes of the state. Two states that came from the same records have the same bytes. */
 export function encodeSnapshot(state: State): Buffer {
-  const delayed = state.delayed.sorted()
+  // What follows from other facts is made anew.
+  const delayed = state.delayed.sorted().filter(({ item }) => 'stage' in item || 'step' in item)
   const value: SnapshotValue = {
     version: recordVersion,
     head: { ...state, nextIncarnation: state.membership.nextIncarnation, nextLane: state.tasks.nextLane },
@@ -184,37 +135,35 @@ export function encodeSnapshot(state: State): Buffer {
   return writer.finish()
 }
 
-function restoreStage(state: State, job: Job, number: number, plan: StagePlan, value: Infer<typeof stageState>): Stage {
-  const schedulingClass = classOf(state, plan)
-  const stage = createStage(job, number, plan, schedulingClass)
-  const { sealed, added, blockedBy, abandoned, delayedCount, runningCount, succeeded, failed, cancelled } = value
-  Object.assign(stage, { sealed, added, blockedBy, abandoned, delayedCount, runningCount, succeeded, failed, cancelled })
-  stage.inputs = new SegmentList(value.inputs)
-  stage.results = new SegmentList(value.results)
-  stage.released = new RangeSet(value.released)
-  stage.cancelling = new RangeSet(value.cancelling)
-  for (const { index, ...one } of value.troubles) stage.troubles.set(index, one)
-  for (const block of value.inputBlocks) stage.inputBlocks.set(block.index, block)
-  for (const block of value.resultBlocks) stage.resultBlocks.set(block.index, block)
-  for (const block of [...value.inputBlocks, ...value.resultBlocks]) needBlock(state, block.block, block.holder)
-  for (const one of value.inputs) state.jobs[job.finishedAtMs === 0 ? 'inputBytes' : 'resultBytes'] += one.bytes
-  for (const one of value.results) state.jobs.resultBytes += one.bytes
-  state.jobs.openTasks += added - succeeded - failed - cancelled
-  stage.ready = new ReadyLine(value.ready)
-  accountRestored(state, stage)
-  if (job.finishedAtMs === 0) schedulingClass.stages++
-  else forgetClassIfUnused(state, schedulingClass)
-  return stage
+/** What of a job stands elsewhere in the snapshot. */
+interface JobGiven {
+  flow: FlowState | undefined
+  paused: boolean
+  policies: ReadonlyMap<string, StagePolicy>
 }
 
-function restoreJob(state: State, value: Infer<typeof jobState>, flow: FlowState | undefined, paused: boolean): void {
+function restoreJob(state: State, value: Infer<typeof jobState>, { flow, paused, policies }: JobGiven): void {
   const { plan, submittedAtMs, finishedAtMs, reason } = value
   // Before version 3 they had no numbers: those in the order of the jobs are below all that come.
   const number = state.jobs.byId.size + 1
-  const job: Job = { plan, number, submittedAtMs, state: value.state, finishedAtMs, reason, paused, stages: [], flow: undefined }
+  const job: Job = {
+    plan,
+    number,
+    submittedAtMs,
+    state: value.state,
+    finishedAtMs,
+    reason,
+    paused,
+    stages: [],
+    flow: undefined,
+    run: undefined,
+  }
   state.jobs.byId.set(plan.job, job)
   const plans = [...plan.stages, ...(flow?.plans ?? [])]
-  for (const [number, stage] of value.stages.entries()) job.stages.push(restoreStage(state, job, number, plans[number]!, stage))
+  for (const [number, stage] of value.stages.entries()) {
+    const given = { plan: plans[number]!, policy: policies.get(`${plan.job}/${number}`) }
+    job.stages.push(restoreStage(state, job, number, given, stage))
+  }
   if (flow) restoreFlow(state, job, flow)
   if (finishedAtMs > 0) return
   const owned = state.jobs.bySession.get(plan.session) ?? new Set()
@@ -230,6 +179,7 @@ function restoreLane(state: State, value: Infer<typeof laneState>): void {
   const lane: Lane = { id, worker, class: schedulingClass, runs, assigned, done, closing, vacated }
   state.tasks.lanes.set(lane.id, lane)
   schedulingClass.lanes++
+  for (const run of runs) holdKey(state, run.stage, run.count)
   worker.lanes = [...worker.lanes, lane]
   if (!vacated) change(worker.free, schedulingClass.plan.resources, -1)
   markMoved(state.membership, worker)
@@ -278,7 +228,11 @@ export function decodeSnapshot(bytes: Uint8Array): State {
   const idle = value.programs.filter(program => program.users === 0).sort((a, b) => a.idleSinceMs - b.idleSinceMs)
   for (const program of idle) state.programs.idle.add(program)
   const paused = new Set(later?.control.paused)
-  for (const job of value.jobs) restoreJob(state, job, flowByJob.get(job.plan.job), paused.has(job.plan.job))
+  const policies = later ? policiesOf(later.keys) : new Map<string, StagePolicy>()
+  for (const job of value.jobs) {
+    const id = job.plan.job
+    restoreJob(state, job, { flow: flowByJob.get(id), paused: paused.has(id), policies })
+  }
   for (const id of value.finished) state.jobs.finished.add(state.jobs.byId.get(id)!)
   for (const lane of value.lanes) restoreLane(state, lane)
   restoreDelayed(state, value.delayed, pauses)

@@ -64,7 +64,7 @@ export class SparseMap<K, V> implements Map<K, V> {
   }
 }
 
-/** A set that is mostly empty, and never shrinks. */
+/** A set that is mostly empty. */
 export class SparseSet<T> {
   #set: Set<T> | undefined
 
@@ -80,6 +80,12 @@ export class SparseSet<T> {
     this.#set ??= new Set()
     this.#set.add(value)
     return this
+  }
+
+  delete(value: T): boolean {
+    if (!this.#set?.delete(value)) return false
+    if (this.#set.size === 0) this.#set = undefined
+    return true
   }
 
   *[Symbol.iterator](): Generator<T> {

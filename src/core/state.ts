@@ -1,14 +1,17 @@
 // Owns the state of the cluster's mind: the sum of all journaled facts. Only `apply` writes it.
 // Must not hold bytes of inputs or results, clocks, connections, or anything observed.
 import type { PayloadId } from '../protocol/index.ts'
+import { createDeadlines, type Deadline, type Deadlines } from './deadlines/state.ts'
 import { createEvents, type Events } from './events/state.ts'
 import { createGrants, type Grants } from './grants/state.ts'
 import { Heap } from './heap.ts'
 import { HistoryRegister } from './history/state.ts'
 import { createJobs, type Job, type Jobs, type Stage } from './jobs/state.ts'
+import { createKeys, type Key, type Keys } from './keys/state.ts'
 import { createLeadership, type Leadership } from './leadership/state.ts'
 import { createMembership, type Membership } from './membership/state.ts'
 import { createPrograms, type Programs } from './programs/state.ts'
+import { createQueues, type Queues } from './queues/state.ts'
 import { createSchedules, type Schedules } from './schedules/state.ts'
 import { createSpaces, type Spaces } from './spaces/state.ts'
 import { createTasks, type Tasks } from './tasks/state.ts'
@@ -32,6 +35,15 @@ export interface DelayedStep {
   job: Job
   step: number
 }
+
+/** A key whose rate may have room at a time. Derived: it follows from what is remembered of the key. */
+export interface DelayedKey {
+  key: Key
+  atMs: number
+}
+
+/** What waits for a time. */
+export type Delayed = DelayedTask | DelayedStep | DelayedKey | { deadline: Deadline }
 
 /** Tasks of a workflow that have an outcome: the workflow moves on by it before the next fact. */
 export interface Ending {
@@ -64,7 +76,10 @@ export interface State {
   spaces: Spaces
   schedules: Schedules
   events: Events
-  delayed: Heap<DelayedTask | DelayedStep>
+  keys: Keys
+  queues: Queues
+  deadlines: Deadlines
+  delayed: Heap<Delayed>
   /** Derived, empty between facts. */
   endings: Ending[]
   nextPayload: PayloadId
@@ -98,6 +113,9 @@ export function createState(): State {
     spaces: createSpaces(),
     schedules: createSchedules(),
     events: createEvents(),
+    keys: createKeys(),
+    queues: createQueues(),
+    deadlines: createDeadlines(),
     delayed: new Heap(),
     endings: [],
     nextPayload: 1,

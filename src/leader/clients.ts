@@ -160,7 +160,8 @@ export class ClientSession {
     }
     if (jobs.length === 0) return this.#link.send({ kind: 'submitted', request, outcomes })
     const full = this.#full()
-    for (const [position, { plan, inputs, flow, watch }] of jobs.entries()) {
+    for (const [position, { watch, ...job }] of jobs.entries()) {
+      const { plan, inputs } = job
       if (full) {
         outcomes[position]!.error = wireError(full)
         answered()
@@ -180,7 +181,7 @@ export class ClientSession {
         answered()
         tellPast?.()
       }
-      this.#context.loop.post({ command: { kind: 'submitJob', plan, inputs, flow }, bytes, reply })
+      this.#context.loop.post({ command: { kind: 'submitJob', ...job }, bytes, reply })
     }
   }
 

@@ -17,6 +17,7 @@ import type { Links, WorkerLink } from './links.ts'
 import type { LogReadings } from './logs.ts'
 import type { RecordListener } from './loop.ts'
 import type { Payloads } from './payloads.ts'
+import { lateStops, type Stop, stopsOf } from './stops.ts'
 
 interface PendingAssign {
   link: WorkerLink
@@ -102,10 +103,16 @@ export class Outbox implements RecordListener {
         return this.#taskFailed(record)
       case 'TasksSkipped':
         return this.#acknowledge(record.lane, record.count)
+      case 'StepTimedOut':
+      case 'JobTimedOut':
+        return () => this.#stop(lateStops(this.#state, record.job))
       case 'JobCancelled':
-        return () => this.#cancelled(record.job, undefined, [])
+        return () => {
+          this.#stop(stopsOf(this.#state, record.job, undefined, []))
+          this.#jobChanged(record.job)
+        }
       case 'TasksCancelled':
-        return () => this.#cancelled(record.job, record.stage, record.ranges)
+        return () => this.#stop(stopsOf(this.#state, record.job, record.stage, record.ranges))
       case 'JobFinished':
         this.#durable.push(() => this.#logs.jobEnded(record.job))
         return () => this.#jobChanged(record.job)
@@ -241,19 +248,10 @@ export class Outbox implements RecordListener {
   }
 
   /** Told when it is durable, workers too: work that was stopped for a cancel which its leader took with it would have to run again. */
-  #cancelled(id: string, stage: number | undefined, ranges: { first: number; count: number }[]): void {
-    const job = this.#state.jobs.byId.get(id)!
+  #stop(stops: readonly Stop[]): void {
     const { epoch } = this.#state
-    for (const one of stage === undefined ? job.stages : [job.stages[stage]!]) {
-      if (one.runningCount === 0) continue
-      for (const lane of this.#state.tasks.lanes.values()) {
-        if (!lane.runs.some(run => run.stage === one)) continue
-        this.#durable.push(() =>
-          this.#links.workers.get(lane.worker.id)?.sendInOrder({ kind: 'cancel', epoch, lane: lane.id, job: id, stage, ranges }),
-        )
-      }
-    }
-    if (stage === undefined) this.#jobChanged(id)
+    for (const { worker, ...what } of stops)
+      this.#durable.push(() => this.#links.workers.get(worker)?.sendInOrder({ kind: 'cancel', epoch, ...what }))
   }
 
   /** Who waits for a lock that it will not have is told when that is durable. */

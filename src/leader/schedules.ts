@@ -49,8 +49,8 @@ function runName(schedule: string, atMs: number): string {
 
 /** What is submitted, as a job of this name. */
 function submissionOf(bytes: Uint8Array, job: string): Submission {
-  const { plan, inputs, flow } = decodeMessage(submission, bytes)
-  return { plan: { ...plan, job }, inputs, flow }
+  const { watch: _, plan, ...rest } = decodeMessage(submission, bytes)
+  return { plan: { ...plan, job }, ...rest }
 }
 
 export class ScheduleClock {

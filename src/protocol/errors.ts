@@ -33,6 +33,8 @@ export const errorAdvice = {
   // --- how tasks end
   TASK_FAILED: 'Read the remote stack and the attempts in this error.',
   TASK_TIMEOUT: 'Raise `timeout`, or make the task stop on `ctx.signal`.',
+  STEP_TIMEOUT: 'Raise `stepTimeout`, look with `cox why` what the step waited for, or catch this with `flow.catch`.',
+  RUN_TIMEOUT: 'Raise `timeout` of the run, or look with `cox story` what took so long.',
   TASK_CANCELLED: 'Nothing to do: the job or the call was cancelled.',
   TASK_OUT_OF_MEMORY: 'Raise `memory`, or process the input in smaller pieces.',
   TASK_CRASHED: 'The executor process ended under the task; see its last words in the logs.',
@@ -44,6 +46,7 @@ export const errorAdvice = {
   LOCK_LOST: 'The grant is over, and what it guarded may be in the hands of another: stop, and ask for the lock again.',
   LOCK_TIMEOUT: 'Others hold the lock: wait longer, or try again later. `cox locks` shows who they are.',
   LIMIT_CONFLICT: 'One name, one limit: let all programs that use it say the same, or give one of them a name of its own.',
+  KEY_BUSY: 'Another run has this key: wait for its end, or submit with `whenBusy: "queue"`.',
   TRANSACTION_CONFLICT: 'Read again and repeat what was to be done; `cluster.transact` does this by itself.',
   JOB_ENDED: 'Nothing can be told to a job that has ended: submit it anew.',
   CANNOT_RERUN: 'Only a workflow that failed or was cancelled, and has ended, can go on from there: submit it anew.',

@@ -8,6 +8,7 @@ import { exchange, lockMode, spaceKey } from './grants.ts'
 import { limits } from './limits.ts'
 import { inputs, outcome, taskFailure } from './outcomes.ts'
 import { hashField, jobIdField, jobPlan, nameField, range, resources, run, stagePlan } from './plan.ts'
+import { jobPolicies } from './policies.ts'
 import { scheduledSubmission, scheduleSpec } from './schedules.ts'
 
 const chunk = bytes(limits.frameBytesMax)
@@ -69,13 +70,12 @@ export const viewName = enumeration(
 )
 export type ViewName = Infer<typeof viewName>
 
-/** A job with its first inputs; `watch`: this connection wants results and changes. */
-/** The same as bytes of their own, in a schedule. */
+/** A job with its first inputs; `watch`: this connection wants results and changes. In a schedule the same as bytes of their own. */
 export const submission = struct({
   plan: jobPlan,
   inputs: list(inputs, limits.inputsMax),
   /** The steps of a workflow: its inputs are those of its steps, stage by stage. */
-  flow: optional(flowPlan),
+  ...{ flow: optional(flowPlan), ...jobPolicies },
   watch: boolean,
 })
 

@@ -5,6 +5,7 @@ import { flowPlan } from './flow.ts'
 import { exchange } from './grants.ts'
 import { limits } from './limits.ts'
 import { hashField, jobIdField, nameField, stagePlan, taskBlock } from './plan.ts'
+import { stagePolicy } from './policies.ts'
 
 const chunk = bytes(limits.frameBytesMax)
 
@@ -20,6 +21,7 @@ const expanded = struct({
   stages: list(stagePlan, limits.stagesMax),
   inputs: list(inputs, limits.inputsMax),
   flow: flowPlan,
+  policies: list(stagePolicy, limits.stagesMax),
   elapsedMicros: varint,
 })
 /** A job that a task submits with its result. It runs the same program. */
@@ -32,6 +34,7 @@ const committedJob = struct({
   stages: list(stagePlan, limits.stagesMax),
   inputs: list(inputs, limits.inputsMax),
   flow: optional(flowPlan),
+  policies: list(stagePolicy, limits.stagesMax),
 })
 
 /** How tasks of a lane ended. */

@@ -9,6 +9,7 @@ import { flowPlan } from './flow.ts'
 import { lockMode, spaceKey } from './grants.ts'
 import { limits } from './limits.ts'
 import { hashField, jobIdField, jobPlan, nameField, range, resources, run, stagePlan, taskBlock } from './plan.ts'
+import { runPolicy, stagePolicy } from './policies.ts'
 import { scheduleSpec, tickOutcomes } from './schedules.ts'
 
 /** Where the bytes of many inputs or results are: a payload of the journal's store. */
@@ -115,6 +116,14 @@ export const record = union({
   /** Places in the history: the rows go. */
   HistoryForgotten: [97, struct({ first: varint, count: varint })],
 
+  /** Limits of a stage that has no tasks yet. */
+  StageLimited: [80, struct({ job: jobIdField, policy: stagePolicy })],
+  /** Limits of a job that has no tasks yet: where its key is full, it waits for its turn. */
+  JobLimited: [81, struct({ job: jobIdField, policy: runPolicy })],
+  /** The step did not end in its time: it has failed, and what runs of it is stopped. */
+  StepTimedOut: [82, struct({ job: jobIdField, step: varint })],
+  /** The job did not end in its time: it has failed, and what runs of it is stopped. */
+  JobTimedOut: [83, struct({ job: jobIdField })],
   /** Nothing more of the job is handed out, or it is again. */
   JobPaused: [85, struct({ job: jobIdField, paused: boolean })],
   /** A workflow that did not succeed goes on: these steps wait again. `rerun` names who asked, so that it counts once; with `program`, by the definitions of that one. */

@@ -51,6 +51,8 @@ export interface JobView {
   flow?: FlowView
   /** It is in the history: how it ended is known, and its results up to a limit; no longer each of its tasks. */
   archived?: true
+  /** While it waits for its turn: the key of which enough others run. */
+  queuedFor?: string
 }
 
 /** A workflow as a whole. */

@@ -23,7 +23,7 @@ function fail(cluster: Harness): void {
 }
 
 function expand(cluster: Harness, inner: Steps): void {
-  end(cluster, { kind: 'expanded', stages: inner.stages, inputs: inner.inputs, flow: inner.plan, elapsedMicros: 5 })
+  end(cluster, { kind: 'expanded', stages: inner.stages, inputs: inner.inputs, flow: inner.plan, policies: [], elapsedMicros: 5 })
 }
 
 /** The step that the failed workflow names, and the code; the reason says the same. */

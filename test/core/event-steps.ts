@@ -9,7 +9,14 @@ import type { Harness } from './harness.ts'
 export function runOf(name: string, listensFor: string, task = 'started'): Uint8Array {
   const flow = new Steps()
   flow.add([['value', flow.add([], { kind: 'event', name: listensFor })]], { task, retries: 1 })
-  return encodeMessage(submission, { plan: plan(`${name}@event`, { stages: flow.stages }), inputs: [], flow: flow.plan, watch: false })
+  return encodeMessage(submission, {
+    plan: plan(`${name}@event`, { stages: flow.stages }),
+    inputs: [],
+    flow: flow.plan,
+    policies: [],
+    run: undefined,
+    watch: false,
+  })
 }
 
 export function setTrigger(cluster: Harness, a: number, b: number, c: number): void {

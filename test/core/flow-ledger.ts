@@ -61,6 +61,9 @@ export class FlowLedger {
   /** What steps came to that did not wait again when the workflow went on. */
   #ended: Verdict[] = []
   readonly #fixed = new Map<number, Verdict>()
+  /** Steps that were given up because they, or what they are part of, did not end in time. */
+  readonly #late = new Set<number>()
+  #allLate = false
 
   readonly #nowMs: () => number
   readonly #sinceMs: number
@@ -102,8 +105,10 @@ export class FlowLedger {
       if (!waiting.has(number)) this.#fixed.set(number, verdict === 'pending' ? 'lost' : verdict)
       else if (!this.#isUndo(number)) assert.notEqual(verdict, 'skipped', `step ${number} was passed over and waits again`)
     }
+    this.#allLate = false
     for (const number of waiting) {
       this.#fixed.delete(number)
+      this.#late.delete(number)
       if (this.#isUndo(number)) continue
       for (const need of this.#steps[number]!.needs)
         assert(
@@ -136,6 +141,14 @@ export class FlowLedger {
     }
     this.changed()
     assert.notEqual(this.#frameVerdict(this.#frames[0]!, false), 'lost', 'a workflow goes on and is lost already')
+  }
+
+  /** The tasks of these steps that became steps. */
+  built(steps: ReadonlySet<number>): { step: number; stage: number; index: number }[] {
+    return [...steps].flatMap(step => {
+      const { expanded, stage, first } = this.#steps[step]!
+      return expanded === undefined ? [] : [{ step, stage, index: first }]
+    })
   }
 
   #isUndo(number: number): boolean {
@@ -183,6 +196,32 @@ export class FlowLedger {
     return step
   }
 
+  /** The step, or all of it, did not end in its time. What has ended by then stays as it is. */
+  timedOut(step: number | undefined): void {
+    this.#allLate ||= step === undefined
+    const frames = new Set<number>(step === undefined ? this.#frames.keys() : [])
+    for (const [number, { parent }] of this.#frames.entries())
+      if (step !== undefined && parent !== undefined && (parent === step || frames.has(this.#steps[parent]!.frame))) frames.add(number)
+    const late = [...this.#steps.keys()].filter(
+      one =>
+        (one === step || frames.has(this.#steps[one]!.frame)) &&
+        this.#verdict(one) === 'pending' &&
+        !this.#steps[one]!.needs.some(need => need.kind === 'undo'),
+    )
+    for (const one of late) this.#late.add(one)
+    this.changed()
+  }
+
+  isLate(step: number): boolean {
+    return this.#late.has(step)
+  }
+
+  /** True if the step, which became others, has come to its end: also its compensations. */
+  hasEnded(step: number): boolean {
+    const frame = this.#frames[this.#steps[step]!.expanded!]
+    return !frame || this.#verdict(step) !== 'pending'
+  }
+
   /** True if the task may still run: its step was neither given up nor passed over. */
   wanted(stage: number, task: number): boolean {
     const verdict = this.#verdict(this.stepOf(stage, task))
@@ -209,6 +248,7 @@ export class FlowLedger {
   /** The task was handed out: all that it needs must be there. */
   begins(stage: number, task: number): void {
     const number = this.stepOf(stage, task)
+    assert(!this.#late.has(number), `task ${stage}/${task} was handed out, and its step ${number} is late`)
     const step = this.#steps[number]!
     const position = task - step.first
     for (const need of step.needs) {
@@ -270,8 +310,9 @@ export class FlowLedger {
   }
 
   #judge(step: Step): Verdict {
-    if (step.plan.kind === 'choice') return this.#judgeChoice(step)
+    if (step.plan.kind === 'choice' && !this.#late.has(this.#steps.indexOf(step))) return this.#judgeChoice(step)
     const own = step.plan.kind === 'tasks' ? this.#tasks(step) : []
+    if (this.#late.has(this.#steps.indexOf(step))) return 'lost'
     if (own.some(task => task.status === 'failed' || task.status === 'cancelled')) return 'lost'
     const wishes = step.needs.filter(need => need.kind !== 'undo').map(need => this.#wish(need))
     if (wishes.includes('lost')) return 'lost'
@@ -335,7 +376,7 @@ export class FlowLedger {
   /** The job ended by itself: how it must have. Tasks that never ran must be of steps that were not to run. */
   end(): 'succeeded' | 'failed' {
     this.ends()
-    const ended = this.#frameVerdict(this.#frames[0]!, false) === 'lost' ? 'failed' : 'succeeded'
+    const ended = this.#allLate || this.#frameVerdict(this.#frames[0]!, false) === 'lost' ? 'failed' : 'succeeded'
     for (const [number, step] of this.#steps.entries()) {
       if (step.plan.kind !== 'tasks') continue
       const frame = this.#frames[step.frame]!

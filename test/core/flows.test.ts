@@ -285,7 +285,7 @@ describe('steps', () => {
       const inner = new Steps()
       const one = inner.add([], { task: 'inner' })
       inner.add([['value', one]], { task: 'inner' })
-      next(cluster, { kind: 'expanded', stages: inner.stages, inputs: inner.inputs, flow: inner.plan, elapsedMicros: 5 })
+      next(cluster, { kind: 'expanded', stages: inner.stages, inputs: inner.inputs, flow: inner.plan, policies: [], elapsedMicros: 5 })
       assert.deepEqual(statuses(cluster), ['open', 'waiting', 'open', 'waiting'])
       next(cluster)
       next(cluster)

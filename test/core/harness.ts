@@ -21,6 +21,8 @@ import {
   type RecordKind,
   type RecordOf,
   type Resources,
+  type RunPolicy,
+  type StagePolicy,
 } from '../../src/protocol/index.ts'
 import { amount, chunkOf, inputs, type JobOptions, plan, program } from '../fakes/plans.ts'
 import { type FakeLane, FakeWorker, finished, resultOf } from '../fakes/worker.ts'
@@ -188,12 +190,14 @@ export class Harness {
     this.settle()
   }
 
-  submit(id: string, count = 1, options: JobOptions & { open?: boolean } = {}): Reply {
+  submit(id: string, count = 1, options: JobOptions & { open?: boolean; policies?: StagePolicy[]; run?: RunPolicy } = {}): Reply {
     const job = plan(id, options)
     const reply = this.ask({
       kind: 'submitJob',
       plan: job,
       inputs: job.stages.map((_, stage) => inputs(count, { stage, open: options.open ?? false })),
+      policies: options.policies ?? [],
+      run: options.run,
     })
     this.settle()
     return reply

@@ -4,7 +4,9 @@ import assert from 'node:assert/strict'
 import type { JobPlan, JournalRecord, Range, RecordOf, Resources, StagePlan } from '../../src/protocol/index.ts'
 import { EventLedger } from './event-ledger.ts'
 import { FlowLedger } from './flow-ledger.ts'
+import { LimitLedger } from './limit-ledger.ts'
 import { LockLedger } from './lock-ledger.ts'
+import { ScheduleLedger } from './schedule-ledger.ts'
 
 type Status = 'waiting' | 'delayed' | 'running' | 'succeeded' | 'failed' | 'cancelled'
 
@@ -32,6 +34,8 @@ interface LedgerJob {
   state: 'running' | 'succeeded' | 'failed' | 'cancelled'
   over: boolean
   paused?: boolean
+  /** It did not end in its time. */
+  late: boolean
   stages: LedgerStage[]
   /** Its steps, if it is a workflow. */
   flow?: FlowLedger
@@ -44,14 +48,6 @@ interface LedgerLane {
   vacated: boolean
 }
 
-interface LedgerSchedule {
-  overlap: string
-  nextAtMs: number
-  paused: boolean
-  runs: string[]
-  queued: number
-}
-
 const terminal: ReadonlySet<Status> = new Set(['succeeded', 'failed', 'cancelled'])
 
 /** Facts that may stand between the runs that an event starts, and the event. */
@@ -61,22 +57,20 @@ function newTask(job: string, stage: number, index: number, attempt: number): Le
   return { key: `${job}/${stage}/${index}`, job, stage, index, status: 'waiting', attempt, untilMs: 0, stopping: false }
 }
 
-export class Ledger {
+export class Ledger extends ScheduleLedger {
   epoch = 0
   nowMs = 0
-  readonly jobs = new Map<string, LedgerJob>()
+  override readonly jobs = new Map<string, LedgerJob>()
   readonly lanes = new Map<number, LedgerLane>()
   readonly workers = new Map<string, { incarnation: number; capacity: Resources }>()
   /** Every (task, attempt) that was ever handed out. */
   readonly handedOut = new Set<string>()
   readonly #highest = new Map<string, number>()
   readonly candidates = new Set<string>()
-  /** Jobs in the history, the oldest first; and places up to which results and rows are gone. */
-  readonly archived: string[] = []
   #emptied = 0
   #forgotten = 0
   readonly locks = new LockLedger()
-  readonly schedules = new Map<string, LedgerSchedule>()
+  readonly limits = new LimitLedger()
   readonly events = new EventLedger()
   /** Workflows that got the last event. */
   heard: string[] = []
@@ -86,7 +80,6 @@ export class Ledger {
   readonly #transactions = new Set<string>()
   readonly #leaders = new Map<number, string>()
   readonly #incarnations = new Set<number>()
-  #payload = 0
 
   next(record: JournalRecord): void {
     for (const job of this.jobs.values()) job.flow?.changed()
@@ -174,11 +167,6 @@ export class Ledger {
     task.status = stops ? 'cancelled' : 'waiting'
   }
 
-  #newPayload(payload: number): void {
-    assert(payload > this.#payload, `payload ${payload} is not a new one`)
-    this.#payload = payload
-  }
-
   #wake(nowMs: number): void {
     this.nowMs = Math.max(this.nowMs, nowMs)
     for (const job of this.jobs.values())
@@ -253,7 +241,7 @@ export class Ledger {
   }
 
   ProgramAdded(record: RecordOf<'ProgramAdded'>): void {
-    this.#newPayload(record.payload)
+    this.newPayload(record.payload)
   }
 
   ProgramForgotten(record: RecordOf<'ProgramForgotten'>): void {
@@ -264,7 +252,7 @@ export class Ledger {
   JobSubmitted({ plan }: RecordOf<'JobSubmitted'>): void {
     assert(!this.jobs.has(plan.job) && !this.archived.includes(plan.job), `S4: job ${plan.job} was submitted twice`)
     const stages = plan.stages.map(stage => ({ plan: stage, tasks: [], sealed: false, abandoned: false }))
-    this.jobs.set(plan.job, { plan, state: 'running', over: false, stages })
+    this.jobs.set(plan.job, { plan, state: 'running', over: false, late: false, stages })
   }
 
   FlowSubmitted(record: RecordOf<'FlowSubmitted'>): void {
@@ -291,11 +279,16 @@ export class Ledger {
   }
 
   TaskExpanded(record: RecordOf<'TaskExpanded'>): void {
-    for (const task of this.#advance(record.lane, 1)) this.#succeed(task)
+    for (const task of this.#advance(record.lane, 1)) {
+      this.#succeed(task)
+      const job = this.#job(task.job)
+      const step = job.flow!.stepOf(task.stage, task.index)
+      this.limits.holds(task.job, task.stage, task.key, () => job.state !== 'running' || job.over || job.flow!.hasEnded(step))
+    }
   }
 
   TaskSpread(record: RecordOf<'TaskSpread'>): void {
-    this.#newPayload(record.payload)
+    this.newPayload(record.payload)
     for (const task of this.#advance(record.lane, 1)) {
       this.#succeed(task)
       this.#job(task.job).flow!.spread(task.stage, task.index, record.width)
@@ -307,7 +300,7 @@ export class Ledger {
   }
 
   SignalReceived(record: RecordOf<'SignalReceived'>): void {
-    this.#newPayload(record.payload)
+    this.newPayload(record.payload)
     const job = this.#job(record.job)
     assert.equal(job.state, 'running', 'a job that has ended took a signal')
     job.flow!.signalled(record.name, record.signal)
@@ -320,8 +313,8 @@ export class Ledger {
 
   TasksAdded(record: RecordOf<'TasksAdded'>): void {
     const { job, stage, first, count } = record
-    if (record.payload === this.#payload) this.events.shared(job)
-    else this.#newPayload(record.payload)
+    if (record.payload === this.lastPayload) this.events.shared(job)
+    else this.newPayload(record.payload)
     assert(count > 0)
     const found = this.#job(job)
     const { tasks, sealed } = found.stages[stage]!
@@ -343,7 +336,12 @@ export class Ledger {
     const job = this.#job(record.job)
     assert.equal(job.state, 'running', `S11: job ${record.job} was ${job.state} when it was cancelled`)
     job.flow?.ends()
-    job.state = 'cancelled'
+    this.#stop(job, 'cancelled')
+    this.limits.ended(record.job, true)
+  }
+
+  #stop(job: LedgerJob, state: 'cancelled' | 'failed'): void {
+    job.state = state
     for (const stage of job.stages) {
       stage.sealed = true
       for (const task of stage.tasks) {
@@ -364,7 +362,44 @@ export class Ledger {
     const waiting = new Set(steps.flatMap(({ first, count }) => Array.from({ length: count }, (_, at) => first + at)))
     job.flow.goOn(waiting, task => this.#highest.get(task.key) ?? 0)
     if (program !== undefined) for (const stage of job.stages) stage.plan = { ...stage.plan, program }
-    Object.assign(job, { state: 'running', over: false })
+    Object.assign(job, { state: 'running', over: false, late: false })
+    this.limits.again(id)
+    for (const { stage, index, step } of job.flow.built(waiting))
+      this.limits.holds(id, stage, `${id}/${stage}/${index}`, () => job.state !== 'running' || job.over || job.flow!.hasEnded(step))
+  }
+
+  StageLimited(record: RecordOf<'StageLimited'>): void {
+    const { tasks } = this.#job(record.job).stages[record.policy.stage]!
+    assert.equal(tasks.length, 0, 'a stage was limited that has tasks')
+    this.limits.limitStage(record.job, record.policy)
+  }
+
+  JobLimited(record: RecordOf<'JobLimited'>): void {
+    const { plan, stages } = this.#job(record.job)
+    assert(stages.every(stage => stage.tasks.length === 0 && !stage.sealed))
+    this.limits.limitRun(record.job, plan.priority, record.policy)
+  }
+
+  StepTimedOut(record: RecordOf<'StepTimedOut'>): void {
+    const { flow } = this.#job(record.job)
+    flow!.timedOut(record.step)
+    this.#stopLate(record.job)
+  }
+
+  JobTimedOut(record: RecordOf<'JobTimedOut'>): void {
+    const job = this.#job(record.job)
+    assert(job.state === 'running' && !this.limits.waits(record.job), `${record.job} is late and has not begun`)
+    job.late = true
+    if (!job.flow) return this.#stop(job, 'failed')
+    job.flow.timedOut(undefined)
+    this.#stopLate(record.job)
+  }
+
+  /** Of a step that is late no result is taken. */
+  #stopLate(id: string): void {
+    const { flow, stages } = this.#job(id)
+    for (const task of stages.flatMap(stage => stage.tasks))
+      if (task.status === 'running' && flow!.isLate(flow!.stepOf(task.stage, task.index))) task.stopping = true
   }
 
   TasksCancelled(record: RecordOf<'TasksCancelled'>): void {
@@ -380,6 +415,7 @@ export class Ledger {
     const job = this.#job(record.job)
     assert.equal(job.over, false, `S11: job ${record.job} ended twice`)
     const flowed = job.flow && job.state === 'running' ? job.flow.end() : undefined
+    if (job.late) assert.equal(record.state, 'failed', `${record.job} was late, and is ${record.state}`)
     const tasks = job.stages.flatMap(stage => stage.tasks)
     assert(job.stages.every(stage => stage.sealed))
     assert(
@@ -391,13 +427,14 @@ export class Ledger {
       ? flowed
       : job.state === 'cancelled'
         ? 'cancelled'
-        : failed
+        : failed || job.state === 'failed'
           ? 'failed'
           : job.stages.some(one => one.abandoned)
             ? 'cancelled'
             : 'succeeded'
     assert.equal(record.state, expected)
     Object.assign(job, { state: record.state, over: true, paused: false })
+    this.limits.ended(record.job, false)
   }
 
   ResultsReleased(record: RecordOf<'ResultsReleased'>): void {
@@ -409,6 +446,7 @@ export class Ledger {
       assert(this.#job(id).over, `job ${id} was forgotten while it runs`)
       this.jobs.delete(id)
       if (!this.archived.includes(id)) this.events.forget(id)
+      this.limits.forget(id)
     }
   }
 
@@ -451,6 +489,7 @@ export class Ledger {
       assert.equal(job.state, 'running')
       // What a leader that died had handed out runs already.
       assert(record.adopted || !job.paused, `${run.job} is paused, and tasks of it were handed out`)
+      assert(!this.limits.waits(run.job), `${run.job} has begun before its turn`)
       assert(!this.blocked(job, stage), `${run.job}/${run.stage} was handed out before its time`)
       assert.deepEqual(stage.plan.resources, lane.resources)
       if (job.flow) this.#beginFlow(job, job.flow, run)
@@ -463,6 +502,7 @@ export class Ledger {
         this.handedOut.add(`${task.key}#${task.attempt}`)
         this.#highest.set(task.key, Math.max(task.attempt, this.#highest.get(task.key) ?? 0))
         lane.queue.push(task)
+        this.limits.handedOut(run.job, run.stage, task.key, this.nowMs, () => task.status !== 'running')
       }
     }
     this.#checkRoom(record.worker)
@@ -478,7 +518,7 @@ export class Ledger {
   }
 
   TasksFinished(record: RecordOf<'TasksFinished'>): void {
-    this.#newPayload(record.payload)
+    this.newPayload(record.payload)
     for (const task of this.#advance(record.lane, record.count)) this.#succeed(task)
   }
 
@@ -509,57 +549,13 @@ export class Ledger {
     assert(session === '' || !this.#transactions.has(`${session} ${number}`), `transaction ${number} of ${session} was done twice`)
     this.#transactions.add(`${session} ${number}`)
     for (const { space, key, payload } of record.writes) {
-      if (payload !== undefined) this.#newPayload(payload)
+      if (payload !== undefined) this.newPayload(payload)
       if (payload === undefined) this.entries.delete(`${space}/${key}`)
       else this.entries.set(`${space}/${key}`, this.#written)
     }
   }
 
   SessionEnded(): void {}
-
-  ScheduleSet(record: RecordOf<'ScheduleSet'>): void {
-    this.#newPayload(record.payload)
-    const { schedule, overlap } = record.spec
-    const known = this.schedules.get(schedule)
-    this.schedules.set(schedule, {
-      overlap,
-      nextAtMs: record.nextAtMs,
-      paused: known?.paused ?? false,
-      runs: known?.runs ?? [],
-      queued: known?.queued ?? 0,
-    })
-  }
-
-  ScheduleTicked(record: RecordOf<'ScheduleTicked'>): void {
-    const schedule = this.schedules.get(record.schedule)!
-    assert(!schedule.paused, `${record.schedule} ticked while it was paused`)
-    assert(record.atMs >= schedule.nextAtMs && record.nextAtMs > record.atMs, `${record.schedule} had a tick twice, or none comes`)
-    const busy = schedule.runs.some(job => this.jobs.get(job)?.over === false)
-    if (record.outcome === 'skipped' || record.outcome === 'queued') assert(busy, `${record.schedule} had no run, and did not run`)
-    if (record.outcome === 'ran' && schedule.overlap !== 'cancel') assert(!busy, `${record.schedule} ran beside itself`)
-    schedule.nextAtMs = record.nextAtMs
-    if (record.outcome === 'queued') schedule.queued++
-  }
-
-  ScheduleRan(record: RecordOf<'ScheduleRan'>): void {
-    const schedule = this.schedules.get(record.schedule)!
-    assert(this.jobs.has(record.job) || this.archived.includes(record.job), `${record.job} ran and was not submitted`)
-    assert(!schedule.runs.includes(record.job), `${record.job} ran twice`)
-    if (record.queued) schedule.queued--
-    assert(schedule.queued >= 0, `${record.schedule} ran a tick that did not wait`)
-    schedule.runs.push(record.job)
-  }
-
-  SchedulePaused(record: RecordOf<'SchedulePaused'>): void {
-    const schedule = this.schedules.get(record.schedule)!
-    assert.notEqual(schedule.paused, record.paused)
-    schedule.paused = record.paused
-    schedule.nextAtMs = record.nextAtMs
-  }
-
-  ScheduleDeleted(record: RecordOf<'ScheduleDeleted'>): void {
-    assert(this.schedules.delete(record.schedule))
-  }
 
   TriggerSet(record: RecordOf<'TriggerSet'>): void {
     this.events.set(record)
@@ -574,7 +570,7 @@ export class Ledger {
   }
 
   EventEmitted(record: RecordOf<'EventEmitted'>): void {
-    if (record.payload !== undefined) this.#newPayload(record.payload)
+    if (record.payload !== undefined) this.newPayload(record.payload)
     let waiting = 0
     this.heard = []
     for (const [id, job] of this.jobs) {

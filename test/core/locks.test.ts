@@ -154,7 +154,7 @@ function commit(cluster: Harness, job: string, changes: Partial<Exchange>, jobs:
   const lane = worker.busy.find(one => one.open[0]!.job === job)!
   const committed = jobs.map(id => {
     const { session: _, detached: __, ...rest } = plan(id)
-    return { ...rest, contentHash: 'e'.repeat(64), inputs: [inputs(1)], flow: undefined }
+    return { ...rest, contentHash: 'e'.repeat(64), inputs: [inputs(1)], flow: undefined, policies: [] }
   })
   const outcome = finished(lane, 1) as Extract<Outcome, { kind: 'finished' }>
   return cluster.end(

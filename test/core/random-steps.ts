@@ -1,12 +1,13 @@
 // Random steps of a cluster's life: each is a name and three numbers, which choose among whatever is there when the step is taken. So a
 // failing sequence shrinks by leaving steps out, and reads as what happened.
 import assert from 'node:assert/strict'
-import type { Outcome } from '../../src/protocol/index.ts'
+import type { Outcome, RunPolicy, StagePolicy } from '../../src/protocol/index.ts'
 import { type StepOptions, Steps } from '../fakes/flows.ts'
 import { chunkOf, inputs, plan, stage } from '../fakes/plans.ts'
 import { type FakeLane, type FakeWorker, failed, finished, resultOf } from '../fakes/worker.ts'
 import { changeTrigger, emit, healEvents, setTrigger } from './event-steps.ts'
 import { falseMark, type Harness } from './harness.ts'
+import { policy, runPolicy } from './limited.ts'
 import { setSchedule, tick } from './schedule-steps.ts'
 
 const cpusOf = [1, 0.5, 1, 2, 4]
@@ -44,8 +45,37 @@ function submit(cluster: Harness, a: number, b: number, c: number): void {
   const id = c % 7 === 0 ? (pick([...jobIds(cluster), ...cluster.ledger.archived], a) ?? fresh) : fresh
   const job = randomPlan(id, a, b)
   const given = job.stages.map((_, number) => inputs((b + number) % 9, { stage: number, open: c % 5 === 0 && number === 0 }))
-  cluster.ask({ kind: 'submitJob', plan: job, inputs: given })
+  cluster.ask({ kind: 'submitJob', plan: job, inputs: given, ...randomLimits(job.stages.length, a, b, c) })
   cluster.settle()
+}
+
+/** Limits of keys, which are always the same; of a step's time; and of a run. Most have none. */
+function randomPolicies(stages: number, a: number, b: number): StagePolicy[] {
+  const some: Partial<StagePolicy>[] = [
+    { key: 'few', concurrency: 2 },
+    { key: 'slow', concurrency: 3, rateLimit: 2, ratePerMs: 150 },
+    { concurrency: 1 },
+    { rateLimit: 2, ratePerMs: 80, stepTimeoutMs: 400 },
+    { stepTimeoutMs: 1 + (b % 300) },
+  ]
+  const policies: StagePolicy[] = []
+  for (let number = 0; number < stages; number++) {
+    const chosen = some[(a + 3 * number) % 11]
+    if (chosen) policies.push(policy({ ...chosen, stage: number }))
+  }
+  return policies
+}
+
+function randomLimits(stages: number, a: number, b: number, c: number): { policies: StagePolicy[]; run: RunPolicy | undefined } {
+  const whenBusy = (['queue', 'cancel', 'reject', 'queue'] as const)[b % 4]!
+  const timeoutMs = c % 4 === 0 ? 1 + (a % 500) : 0
+  const run =
+    c % 3 === 0
+      ? runPolicy({ key: `run-${a % 2}`, concurrency: 1 + (a % 2), whenBusy, timeoutMs })
+      : timeoutMs > 0
+        ? runPolicy({ timeoutMs })
+        : undefined
+  return { policies: randomPolicies(stages, a, b), run }
 }
 
 function add(cluster: Harness, a: number, b: number, c: number): void {
@@ -141,7 +171,13 @@ function randomFlow(a: number, b: number, c: number): Steps {
 function submitFlow(cluster: Harness, a: number, b: number, c: number): void {
   const flow = randomFlow(a, b, c)
   const id = `flow-${cluster.of('FlowSubmitted').length}`
-  cluster.ask({ kind: 'submitJob', plan: plan(id, { stages: flow.stages, detached: b % 3 > 0 }), inputs: flow.inputs, flow: flow.plan })
+  cluster.ask({
+    kind: 'submitJob',
+    plan: plan(id, { stages: flow.stages, detached: b % 3 > 0 }),
+    inputs: flow.inputs,
+    flow: flow.plan,
+    ...randomLimits(flow.stages.length, a, b, c),
+  })
   cluster.settle()
 }
 
@@ -163,7 +199,7 @@ function flowOutcomes(cluster: Harness, lane: FakeLane, b: number, c: number): O
   const plain = stage.wide < 0 && uses.every(use => use.kind === 'value' || use.kind === 'after' || use.kind === 'failure')
   if (c % 11 === 3 && plain && flow!.count < 60) {
     const { stages, inputs: given, plan: steps } = randomFlow(b, c, 7)
-    return [{ kind: 'expanded', stages, inputs: given, flow: steps, elapsedMicros: 10 }]
+    return [{ kind: 'expanded', stages, inputs: given, flow: steps, policies: randomPolicies(stages.length, b, c), elapsedMicros: 10 }]
   }
   if (c % 11 !== 4 && !(decides && c % 2 === 0)) return [success]
   const [task] = lane.open
@@ -249,7 +285,8 @@ function rerun(cluster: Harness, a: number, b: number): void {
   const command = { kind: 'rerunJob' as const, job: job.plan.job, rerun: `r${cluster.records.length}`, program: undefined }
   const mayNot = !job.flow || job.state === 'succeeded' || job.state === 'running' || job.finishedAtMs === 0
   const reply = cluster.ask(command)
-  if (reply.kind === 'refused') assert(['CANNOT_RERUN', 'RESULT_GONE', 'OVERLOADED'].includes(reply.error.code), reply.error.message)
+  if (reply.kind === 'refused')
+    assert(['CANNOT_RERUN', 'RESULT_GONE', 'OVERLOADED', 'KEY_BUSY', 'LIMIT_CONFLICT'].includes(reply.error.code), reply.error.message)
   else assert(!mayNot, `${job.plan.job} is ${job.state} and went on`)
   const records = cluster.records.length
   if (reply.kind === 'done') assert.equal(cluster.ask(command).kind, 'done')

@@ -26,7 +26,7 @@ const number = fc.nat({ max: 1000 })
 const step = fc.tuple(fc.constantFrom(...(Object.keys(steps) as (keyof typeof steps)[])), number, number, number)
 
 /** What happens seldom, and must have happened for these runs to mean anything. */
-const rare: Record<string, (record: JournalRecord) => boolean> = {
+const rare: Record<string, (record: JournalRecord, all: readonly JournalRecord[]) => boolean> = {
   'work was adopted': record => record.kind === 'TasksAssigned' && record.adopted,
   'a lane was vacated': record => record.kind === 'LaneVacated',
   'a task was quarantined': record => record.kind === 'TaskFailed' && record.code === 'TASK_POISONED',
@@ -51,6 +51,13 @@ const rare: Record<string, (record: JournalRecord) => boolean> = {
   'a job was archived': record => record.kind === 'JobsArchived',
   'results of an archived job were let go': record => record.kind === 'HistoryEmptied',
   'an archived job was forgotten': record => record.kind === 'HistoryForgotten',
+  'a workflow went on with its keys': (record, all) =>
+    record.kind === 'JobRerun' &&
+    all.some(one => one.kind === 'StageLimited' && one.job === record.job && one.policy.key !== '') &&
+    all.some(one => one.kind === 'JobLimited' && one.job === record.job && one.policy.key !== ''),
+  'a step was late': record => record.kind === 'StepTimedOut',
+  'a job was late': record => record.kind === 'JobTimedOut',
+  'a job made room for another': record => record.kind === 'JobCancelled' && record.reason.includes('takes its place'),
   'a job was forgotten': record => record.kind === 'JobsForgotten',
 }
 
@@ -67,7 +74,8 @@ describe('any sequence of events', () => {
           take(cluster, script)
           heal(cluster)
           cluster.verify()
-          for (const [name, matches] of Object.entries(rare)) if (cluster.records.some(matches)) seen.add(name)
+          for (const [name, matches] of Object.entries(rare))
+            if (cluster.records.some(record => matches(record, cluster.records))) seen.add(name)
         }),
         { numRuns: runs / 2, seed },
       )

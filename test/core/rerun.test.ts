@@ -138,7 +138,9 @@ describe('a workflow that failed', () => {
       const outer = flow.add()
       flow.add([['value', outer]])
       submitFlow(cluster, flow)
-      cluster.end(worker, [{ kind: 'expanded', stages: inner.stages, inputs: inner.inputs, flow: inner.plan, elapsedMicros: 10 }])
+      cluster.end(worker, [
+        { kind: 'expanded', stages: inner.stages, inputs: inner.inputs, flow: inner.plan, policies: [], elapsedMicros: 10 },
+      ])
       cluster.finish(worker)
       fail(cluster)
       assert.deepEqual(statuses(cluster), ['failed', 'cancelled', 'succeeded', 'failed'])

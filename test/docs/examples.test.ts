@@ -76,6 +76,10 @@ describe('the examples', () => {
     assert.deepEqual(lines, ['"Oars", three pages: published, approved by Ada', '"Rudders", three pages: shelved, nobody answered'])
   })
 
+  it('crawler.ts visits every page, and goes easy on each host', async () => {
+    assert.deepEqual((await run('crawler.ts', [])).trim().split('\n'), ['14 pages', 'at most two at once on each host'])
+  })
+
   it('payments.ts ships what was paid for, and books it once', async () => {
     assert.deepEqual((await run('payments.ts', [])).trim().split('\n'), [
       'delivery 1: started 1, woke 1',

@@ -49,6 +49,8 @@ describe('a snapshot', () => {
         plan: house.plan(`job-${number++}`),
         inputs: [inputs(0)],
         flow: undefined,
+        policies: [],
+        run: undefined,
         watch: false,
       }))
       await client.ask({ kind: 'submitJobs', jobs })

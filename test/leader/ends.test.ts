@@ -17,7 +17,7 @@ function twoSteps(count = 1): Steps {
 }
 
 function submission(house: House, id: string, steps: Steps, watch: boolean) {
-  return { plan: house.plan(id, { stages: steps.stages }), inputs: steps.inputs, flow: steps.plan, watch }
+  return { plan: house.plan(id, { stages: steps.stages }), inputs: steps.inputs, flow: steps.plan, policies: [], run: undefined, watch }
 }
 
 async function houseWithFlow({ watch = true, steps = twoSteps() } = {}) {

@@ -166,7 +166,14 @@ export class House {
   ) {
     const given = options.inputs ?? [inputs(count, { open: options.open ?? false })]
     const jobs = [
-      { plan: this.plan(id, { session: client.session, ...options }), inputs: given, flow: undefined, watch: options.watch ?? true },
+      {
+        plan: this.plan(id, { session: client.session, ...options }),
+        inputs: given,
+        flow: undefined,
+        policies: [],
+        run: undefined,
+        watch: options.watch ?? true,
+      },
     ]
     return client.ask({ kind: 'submitJobs', jobs })
   }

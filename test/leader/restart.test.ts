@@ -135,7 +135,10 @@ describe('after the leader died', () => {
     const { house, client, worker } = await House.staffed()
     const plan = house.plan('job')
     plan.stages[0]!.retry = { retriesMax: 1, backoffBaseMs: 4000, backoffMsMax: 4000 }
-    await client.ask({ kind: 'submitJobs', jobs: [{ plan, inputs: [inputs(1)], flow: undefined, watch: false }] })
+    await client.ask({
+      kind: 'submitJobs',
+      jobs: [{ plan, inputs: [inputs(1)], flow: undefined, policies: [], run: undefined, watch: false }],
+    })
     await worker.end([{ kind: 'failed', code: 'TASK_FAILED', message: '', stack: '', retryable: true, elapsedMicros: 1 }])
     await house.restart()
     await worker.connect(house.address)

@@ -23,7 +23,14 @@ function specOf(more: Partial<ScheduleSpec>): ScheduleSpec {
 }
 
 async function make(house: House, client: ScriptedClient, more: Partial<ScheduleSpec> = {}): Promise<void> {
-  const what = encodeMessage(submission, { plan: house.plan('any'), inputs: [inputs(1)], flow: undefined, watch: false })
+  const what = encodeMessage(submission, {
+    plan: house.plan('any'),
+    inputs: [inputs(1)],
+    flow: undefined,
+    policies: [],
+    run: undefined,
+    watch: false,
+  })
   const answer = await client.ask({ kind: 'setSchedule', spec: specOf(more), submission: what, replace: false })
   assert.equal(answer?.kind, 'done')
 }

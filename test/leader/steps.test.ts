@@ -14,7 +14,10 @@ async function houseWith(steps: Steps, options: Parameters<typeof House.staffed>
   const staffed = await House.staffed(options)
   const { house, client } = staffed
   const plan = house.plan('flow', { stages: steps.stages })
-  await client.ask({ kind: 'submitJobs', jobs: [{ plan, inputs: steps.inputs, flow: steps.plan, watch: false }] })
+  await client.ask({
+    kind: 'submitJobs',
+    jobs: [{ plan, inputs: steps.inputs, flow: steps.plan, policies: [], run: undefined, watch: false }],
+  })
   return staffed
 }
 

@@ -46,7 +46,7 @@ export function jobLines(jobs: readonly JobView[]): string[] {
     [
       { title: 'JOB', text: job => fit(job.id, nameColumnsMax) },
       { title: 'NAME', text: job => fit(job.name, nameColumnsMax) },
-      { title: 'STATE', text: job => job.state },
+      { title: 'STATE', text: job => (job.queuedFor === undefined ? job.state : 'queued') },
       { title: 'TASKS', align: 'right', text: job => countText(job.tasks.total) },
       { title: 'DONE', align: 'right', text: job => countText(job.tasks.succeeded) },
       { title: 'FAILED', align: 'right', text: job => countText(job.tasks.failed) },
@@ -124,7 +124,7 @@ export function lockLines(locks: readonly LockView[], nowMs: number): string[] {
 /** One job in full. */
 export function jobText(job: JobView): string[] {
   const lines = [
-    `${styled('bold', harmless(job.id))}  ${harmless(job.name)}  ${stateText(job.state)}${job.paused ? `, ${styled('yellow', 'paused')}` : ''}`,
+    `${styled('bold', harmless(job.id))}  ${harmless(job.name)}  ${stateText(job.state)}${job.paused ? `, ${styled('yellow', 'paused')}` : ''}${job.queuedFor === undefined ? '' : `, ${styled('yellow', `queued for ${harmless(job.queuedFor)}`)}`}`,
     `  submitted  ${momentText(job.submittedAtMs)}${job.detached ? ', goes on without its client' : ''}`,
   ]
   if (job.finishedAtMs !== undefined)

@@ -10,6 +10,7 @@ import {
   limits,
   type Need,
   type StagePlan,
+  type StagePolicy,
   type TaskBlock,
   Writer,
   writeTemplate,
@@ -30,6 +31,8 @@ export interface Assembled {
   stages: StagePlan[]
   items: Uint8Array[][]
   plan: FlowPlan
+  /** Limits of stages. */
+  policies: StagePolicy[]
 }
 
 /** Under this key an executor finds what a workflow as a step was built into. */
@@ -37,8 +40,8 @@ const expansionMark: symbol = Symbol.for('coxswain.expansion')
 
 /** What a workflow as a step gives to its executor. */
 export function expansionOf(built: Built): object {
-  const { stages, items, plan } = assemble(built)
-  return { [expansionMark]: { stages, inputs: items.flatMap((one, stage) => packed(stage, one, [])), flow: plan } }
+  const { stages, items, plan, policies } = assemble(built)
+  return { [expansionMark]: { stages, inputs: items.flatMap((one, stage) => packed(stage, one, [])), flow: plan, policies } }
 }
 
 /** The items of a stage in chunks; `blocks` says which of them only name a block. */
@@ -64,6 +67,7 @@ const inlineHead = Buffer.of(itemInline)
 
 interface Gathered {
   plan: StagePlan
+  policy: Omit<StagePolicy, 'stage'> | undefined
   items: Uint8Array[]
 }
 
@@ -88,7 +92,8 @@ class Assembler {
   assemble(): Assembled {
     const { steps, output } = this.#built
     const plan: FlowPlan = { steps: steps.map((step, number) => this.#step(step, number)), output }
-    return { stages: this.#stages.map(one => one.plan), items: this.#stages.map(one => one.items), plan }
+    const policies = this.#stages.flatMap(({ policy }, stage) => (policy ? [{ stage, ...policy }] : []))
+    return { stages: this.#stages.map(one => one.plan), items: this.#stages.map(one => one.items), plan, policies }
   }
 
   #refuse(what: string): CoxswainError {
@@ -118,9 +123,10 @@ class Assembler {
     this.#names.set(definition.name, definition)
     const policy = step.policy as TaskPolicy
     const { resources, retry, timeoutMs } = policy
-    const last = shared ? this.#lastOf.get(definition) : undefined
+    // One with limits is looked up by them.
+    const last = shared && !step.limits ? this.#lastOf.get(definition) : undefined
     if (last && last.policy.resources === resources && last.policy.retry === retry && last.policy.timeoutMs === timeoutMs) return last.stage
-    const key = JSON.stringify([definition.name, resources, retry, timeoutMs])
+    const key = JSON.stringify([definition.name, resources, retry, timeoutMs, step.limits])
     const known = shared ? this.#shared.get(key) : undefined
     if (known !== undefined) {
       this.#lastOf.set(definition, { policy, stage: known })
@@ -129,7 +135,7 @@ class Assembler {
     if (this.#stages.length >= limits.stagesMax)
       throw this.#refuse(`it has more than ${limits.stagesMax} different tasks and maps in one build. Use workflows as steps`)
     const plan = { task: definition.name, program: '', resources, retry, timeoutMs, edges: [] }
-    this.#stages.push({ plan, items: [] })
+    this.#stages.push({ plan, policy: step.limits?.policy, items: [] })
     if (shared) this.#shared.set(key, this.#stages.length - 1)
     return this.#stages.length - 1
   }

@@ -43,7 +43,7 @@ export class Flow {
     ...call: undefined extends Input ? [input?: Given<Input>, options?: StepOptions] : [input: Given<Input>, options?: StepOptions]
   ): Ref<Output> {
     const [input, options = {}] = call
-    return this.#notes.value(this.#notes.tasks(this.#checked(task, 'run'), [input], options))
+    return this.#notes.value(this.#notes.tasks(this.#checked(task, 'run'), [input], this.#single(options, task.name)))
   }
 
   /**
@@ -61,7 +61,8 @@ export class Flow {
       const list: unknown = found ? found.value : items
       if (!Array.isArray(list)) return this.#notes.refuse(`flow.map(${task.name}) got ${typeof list} and no array`)
       if (isWorkflow(task) || hasRefs(list)) {
-        return this.#notes.made(list.map(item => this.#notes.value(this.#notes.tasks(definition, [item], options))))
+        const group = this.#notes.newGroup()
+        return this.#notes.made(list.map(item => this.#notes.value(this.#notes.tasks(definition, [item], options, group))))
       }
       return this.#notes.ref({ kind: 'list', step: this.#notes.tasks(definition, list, options) })
     }
@@ -134,7 +135,11 @@ export class Flow {
   onFailure(ref: Ref<unknown>, task: TaskOf<never, unknown>, ...rest: [input?: unknown, options?: StepOptions]): void {
     const step = this.#notes.stepOf(ref, 'flow.onFailure')
     const [input, options = {}] = rest
-    const undo = this.#notes.tasks(this.#checked(task as TaskOf<unknown, unknown>, 'onFailure'), [rest.length === 0 ? ref : input], options)
+    const undo = this.#notes.tasks(
+      this.#checked(task as TaskOf<unknown, unknown>, 'onFailure'),
+      [rest.length === 0 ? ref : input],
+      this.#single(options, task.name),
+    )
     this.#notes.steps[undo]!.needs.push({ kind: 'undo', step })
   }
 
@@ -177,6 +182,14 @@ export class Flow {
   /** @internal What was noted. */
   get notes(): Notes {
     return this.#notes
+  }
+
+  /** Options of a step with one task, which nothing but a key can keep from running. */
+  #single(options: StepOptions, task: string): StepOptions {
+    const { concurrencyKey, concurrency, rate } = options
+    if (concurrencyKey === undefined && (concurrency !== undefined || rate !== undefined))
+      return this.#notes.refuse(`${options.name ?? task}: concurrency and rate of a single step need a concurrencyKey`)
+    return options
   }
 
   #checked(task: unknown, method: string): TaskOf<unknown, unknown> {

@@ -14,6 +14,7 @@ import {
 } from '../../protocol/index.ts'
 import { checkJobOptions, type JobOptions, newJobId, type Parts } from '../parts.ts'
 import { orAborted } from '../pause.ts'
+import { parseRunLimits, type RunLimits } from '../policies.ts'
 import { checkInput } from '../schema.ts'
 import type { Submission } from '../submitter.ts'
 import { assemble, packed } from './assemble.ts'
@@ -24,7 +25,7 @@ export async function prepareFlow(
   parts: Parts,
   workflow: WorkflowOf<unknown, unknown>,
   given: unknown,
-  options: JobOptions,
+  options: JobOptions & RunLimits,
   detached: boolean,
 ): Promise<Omit<Submission, 'patienceMs'>> {
   const { signal } = options
@@ -32,7 +33,8 @@ export async function prepareFlow(
   signal?.throwIfAborted()
   const checking = workflow.input && checkInput(workflow.name, workflow.input, given)
   if (checking) await orAborted(checking, signal)
-  const { stages, items, plan: flow } = assemble(workflow.plan(given, true))
+  const run = parseRunLimits(options)
+  const { stages, items, plan: flow, policies } = assemble(workflow.plan(given, true))
   const program = await parts.programs.get(workflow.module, workflow.external)
   for (const stage of stages) stage.program = program.id
   const inputs: Inputs[] = []
@@ -42,14 +44,14 @@ export async function prepareFlow(
     job,
     name: workflow.name,
     // An id that was made for exactly this content says as much as a hash.
-    contentHash: options.id === undefined ? job : contentHash(workflow.name, stages, flow, inputs),
+    contentHash: options.id === undefined ? job : contentHash(workflow.name, stages, flow, inputs, run ? [policies, run] : policies),
     labels: [...(options.labels ?? [])],
     priority: options.priority ?? 0,
     session: parts.session.id,
     detached: options.detached ?? detached,
     stages,
   }
-  return { plan, inputs, flow, prepared: { program, stage: stages[0]! }, watch: false, signal }
+  return { plan, inputs, flow, policies, run, prepared: { program, stage: stages[0]! }, watch: false, signal }
 }
 
 /** Items that are too large for a message become the names of blocks. */
@@ -68,11 +70,16 @@ async function storeLarge(parts: Parts, items: Uint8Array[], signal: AbortSignal
 }
 
 /** What the job asks for: names, policies, steps and inputs, but not the program, so that a corrected program is no other job. */
-function contentHash(name: string, stages: readonly StagePlan[], flow: FlowPlan, inputs: readonly Inputs[]): string {
+function contentHash(
+  name: string,
+  stages: readonly StagePlan[],
+  flow: FlowPlan,
+  inputs: readonly Inputs[],
+  limited: readonly unknown[],
+): string {
   const digest = createHash('sha256')
-  digest.update(
-    JSON.stringify(['workflow', name, stages.map(({ task, resources, retry, timeoutMs }) => [task, resources, retry, timeoutMs]), flow]),
-  )
+  const policies = stages.map(({ task, resources, retry, timeoutMs }) => [task, resources, retry, timeoutMs])
+  digest.update(JSON.stringify(['workflow', name, policies, flow, ...(limited.length > 0 ? [limited] : [])]))
   for (const one of inputs) digest.update(one.items)
   return digest.digest('hex')
 }

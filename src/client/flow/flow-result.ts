@@ -36,6 +36,8 @@ async function flowError(
   state: JobView['state'],
   reason: string,
 ): Promise<Error> {
+  // What it came to besides is not why it ended.
+  if (reason.startsWith('RUN_TIMEOUT')) return endedError(job, state, reason)
   const task = cause?.task
   if (task) for await (const outcome of outcomesInOrder(parts, job, task.stage, task.index, 1)) if ('error' in outcome) return outcome.error
   return cause ? errorFromWire(cause.code, cause.message, { id: job }) : endedError(job, state, reason)

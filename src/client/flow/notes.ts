@@ -1,13 +1,14 @@
 // Owns the notes of a workflow that is being built: steps by number, what each needs, which branch is being built.
 // Must not encode or send anything: assemble.ts turns the notes into a plan.
-import { CoxswainError, limits, type Need } from '../../protocol/index.ts'
+import { CoxswainError, limits, type Need, type StagePolicy } from '../../protocol/index.ts'
 import { type Duration, durationMs } from '../amounts.ts'
 import type { TaskOf, TaskPolicy } from '../define.ts'
+import { parseTaskLimits, type TaskLimits } from '../policies.ts'
 import { identity } from './identity.ts'
 import { makeRef, type Ref, type RefOrigin, type RefTarget, refTarget } from './ref.ts'
 
-/** What can be said about a single step; what is missing is as the task's definition says. */
-export interface StepOptions {
+/** What can be said about a single step; what is missing is as the task's definition says. Without a key, limits are those of a `map` or `reduce` alone. */
+export interface StepOptions extends TaskLimits {
   /** What people see it called. Default: the task's name. */
   name?: string
   /** It begins only when these have succeeded, and gets nothing of them. */
@@ -15,6 +16,8 @@ export interface StepOptions {
   retries?: number
   /** Limit of one attempt. */
   timeout?: Duration
+  /** Limit of the step as a whole: from when it could begin to its end, with all attempts, pauses and waits. Then it fails with STEP_TIMEOUT. */
+  stepTimeout?: Duration
 }
 
 /** A step as it was asked for. */
@@ -22,6 +25,8 @@ export interface NotedStep {
   kind: 'tasks' | 'sleep' | 'signal' | 'choice' | 'event'
   definition: TaskOf<unknown, unknown> | undefined
   policy: TaskPolicy | undefined
+  /** What limits it besides. Steps with another `group` do not share a limit without a key. */
+  limits: { policy: Omit<StagePolicy, 'stage'>; group: number } | undefined
   name: string
   amount: number
   /** Inputs of its tasks; undefined where they come from its first need. */
@@ -41,6 +46,7 @@ export class Notes {
   /** There are values that were put together by `all`, or by `map` from several steps. */
   makesValues = false
   readonly #origin: RefOrigin
+  #groups = 0
   #guards: readonly Guard[] = []
 
   constructor(workflow: string) {
@@ -140,7 +146,28 @@ export class Notes {
     return step
   }
 
-  tasks(definition: TaskOf<unknown, unknown>, inputs: readonly unknown[] | undefined, options: StepOptions): number {
+  /** A number for steps that share limits without a key. */
+  newGroup(): number {
+    return ++this.#groups
+  }
+
+  /** Limits of a step, or undefined where it has none. Throws INVALID_WORKFLOW. */
+  #limitsOf(options: StepOptions, what: string, group: number): NotedStep['limits'] {
+    const where = `Workflow ${this.workflow}, ${what}: `
+    const given = parseTaskLimits(options, where, 'INVALID_WORKFLOW')
+    const { stepTimeout } = options
+    if (!given && stepTimeout === undefined) return undefined
+    const stepTimeoutMs = stepTimeout === undefined ? 0 : this.durationMs(stepTimeout, `stepTimeout of ${what}`)
+    const policy = { key: '', concurrency: 0, rateLimit: 0, ratePerMs: 0, ...given, stepTimeoutMs }
+    return { policy, group: given?.key === '' ? group : 0 }
+  }
+
+  tasks(
+    definition: TaskOf<unknown, unknown>,
+    inputs: readonly unknown[] | undefined,
+    options: StepOptions,
+    group: number = this.newGroup(),
+  ): number {
     const { name, after, retries, timeout } = options
     const { policy } = definition
     if (name !== undefined && (typeof name !== 'string' || Buffer.byteLength(name) > limits.nameBytesMax))
@@ -159,6 +186,7 @@ export class Notes {
               ...(retries !== undefined && { retry: { ...policy.retry, retriesMax: retries } }),
               ...(timeout !== undefined && { timeoutMs: this.durationMs(timeout, `timeout of ${name ?? definition.name}`) }),
             },
+      limits: this.#limitsOf(options, name ?? definition.name, group),
       name: name ?? '',
       inputs,
     })
@@ -174,6 +202,7 @@ export class Notes {
     this.steps.push({
       definition: undefined,
       policy: undefined,
+      limits: undefined,
       name: '',
       amount: 0,
       inputs: undefined,

@@ -1,17 +1,18 @@
 // Owns `map`: an asynchronous iterator of results over any number of inputs, with back-pressure both ways.
 // Must not make a promise, timer or message per task beyond the one that `next` returns.
-import { CoxswainError, limits } from '../../protocol/index.ts'
+import { CoxswainError, limits, type StagePolicy } from '../../protocol/index.ts'
 import type { TaskOf } from '../define.ts'
 import { endedError, readOutcomes } from '../outcomes.ts'
 import { checkJobOptions, type JobOptions, newJobId, type Parts } from '../parts.ts'
 import { abortReason, pause } from '../pause.ts'
+import { parseTaskLimits, type TaskLimits } from '../policies.ts'
 import type { Submitter } from '../submitter.ts'
 import { Feeder, type Source } from './feeder.ts'
 import { Receiver } from './receiver.ts'
 import { Sender } from './sender.ts'
 
-/** Options of `map`. */
-export interface MapOptions extends JobOptions {
+/** Options of `map`. Its limits are those of its tasks. */
+export interface MapOptions extends JobOptions, TaskLimits {
   /** True: results in the order of the inputs (default). False: as they come. */
   ordered?: boolean
   /** `'throw'`: the first failed task ends the iteration and cancels the rest (default). `'yield'`: its error is yielded like a result. */
@@ -42,6 +43,7 @@ export class MapRun implements AsyncIterableIterator<unknown> {
   readonly #source: Source
   readonly #submitter: Submitter
   readonly #options: MapOptions
+  readonly #policies: StagePolicy[]
   readonly #job: string
   readonly #entries: boolean
   /** After so many taken results more inputs are pulled. */
@@ -60,6 +62,7 @@ export class MapRun implements AsyncIterableIterator<unknown> {
 
   constructor(parts: Parts, submitter: Submitter, task: TaskOf<unknown, unknown>, source: Source, options: MapOptions) {
     checkJobOptions(options)
+    const limited = parseTaskLimits(options, 'map: ', 'INVALID_ARGUMENT')
     const { window } = options
     if (window !== undefined && (!Number.isInteger(window) || window < 1)) {
       throw new CoxswainError('INVALID_ARGUMENT', `window is ${window}: it must be a whole number, 1 or more.`, { id: 'window' })
@@ -69,6 +72,7 @@ export class MapRun implements AsyncIterableIterator<unknown> {
     this.#task = task
     this.#source = source
     this.#options = options
+    this.#policies = limited ? [{ stage: 0, ...limited, stepTimeoutMs: 0 }] : []
     this.#entries = options.entries === true
     this.#job = options.id ?? newJobId(parts.platform)
   }
@@ -176,6 +180,7 @@ export class MapRun implements AsyncIterableIterator<unknown> {
       prepared,
       job,
       options: this.#options,
+      policies: this.#policies,
       failed,
       acknowledged: () => this.#wakeUp(),
     })

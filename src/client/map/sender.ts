@@ -1,6 +1,6 @@
 // Owns the way of a map's inputs to the leader: chunks in order, several under way, sent again where the leader was full.
 // Must not look into inputs, and must not send a chunk before the one in front of it was sent.
-import { CoxswainError, type Inputs } from '../../protocol/index.ts'
+import { CoxswainError, type Inputs, type StagePolicy } from '../../protocol/index.ts'
 import { ContentHash, type JobOptions, jobPlan, type Parts, type Prepared } from '../parts.ts'
 import { pause } from '../pause.ts'
 import { type Submitter, spread } from '../submitter.ts'
@@ -18,6 +18,8 @@ export interface SenderOptions {
   prepared: Prepared
   job: string
   options: JobOptions
+  /** Limits of its tasks. */
+  policies: StagePolicy[]
   /** The map cannot go on. */
   failed(error: unknown): void
   /** The leader acknowledged inputs. */
@@ -95,13 +97,13 @@ export class Sender {
   }
 
   #submit(inputs: Inputs): void {
-    const { parts, submitter, prepared, job, options } = this.#options
+    const { parts, submitter, prepared, job, options, policies } = this.#options
     this.#state = 'submitting'
     // What the inputs will be is not known: the same id with the same task and policy is the same job.
-    const contentHash = new ContentHash('map', prepared.stage).finish()
+    const contentHash = new ContentHash('map', prepared.stage, policies[0]).finish()
     const plan = jobPlan(job, prepared.stage, contentHash, parts.session.id, options, false)
     const patienceMs = Number.POSITIVE_INFINITY
-    submitter.submit({ plan, inputs: [inputs], prepared, watch: true, signal: options.signal, patienceMs }).then(
+    submitter.submit({ plan, inputs: [inputs], policies, prepared, watch: true, signal: options.signal, patienceMs }).then(
       ({ existing }) => {
         if (this.#state === 'closed') return
         parts.session.establish(job)

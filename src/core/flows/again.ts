@@ -6,7 +6,9 @@ import { CoxswainError, type ProgramId, type Range } from '../../protocol/index.
 import { answer, type CommandOf, type Decision, refuse } from '../commands.ts'
 import { archived, missing, overload } from '../jobs/decide.ts'
 import type { Job, Stage } from '../jobs/state.ts'
+import { limitAgain } from '../keys/decide.ts'
 import type { CoreLimits } from '../limits.ts'
+import { runLimitAgain } from '../queues/decide.ts'
 import { RangeSet } from '../ranges.ts'
 import type { State } from '../state.ts'
 import type { Frame, StepTable } from './state.ts'
@@ -112,7 +114,8 @@ export function decideRerunJob(state: State, command: CommandOf<'rerunJob'>, lim
   )
   const bytes = job.stages.flatMap(stage => [...stage.inputs].map(segment => segment.bytes))
   const no = programMissing(state, job, command.program) ?? overload(state, sum(tasks), sum(bytes), 1, limits)
-  if (no) return refuse(no)
+  const limited = no ?? runLimitAgain(state, job) ?? limitAgain(state, job, found)
+  if (limited) return refuse(limited)
   const steps = new RangeSet()
   for (const step of found) steps.add(step, 1)
   const record = { kind: 'JobRerun' as const, job: command.job, rerun: command.rerun, steps: steps.ranges, program: command.program }

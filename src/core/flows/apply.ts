@@ -3,6 +3,8 @@ import type { RecordOf } from '../../protocol/index.ts'
 import { finishTasks, needBlock, settleInputs } from '../jobs/accounts.ts'
 import { addStage, applyJobSubmitted } from '../jobs/apply.ts'
 import type { Job, Stage } from '../jobs/state.ts'
+import { holdKey } from '../keys/apply.ts'
+import { isQueued } from '../queues/state.ts'
 import type { State } from '../state.ts'
 import { finishHead, takePayload } from '../tasks/apply.ts'
 import { deliver } from './events.ts'
@@ -71,18 +73,24 @@ export function applyStepsAdded(state: State, record: RecordOf<'StepsAdded'>): v
   }
   frame.open -= undos.length
   for (const stage of job.stages) stage.sealed = true
-  beginFrame(state, job, frame)
+  // One that waits for its turn begins then.
+  if (!isQueued(job)) beginFrame(state, job, frame)
 }
 
 export function applyTaskExpanded(state: State, record: RecordOf<'TaskExpanded'>): void {
-  succeed(state, record.lane, (flow, step) => flow.expanded.add(step))
+  succeed(state, record.lane, (flow, step, stage) => {
+    flow.expanded.add(step)
+    if (!stage.key) return
+    flow.holding.add(step)
+    holdKey(state, stage, 1)
+  })
 }
 
 /** The next task of a lane succeeded in another way than with a value, which `note` writes down. */
-function succeed(state: State, lane: number, note: (flow: StepTable, step: number) => void): void {
+function succeed(state: State, lane: number, note: (flow: StepTable, step: number, stage: Stage) => void): void {
   const { done, close } = finishHead(state, lane)
   const { stage } = done
-  note(flowOf(state, stage.job.plan.job).flow, stepOf(stage, done.first))
+  note(flowOf(state, stage.job.plan.job).flow, stepOf(stage, done.first), stage)
   settleInputs(state, stage, done)
   close()
   finishTasks(state, stage, done, 'succeeded')

@@ -10,14 +10,17 @@ import {
   type LaneId,
   type Outcome,
   type PayloadId,
+  type StagePolicy,
   limits as wire,
 } from '../../protocol/index.ts'
 import { answer, type CommandOf, type Decision, refuse } from '../commands.ts'
 import { checkBlocks, checkedCount } from '../items.ts'
 import type { Job, Stage } from '../jobs/state.ts'
+import { limitStages } from '../keys/decide.ts'
 import type { State } from '../state.ts'
 import { stepOf } from './apply.ts'
 import { flowFlaw } from './plan-check.ts'
+import type { StepTable } from './state.ts'
 
 /** Signals of one workflow that no step took, and ids of signals that are remembered. */
 const mailboxMax = 10_000
@@ -71,12 +74,13 @@ type OutcomeOf<K> = Extract<Outcome, { kind: K }>
 
 /** Why a task of a workflow cannot end as its worker says, or undefined. */
 export interface FlowFailure {
-  code: 'INVALID_WORKFLOW' | 'WORKFLOW_TOO_DEEP' | 'TASK_RESULT_INVALID'
+  code: 'INVALID_ARGUMENT' | 'INVALID_WORKFLOW' | 'LIMIT_CONFLICT' | 'WORKFLOW_TOO_DEEP' | 'TASK_RESULT_INVALID'
   message: string
 }
 
 /** What a step that was built becomes part of its job as, or why not. */
 export function decideExpanded(
+  state: State,
   stage: Stage,
   task: number,
   outcome: OutcomeOf<'expanded'>,
@@ -103,10 +107,25 @@ export function decideExpanded(
   // Stages that the same report adds come before these.
   let base = job.stages.length
   for (const record of before.records) if (record.kind === 'StagesAdded' && record.job === id) base += record.stages.length
+  const limited = limitStages(state, id, base, stages.length, outcome.policies, before.records)
+  if (limited instanceof CoxswainError)
+    return { code: limited.code === 'LIMIT_CONFLICT' ? 'LIMIT_CONFLICT' : 'INVALID_ARGUMENT', message: limited.message }
+  const held = heldKey(job, flow, step, outcome.policies)
+  if (held !== undefined)
+    return { code: 'INVALID_WORKFLOW', message: `Its steps wait for the key ${held}, which it holds itself until they end.` }
   const decision = flowRecords(id, base, outcome.inputs, outcome.flow, step, payload)
-  decision.records.unshift({ kind: 'StagesAdded', job: id, stages })
+  decision.records.unshift({ kind: 'StagesAdded', job: id, stages }, ...limited)
   decision.records.splice(-1, 0, { kind: 'TaskExpanded', lane })
   return decision
+}
+
+/** The key that these stages want and that the step, or one that it is part of, holds until they have ended; undefined if there is none. */
+function heldKey(job: Job, flow: StepTable, step: number, policies: readonly StagePolicy[]): string | undefined {
+  for (let holder = step; holder >= 0; holder = flow.frame(holder).parent) {
+    const name = job.stages[flow.stage(holder)]!.key?.name
+    if (name && policies.some(policy => policy.key === name)) return name
+  }
+  return undefined
 }
 
 /** What others want of a step that can only be had of a task. */

@@ -4,6 +4,7 @@ import type { Range } from '../../protocol/index.ts'
 import type { Listener } from '../events/state.ts'
 import { cancelTasks, dropBlock, dropPayload, namePayload } from '../jobs/accounts.ts'
 import type { Job, Stage } from '../jobs/state.ts'
+import { releaseKey } from '../keys/apply.ts'
 import type { State } from '../state.ts'
 import { endsAs, sinceMs } from './flowing.ts'
 import type { Signal } from './mail.ts'
@@ -30,6 +31,10 @@ export function cancelFlow(state: State, job: Job): void {
     if (flow.settled(step)) continue
     flow.setStatus(step, 'cancelled')
     flow.times.end(step, sinceMs(state, job))
+  }
+  for (const step of flow.holding) {
+    flow.holding.delete(step)
+    releaseKey(state, job.stages[flow.stage(step)]!, 1)
   }
 }
 

@@ -140,6 +140,7 @@ export function failureOfStep(stages: readonly Stage[], flow: StepTable, step: n
   if (flow.kind(cause) === 'event')
     return { code: 'EVENT_TIMEOUT', message: `No event ${flow.name(cause)} came within ${flow.amount(cause)} ms.`, task: '' }
   const stage = stages[flow.stage(cause)]!
+  if (flow.late.has(cause)) return { code: 'STEP_TIMEOUT', message: `It did not end within ${stage.policy!.stepTimeoutMs} ms.`, task: '' }
   const end = flow.first(cause) + flow.width(cause)
   for (let task = flow.first(cause); task < end; task++) {
     const failure = failureOfTask(stage, task)
@@ -158,7 +159,8 @@ function causeOf(flow: StepTable, steps: Iterable<number>): number | undefined {
     const status = flow.status(one)
     if (status === 'cancelled') for (const need of flow.needs(one)) seen.add(need.step)
     else if (status !== 'failed') continue
-    else if (flow.expanded.has(one)) for (const step of breaking(flow, flow.frames.find(frame => frame.parent === one)!)) seen.add(step)
+    else if (flow.expanded.has(one) && !flow.late.has(one))
+      for (const step of breaking(flow, flow.frames.find(frame => frame.parent === one)!)) seen.add(step)
     else if (cause === undefined || endOf(one) < endOf(cause)) cause = one
   }
   return cause

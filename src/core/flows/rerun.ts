@@ -1,7 +1,9 @@
 // Owns how a workflow that has ended goes on: its steps that are to wait again, and what they wait for now.
 // Must not choose which steps those are.
 import type { NeedKind, Range } from '../../protocol/index.ts'
+import { expectEnd } from '../deadlines/apply.ts'
 import type { Job } from '../jobs/state.ts'
+import { holdKey } from '../keys/apply.ts'
 import type { State } from '../state.ts'
 import { tasksLost } from './again.ts'
 import type { Flowing } from './flowing.ts'
@@ -57,10 +59,10 @@ function heed(on: Flowing, step: number, need: { kind: NeedKind; step: number })
 
 function waitAgain(state: State, job: Job, flow: StepTable, step: number): void {
   flow.forgetEnd(step)
+  flow.late.delete(step)
   const { began } = flow.times.written(step)
   flow.times.restore(step, { began: flow.expanded.has(step) ? began : 0, ended: 0 })
-  // It was built already: what it became goes on.
-  if (flow.expanded.has(step)) return flow.setStatus(step, 'open')
+  if (flow.expanded.has(step)) return builtAgain(state, job, flow, step)
   if (flow.kind(step) === 'event' && !flow.values.has(step)) startListening(state, job, step)
   if (flow.kind(step) !== 'tasks') return
   // Whoever ran it last may not know that it is over: what runs next is another attempt.
@@ -68,6 +70,18 @@ function waitAgain(state: State, job: Job, flow: StepTable, step: number): void 
   const fold = flow.folds.get(step)
   if (fold) flow.folds.set(step, foldOf(flow.width(flow.widthNeed(step)!.step), fold.fanIn))
   tasksAgain(state, job, flow, step)
+}
+
+/** It was built already: what it became goes on, with its key, and in its time. */
+function builtAgain(state: State, job: Job, flow: StepTable, step: number): void {
+  const stage = job.stages[flow.stage(step)]!
+  flow.setStatus(step, 'open')
+  if (stage.key) {
+    flow.holding.add(step)
+    holdKey(state, stage, 1)
+  }
+  const timeoutMs = stage.policy?.stepTimeoutMs ?? 0
+  if (timeoutMs > 0) expectEnd(state, job, step, state.nowMs + timeoutMs)
 }
 
 /** The tasks of the step that came to nothing wait, with all of their retries. */

@@ -3,7 +3,7 @@
 import { type FlowStep, type Need, needKinds, type PayloadId, type StepKind, stepKinds, type TaskBlock } from '../../protocol/index.ts'
 import type { HeapEntry } from '../heap.ts'
 import { SparseMap, SparseSet } from '../sparse.ts'
-import type { DelayedStep, DelayedTask } from '../state.ts'
+import type { Delayed, DelayedStep } from '../state.ts'
 import { Column } from './column.ts'
 import type { Fold } from './fold.ts'
 import { Mail, type Signal } from './mail.ts'
@@ -72,19 +72,20 @@ export class StepTable {
   /** Chain of the needs that name a step: the last one first. */
   readonly #lastUse = new Column()
   readonly #nextUse = new Column()
-  /** How often it went on after it had ended. */
+  /** How often it went on after it had ended, and who asked for the last time. */
   reruns = 0
-  /** Who asked for the last time. */
   rerun = ''
   /** The highest attempt at which tasks of a step were handed out, where that is not the first; and that at which they begin, where it is not. */
   readonly attempts = new Map<number, number>()
   readonly firstAttempts = new Map<number, number>()
-  /** Compensations. */
+  /** Compensations; and steps that did not end in their time. */
   readonly undos = new SparseSet<number>()
-  /** Steps that became steps themselves. */
+  readonly late = new SparseSet<number>()
+  /** Steps that became steps themselves; derived: of these, the ones that hold a key until they end. */
   readonly expanded = new SparseSet<number>()
+  readonly holding = new SparseSet<number>()
   /** Steps that pause, or wait for a signal or event up to a time, among what the cluster waits for. */
-  readonly pauses = new SparseMap<number, HeapEntry<DelayedTask | DelayedStep>>()
+  readonly pauses = new SparseMap<number, HeapEntry<Delayed>>()
   readonly spreads = new SparseMap<number, Spread>()
   readonly folds = new SparseMap<number, Fold>()
   readonly mail = new Mail()

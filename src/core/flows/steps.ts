@@ -1,7 +1,9 @@
 // Owns how a workflow moves on: what follows from the end of each step for those that need it, until nothing follows any more.
 // Must not choose anything: every leader and standby comes to the same from the same facts.
 import type { NeedKind } from '../../protocol/index.ts'
+import { expectEnd } from '../deadlines/apply.ts'
 import { type Job, stageDone } from '../jobs/state.ts'
+import { releaseKey } from '../keys/apply.ts'
 import type { State } from '../state.ts'
 import { keepBlock } from '../tasks/apply.ts'
 import { type Ended, endsAs, type Flowing, sinceMs, stageOf } from './flowing.ts'
@@ -62,6 +64,8 @@ function run(on: Flowing, step: number): void {
   const kind = flow.kind(step)
   flow.setStatus(step, 'open')
   if (kind === 'sleep' || kind === 'signal' || kind === 'event') flow.times.begin(step, sinceMs(on.state, on.job))
+  const timeoutMs = kind === 'tasks' ? (stageOf(on, step).policy?.stepTimeoutMs ?? 0) : 0
+  if (timeoutMs > 0) expectEnd(on.state, on.job, step, on.state.nowMs + timeoutMs)
   switch (kind) {
     case 'tasks':
       return startTasks(on, step)
@@ -119,6 +123,7 @@ function settle(on: Flowing, step: number, end: Ended): void {
   const status = end === 'succeeded' ? end : (flow.damage(step) ?? end)
   flow.setStatus(step, status)
   flow.times.end(step, sinceMs(on.state, on.job))
+  if (flow.holding.delete(step)) releaseKey(on.state, stageOf(on, step), 1)
   const frame = flow.frame(step)
   if (flow.isUndo(step)) {
     if (frame.open === 0) endFrame(on, frame)

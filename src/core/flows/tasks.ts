@@ -68,7 +68,7 @@ export function cancelHeld({ state }: Flowing, stage: Stage, range: Range): void
 }
 
 /** A step is not to run any more: what has not begun never will; what runs may end, and counts for nothing. */
-export function abandon(on: Flowing, step: number, why: 'cancelled' | 'skipped'): void {
+export function abandon(on: Flowing, step: number, why: 'failed' | 'cancelled' | 'skipped'): void {
   const { state, flow } = on
   if (flow.settled(step)) return
   const before = flow.damage(step)

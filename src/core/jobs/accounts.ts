@@ -121,6 +121,21 @@ function abandon(state: State, stage: Stage): void {
   if (!waited) completeIfDone(state, stage)
 }
 
+/** What of these tasks is in lanes counts as cancelled when it has stopped. */
+export function stopRunning(state: State, stage: Stage, ranges: readonly Range[]): void {
+  if (stage.runningCount === 0) return
+  for (const lane of state.tasks.lanes.values()) {
+    for (const run of lane.runs) {
+      if (run.stage !== stage) continue
+      for (const range of ranges) {
+        const from = Math.max(run.first, range.first)
+        const end = Math.min(run.first + run.count, range.first + range.count)
+        if (from < end) stage.cancelling.add(from, end - from)
+      }
+    }
+  }
+}
+
 /** Cancels what waits in line or for its next attempt; what runs counts as cancelled when its worker says that it has stopped. */
 export function cancelWaiting(state: State, stage: Stage, first: number, count: number): void {
   const ranges = dropReady(state, stage, first, count)

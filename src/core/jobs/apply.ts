@@ -1,16 +1,29 @@
 // Owns what the facts about jobs do to the state. Must not choose anything.
-import type { Range, RecordOf, StagePlan } from '../../protocol/index.ts'
+import type { RecordOf, StagePlan } from '../../protocol/index.ts'
+import { forgetMet, noteDue } from '../deadlines/apply.ts'
 import { cancelFlow, cancelHeldTasks, forgetFlow, wakeStep } from '../flows/events.ts'
 import { goOn } from '../flows/rerun.ts'
 import { completeIfEnded } from '../flows/steps.ts'
+import { joinKey, leaveKey, wakeKey } from '../keys/apply.ts'
+import { limitsTasks } from '../keys/state.ts'
 import { leaveProgram, useProgram } from '../programs/apply.ts'
+import { endRun, giveUpTurn, runAgain } from '../queues/apply.ts'
 import { runEnded } from '../schedules/apply.ts'
 import type { State } from '../state.ts'
 import { keepBlock, stageOf } from '../tasks/apply.ts'
 import { classOf, forgetClassIfUnused } from '../tasks/classes.ts'
 import { pushReady, setPaused, unshiftReady } from '../tasks/ready.ts'
-import { cancelWaiting, changeEnd, completeIfDone, dropInputs, forgetResults, namePayload, releaseResults } from './accounts.ts'
-import { createStage, type Job, type Stage } from './state.ts'
+import {
+  cancelWaiting,
+  changeEnd,
+  completeIfDone,
+  dropInputs,
+  forgetResults,
+  namePayload,
+  releaseResults,
+  stopRunning,
+} from './accounts.ts'
+import { createStage, type Job } from './state.ts'
 
 export function applyJobSubmitted(state: State, record: RecordOf<'JobSubmitted'>): void {
   const { plan } = record
@@ -24,6 +37,7 @@ export function applyJobSubmitted(state: State, record: RecordOf<'JobSubmitted'>
     paused: false,
     stages: [],
     flow: undefined,
+    run: undefined,
   }
   for (const stagePlan of plan.stages) addStage(state, job, stagePlan)
   state.jobs.byId.set(plan.job, job)
@@ -39,7 +53,7 @@ function own(state: State, job: Job): void {
 
 /** The job has one more stage. */
 export function addStage(state: State, job: Job, plan: StagePlan): void {
-  const schedulingClass = classOf(state, plan)
+  const schedulingClass = classOf(state, plan, false)
   schedulingClass.stages++
   useProgram(state, plan.program)
   const stage = createStage(job, job.stages.length, plan, schedulingClass)
@@ -70,8 +84,14 @@ export function applyStageSealed(state: State, record: RecordOf<'StageSealed'>):
 export function applyJobCancelled(state: State, record: RecordOf<'JobCancelled'>): void {
   const job = state.jobs.byId.get(record.job)
   if (!job) throw new Error(`no job ${record.job}`)
-  job.state = 'cancelled'
-  job.reason = record.reason
+  giveUpTurn(state, job)
+  stopJob(state, job, 'cancelled', record.reason)
+}
+
+/** The job has its end, and nothing of it begins any more; what runs ends when its workers say so. */
+export function stopJob(state: State, job: Job, end: 'cancelled' | 'failed', reason: string): void {
+  job.state = end
+  job.reason = reason
   cancelFlow(state, job)
   for (const stage of job.stages) {
     stage.sealed = true
@@ -92,24 +112,11 @@ export function applyJobPaused(state: State, record: RecordOf<'JobPaused'>): voi
 
 export function applyTasksCancelled(state: State, record: RecordOf<'TasksCancelled'>): void {
   const stage = stageOf(state, record.job, record.stage)
-  const running = stageRuns(state, stage)
+  stopRunning(state, stage, record.ranges)
   for (const range of record.ranges) {
-    for (const run of running) {
-      const from = Math.max(run.first, range.first)
-      const end = Math.min(run.first + run.count, range.first + range.count)
-      if (from < end) stage.cancelling.add(from, end - from)
-    }
     cancelHeldTasks(state, stage, range)
     cancelWaiting(state, stage, range.first, range.count)
   }
-}
-
-/** What of a stage is in lanes. */
-function stageRuns(state: State, stage: Stage): Range[] {
-  const runs: Range[] = []
-  if (stage.runningCount === 0) return runs
-  for (const lane of state.tasks.lanes.values()) for (const run of lane.runs) if (run.stage === stage) runs.push(run)
-  return runs
 }
 
 export function applyJobFinished(state: State, record: RecordOf<'JobFinished'>): void {
@@ -127,7 +134,9 @@ export function applyJobFinished(state: State, record: RecordOf<'JobFinished'>):
   const owned = state.jobs.bySession.get(job.plan.session)
   owned?.delete(job)
   if (owned?.size === 0) state.jobs.bySession.delete(job.plan.session)
+  endRun(state, job)
   for (const stage of job.stages) {
+    leaveKey(state, stage)
     stage.class.stages--
     forgetClassIfUnused(state, stage.class)
     leaveProgram(state, stage.plan.program)
@@ -145,13 +154,16 @@ export function applyJobRerun(state: State, record: RecordOf<'JobRerun'>): void 
   state.jobs.finished.delete(job)
   for (const stage of job.stages) {
     if (record.program !== undefined) stage.plan = { ...stage.plan, program: record.program }
-    stage.class = classOf(state, stage.plan)
+    const limited = limitsTasks(stage.policy)
+    stage.class = classOf(state, stage.plan, limited)
     stage.class.stages++
+    if (limited) joinKey(state, stage)
     useProgram(state, stage.plan.program)
   }
   // Whoever submitted it may be gone long since: it does not end with that client.
   job.plan = { ...job.plan, detached: true, stages: job.stages.slice(0, job.plan.stages.length).map(stage => stage.plan) }
   own(state, job)
+  runAgain(state, job)
   goOn(state, job, record.rerun, record.steps)
 }
 
@@ -174,10 +186,19 @@ export function applyJobsForgotten(state: State, record: RecordOf<'JobsForgotten
   }
 }
 
-/** Puts the tasks whose pause is over back in line. */
+/** Puts the tasks whose pause is over back in line, and what else waited for this time has it. */
 export function wakeDelayed(state: State): void {
+  forgetMet(state)
   for (let next = state.delayed.nextKey; next !== undefined && next <= state.nowMs; next = state.delayed.nextKey) {
     const item = state.delayed.pop()!
+    if ('key' in item) {
+      wakeKey(state, item.key, item.atMs)
+      continue
+    }
+    if ('deadline' in item) {
+      noteDue(state, item.deadline)
+      continue
+    }
     if ('step' in item) {
       wakeStep(state, item.job, item.step)
       continue

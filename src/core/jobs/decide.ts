@@ -3,7 +3,9 @@ import { CoxswainError, type Inputs, type JobPlan, type JournalRecord, Overloade
 import { answer, type CommandOf, type Decision, refuse } from '../commands.ts'
 import { decideFlow } from '../flows/decide.ts'
 import { checkBlocks, checkedCount } from '../items.ts'
+import { limitStages } from '../keys/decide.ts'
 import type { CoreLimits } from '../limits.ts'
+import { limitRun } from '../queues/decide.ts'
 import type { State } from '../state.ts'
 import type { Job, Stage } from './state.ts'
 
@@ -105,6 +107,7 @@ export function decideSubmitJob(
   command: CommandOf<'submitJob'>,
   limits: CoreLimits,
   nextPayload: PayloadId = state.nextPayload,
+  before: readonly JournalRecord[] = [],
 ): Decision {
   const { plan } = command
   const known = knownAs(state, plan)
@@ -125,10 +128,33 @@ export function decideSubmitJob(
   if (never) return refuse(never)
   const over = overload(state, tasks, bytes, 1, limits)
   if (over) return refuse(over)
-  if (command.flow) return decideFlow(plan, command.inputs, command.flow, nextPayload)
+  const limited = limitsOf(state, command, before)
+  if (limited instanceof CoxswainError) return refuse(limited)
+  const decision = command.flow ? decideFlow(plan, command.inputs, command.flow, nextPayload) : decideTasks(command, nextPayload)
+  if (decision.reply.kind === 'refused') return decision
+  // Limits are there before the first task.
+  decision.records.splice(1, 0, ...limited.own)
+  decision.records.unshift(...limited.first)
+  return decision
+}
+
+/** The facts that limit a new job: those that come before it, and those right behind it. */
+function limitsOf(
+  state: State,
+  { plan, policies = [], run }: CommandOf<'submitJob'>,
+  before: readonly JournalRecord[],
+): { first: JournalRecord[]; own: JournalRecord[] } | CoxswainError {
+  const own = limitStages(state, plan.job, 0, plan.stages.length, policies, before)
+  if (own instanceof CoxswainError || !run) return own instanceof CoxswainError ? own : { first: [], own }
+  const limited = limitRun(state, plan.job, run, before)
+  return limited instanceof CoxswainError ? limited : { first: limited.first, own: [...own, limited.own] }
+}
+
+/** A new job that is no workflow; everything else about it was looked at before. */
+function decideTasks({ plan, inputs: given }: CommandOf<'submitJob'>, nextPayload: PayloadId): Decision {
   const decision: Decision = { records: [{ kind: 'JobSubmitted', plan }], payloads: [], reply: { kind: 'submitted', existing: false } }
   const stages = plan.stages.map(() => ({ added: 0, sealed: false }))
-  for (const inputs of command.inputs) {
+  for (const inputs of given) {
     const stage = stages[inputs.stage]
     if (!stage) return refuse(new CoxswainError('INVALID_ARGUMENT', `Job ${plan.job} has no stage ${inputs.stage}.`, { id: plan.job }))
     const added = addInputs(plan, stage, inputs, nextPayload + decision.payloads.length)
@@ -222,7 +248,7 @@ export function decideEndSession(state: State, command: CommandOf<'endSession'>)
 
 /** The final state of a job whose tasks all have outcomes. */
 export function finalState(job: Job): 'succeeded' | 'failed' | 'cancelled' {
-  if (job.state === 'cancelled') return 'cancelled'
+  if (job.state !== 'running') return job.state
   if (job.flow) return job.flow.frames[0]!.broken ? 'failed' : 'succeeded'
   if (job.stages.some(stage => stage.failed > 0)) return 'failed'
   return job.stages.some(stage => stage.abandoned) ? 'cancelled' : 'succeeded'

@@ -1,7 +1,9 @@
 // Owns what a job is: a graph of stages, each with compact accounts of its tasks. No object per task that is merely waiting or done.
 // Must not hold bytes of inputs or results: those are payloads, named by number.
-import type { AttemptFields, JobId, JobPlan, JobState, StagePlan, TaskBlock } from '../../protocol/index.ts'
+import type { AttemptFields, JobId, JobPlan, JobState, RunPolicy, StagePlan, StagePolicy, TaskBlock } from '../../protocol/index.ts'
 import type { StepTable } from '../flows/state.ts'
+import type { Key } from '../keys/state.ts'
+import type { Queue } from '../queues/state.ts'
 import { RangeSet } from '../ranges.ts'
 import { SegmentList } from '../segments.ts'
 import { SparseMap } from '../sparse.ts'
@@ -26,6 +28,9 @@ export interface Stage {
   number: number
   plan: StagePlan
   class: SchedulingClass
+  /** What limits it besides its plan, and as long as its job has not ended the key that it shares with others, or has alone. */
+  policy: StagePolicy | undefined
+  key: Key | undefined
   sealed: boolean
   /** Tasks added so far. */
   added: number
@@ -77,6 +82,8 @@ export interface Job {
   stages: Stage[]
   /** Its steps, if it is a workflow. */
   flow: StepTable | undefined
+  /** What limits it as a whole, as long as it has not ended, and that of a workflow also afterwards; `startedAtMs` is 0 if it has not begun. */
+  run: { policy: RunPolicy; queue: Queue | undefined; startedAtMs: number } | undefined
 }
 
 export interface Jobs {
@@ -105,6 +112,8 @@ export function createStage(job: Job, number: number, plan: StagePlan, schedulin
     number,
     plan,
     class: schedulingClass,
+    policy: undefined,
+    key: undefined,
     sealed: false,
     added: 0,
     blockedBy: 0,

@@ -6,6 +6,7 @@
 import type { JournalRecord, LaneReport, RecordOf, Resources, Run } from '../../protocol/index.ts'
 import type { Decision } from '../commands.ts'
 import type { Stage } from '../jobs/state.ts'
+import { type Key, roomOf } from '../keys/state.ts'
 import { RangeSet } from '../ranges.ts'
 import type { State } from '../state.ts'
 import { waitDelayed } from '../tasks/ready.ts'
@@ -33,6 +34,7 @@ class Adoption {
   readonly #worker: Worker
   readonly #free: Resources
   readonly #taken = new Map<Stage, RangeSet>()
+  readonly #held = new Map<Key, number>()
 
   constructor(state: State, worker: Worker) {
     this.#state = state
@@ -82,9 +84,18 @@ class Adoption {
     return stage.ready.has(first, count, attempt) || waitDelayed(this.#state, stage, first, count, attempt)
   }
 
+  /** True if the stage has no key, or one with room: it may have been given to others meanwhile. */
+  #mayHold({ key }: Stage, count: number): boolean {
+    if (!key) return true
+    const held = (this.#held.get(key) ?? 0) + count
+    if (held > roomOf(key)) return false
+    this.#held.set(key, held)
+    return true
+  }
+
   #take(stage: Stage, run: Run): boolean {
     const taken = this.#taken.get(stage) ?? new RangeSet()
-    if (taken.within(run.first, run.count).length > 0 || !this.#waits(stage, run)) return false
+    if (taken.within(run.first, run.count).length > 0 || !this.#waits(stage, run) || !this.#mayHold(stage, run.count)) return false
     taken.add(run.first, run.count)
     this.#taken.set(stage, taken)
     return true

@@ -12,14 +12,15 @@ const smallestBiteMicros = 500
 /** Tasks that a lane of the class should have ahead: one as long as nothing is known, then `laneAheadMs` worth of them. */
 export function tasksAhead(observed: Observed, schedulingClass: SchedulingClass, limits: CoreLimits): number {
   const micros = observed.taskMicros.get(schedulingClass.key)
-  if (micros === undefined) return 1
+  // What stands in line in a lane holds its key, and would begin at another time than it was handed out.
+  if (micros === undefined || schedulingClass.limited) return 1
   return Math.max(1, Math.min(limits.laneTasksMax, Math.floor((limits.laneAheadMs * 1000) / micros)))
 }
 
 /** Tasks for a new lane, when `lanes` lanes could share what waits. */
 export function firstBite(observed: Observed, schedulingClass: SchedulingClass, lanes: number, limits: CoreLimits): number {
   const micros = observed.taskMicros.get(schedulingClass.key)
-  if (micros === undefined) return 1
+  if (micros === undefined || schedulingClass.limited) return 1
   const share = Math.ceil(schedulingClass.readyCount / Math.max(1, lanes))
   return Math.min(tasksAhead(observed, schedulingClass, limits), Math.max(share, Math.ceil(smallestBiteMicros / micros)))
 }

@@ -1,6 +1,7 @@
 // Owns the last step of a turn: handing out work, once, after all commands were applied. Every choice becomes a fact.
 // Must not write state but through `emit`, which applies each fact before the next choice.
 import { type JournalRecord, laneId, type Run } from '../../protocol/index.ts'
+import { isAwaited } from '../deadlines/state.ts'
 import { finalState } from '../jobs/decide.ts'
 import type { CoreLimits } from '../limits.ts'
 import type { Worker } from '../membership/state.ts'
@@ -170,7 +171,14 @@ function handOut(turn: Turn): void {
 
 /** Hands out what can be handed out, ends what is complete, forgets what is too old. */
 export function settle(state: State, observed: Observed, options: SettleOptions, emit: Emit): void {
-  for (const job of [...state.jobs.complete]) emit({ kind: 'JobFinished', job: job.plan.job, state: finalState(job) })
+  for (const deadline of [...state.deadlines.due]) {
+    const { job, step } = deadline
+    // What ended in the same turn has ended in time.
+    if (!isAwaited(deadline)) continue
+    emit(step < 0 ? { kind: 'JobTimedOut', job: job.plan.job } : { kind: 'StepTimedOut', job: job.plan.job, step })
+  }
+  // The end of one may be the turn of another, which has nothing to do.
+  for (const job of state.jobs.complete) emit({ kind: 'JobFinished', job: job.plan.job, state: finalState(job) })
   retire(state, options.limits, emit)
   const roomier = takeRoomier(state, observed)
   if (state.tasks.waiting.size > 0) handOut({ state, observed, options, emit, roomier })

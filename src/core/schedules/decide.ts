@@ -25,7 +25,8 @@ export function decideSetSchedule(state: State, command: CommandOf<'setSchedule'
   if (!known && state.schedules.byName.size >= limits.schedulesMax)
     return refuse(new OverloadedError(`The cluster holds its limit of ${limits.schedulesMax} schedules.`, { retryAfterMs }))
   const tried = decideSubmitJob(state, { kind: 'submitJob', ...submission }, limits)
-  if (tried.reply.kind === 'refused') return tried
+  // A key that is full now need not be so then.
+  if (tried.reply.kind === 'refused' && tried.reply.error.code !== 'KEY_BUSY') return tried
   const payload = state.nextPayload
   return {
     records: [{ kind: 'ScheduleSet', spec, payload, bytes: bytes.length, nextAtMs }],
@@ -57,8 +58,9 @@ export function decideTickSchedule(state: State, command: CommandOf<'tickSchedul
   if (busy && overlap === 'skip') return only('skipped')
   if (busy && overlap === 'queue') return only(schedule.queue.length < queueMax ? 'queued' : 'skipped')
   const decision = decideRun(state, schedule, submission, false, limits)
-  if (decision.reply.kind === 'refused') return decision
-  const cancels = [...schedule.running].filter(job => state.jobs.byId.get(job)?.state === 'running')
+  if (decision.reply.kind === 'refused') return decision.reply.error.code === 'KEY_BUSY' ? only('skipped') : decision
+  const made = decision.records.flatMap(record => (record.kind === 'JobCancelled' ? [record.job] : []))
+  const cancels = [...schedule.running].filter(job => state.jobs.byId.get(job)?.state === 'running' && !made.includes(job))
   decision.records.unshift(
     ...cancels.map((job): JournalRecord => ({ kind: 'JobCancelled', job, reason: `the next tick of ${name} has come` })),
     ticked('ran'),

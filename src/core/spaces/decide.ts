@@ -1,5 +1,13 @@
 // Owns what follows from a transaction: all of it or nothing. Must not write state.
-import { CoxswainError, type Exchange, OverloadedError, type PayloadId, type RecordOf, type SentSignal } from '../../protocol/index.ts'
+import {
+  CoxswainError,
+  type Exchange,
+  type JournalRecord,
+  OverloadedError,
+  type PayloadId,
+  type RecordOf,
+  type SentSignal,
+} from '../../protocol/index.ts'
 import { answer, type CommandOf, type Decision, type Reply, refuse, type Submission } from '../commands.ts'
 import { signalled } from '../flows/decide.ts'
 import { lost } from '../grants/decide.ts'
@@ -79,6 +87,7 @@ export function addRest(
   { signals, jobs }: { signals: readonly SentSignal[]; jobs: readonly Submission[] },
   limits: CoreLimits,
   firstPayload: PayloadId = state.nextPayload,
+  before: readonly JournalRecord[] = [],
 ): Extract<Reply, { kind: 'refused' }> | undefined {
   const nextPayload = (): PayloadId => Math.max(firstPayload, (decision.payloads.at(-1)?.payload ?? 0) + 1)
   const add = (made: Decision): Extract<Reply, { kind: 'refused' }> | undefined => {
@@ -101,7 +110,7 @@ export function addRest(
     if (ids.has(id))
       return { kind: 'refused', error: new CoxswainError('INVALID_ARGUMENT', `Two jobs of a transaction are named ${id}.`, { id }) }
     ids.add(id)
-    const refused = add(decideSubmitJob(state, { kind: 'submitJob', ...job }, limits, nextPayload()))
+    const refused = add(decideSubmitJob(state, { kind: 'submitJob', ...job }, limits, nextPayload(), [...before, ...decision.records]))
     if (refused) return refused
   }
   return undefined

@@ -3,6 +3,7 @@ import { laneEpoch, laneId, type Range, type RecordOf, type TaskBlock } from '..
 import { stepsBegin } from '../flows/tasks.ts'
 import { cancelTasks, finishTasks, needBlock, settleInputs } from '../jobs/accounts.ts'
 import type { Stage, Trouble } from '../jobs/state.ts'
+import { releaseKey, rotate, takeKey } from '../keys/apply.ts'
 import { change } from '../membership/resources.ts'
 import { markMoved, type Worker } from '../membership/state.ts'
 import type { State } from '../state.ts'
@@ -82,17 +83,18 @@ export function applyTasksAssigned(state: State, record: RecordOf<'TasksAssigned
     else takeReady(state, stage, run.first, run.count, run.attempt)
     stage.runningCount += run.count
     if (stage.job.flow) stepsBegin(state, stage, run)
+    takeKey(state, stage, run.count)
     const added = { stage, first: run.first, count: run.count, attempt: run.attempt }
     // Most lanes never hold more than one: an array made with it is smaller than one that grew.
     if (lane.runs.length === 0) lane.runs = [added]
     else lane.runs.push(added)
     lane.assigned += run.count
-    stage.class.waiting.rotate(stage)
+    rotate(stage)
   }
 }
 
 /** Moves the lane on by `count` tasks, all of its head run, and says which they were. */
-function advance(lane: Lane, count: number): LaneRun {
+function advance(state: State, lane: Lane, count: number): LaneRun {
   const head = lane.runs[0]
   if (!head || head.count < count) throw new Error(`lane ${lane.id} has no ${count} tasks at its head`)
   const done: LaneRun = { ...head, count }
@@ -101,6 +103,7 @@ function advance(lane: Lane, count: number): LaneRun {
   if (head.count === 0) lane.runs.shift()
   lane.done += count
   done.stage.runningCount -= count
+  releaseKey(state, done.stage, count)
   return done
 }
 
@@ -126,7 +129,7 @@ export function keepBlock(state: State, blocks: Map<number, TaskBlock>, block: T
 /** The next task of a lane succeeded: which it was, and `close` that ends the lane if it was its last. */
 export function finishHead(state: State, lane: number): { done: LaneRun; close(): void } {
   const found = laneOf(state, lane)
-  const done = advance(found, 1)
+  const done = advance(state, found, 1)
   done.stage.troubles.delete(done.first)
   done.stage.succeeded++
   return {
@@ -144,7 +147,7 @@ export function takePayload(state: State, payload: number): void {
 
 export function applyTasksFinished(state: State, record: RecordOf<'TasksFinished'>): void {
   const lane = laneOf(state, record.lane)
-  const done = advance(lane, record.count)
+  const done = advance(state, lane, record.count)
   const { stage } = done
   keepResults(state, stage, record, done)
   if (stage.troubles.size > 0) for (let task = done.first; task < done.first + done.count; task++) stage.troubles.delete(task)
@@ -172,7 +175,7 @@ export const deathCodes: ReadonlySet<string> = new Set(['TASK_CRASHED', 'TASK_OU
 
 export function applyTaskFailed(state: State, record: RecordOf<'TaskFailed'>): void {
   const lane = laneOf(state, record.lane)
-  const done = advance(lane, 1)
+  const done = advance(state, lane, 1)
   const { stage } = done
   const trouble = troubleOf(stage, done.first)
   const died = deathCodes.has(record.code)
@@ -222,7 +225,7 @@ function subtract(run: Range, parts: readonly Range[]): Range[] {
 
 export function applyTasksSkipped(state: State, record: RecordOf<'TasksSkipped'>): void {
   const lane = laneOf(state, record.lane)
-  const done = advance(lane, record.count)
+  const done = advance(state, lane, record.count)
   giveUp(state, done)
   if (lane.runs.length === 0) closeLane(state, lane)
 }
@@ -249,6 +252,7 @@ export function returnTail(state: State, lane: Lane, keep: number, lost = false)
     lane.assigned -= count
     surplus -= count
     part.stage.runningCount -= count
+    releaseKey(state, part.stage, count)
     giveUp(state, part)
   }
 }

@@ -4,11 +4,11 @@ import type { State } from '../state.ts'
 import { classKey, type SchedulingClass, WaitingStages } from './state.ts'
 
 /** The class of a stage, made where there is none. */
-export function classOf(state: State, plan: StagePlan): SchedulingClass {
-  const key = classKey(plan)
+export function classOf(state: State, plan: StagePlan, limited: boolean): SchedulingClass {
+  const key = classKey(plan, limited)
   let found = state.tasks.classes.get(key)
   if (!found) {
-    found = { key, plan, waiting: new WaitingStages(), readyCount: 0, lanes: 0, stages: 0 }
+    found = { key, limited, plan, waiting: new WaitingStages(), readyCount: 0, lanes: 0, stages: 0 }
     state.tasks.classes.set(key, found)
   }
   return found

@@ -110,17 +110,18 @@ function commit(on: Judgement, outcome: Extract<Outcome, { kind: 'committed' }>,
   // It was cancelled, or it failed all the same.
   if (decision.records.slice(before).some(record => record.kind === 'TasksSkipped' || record.kind === 'TaskFailed')) return next
   const { program } = head.stage.plan
-  const jobs = outcome.jobs.map(({ inputs, flow, stages, ...plan }) => ({
+  const jobs = outcome.jobs.map(({ inputs, flow, policies, stages, ...plan }) => ({
     plan: { ...plan, session: '', detached: true, stages: stages.map(stage => ({ ...stage, program })) },
     inputs,
     flow,
+    policies,
   }))
   // What stands before it in this report is not in the state yet.
   const flaw = meets(decision.records, outcome) ?? exchangeFlaw(state, outcome.exchange, limits)
   const { record, payloads } = writesOf(outcome.exchange, { session: '', number: 0, before: 0 }, next)
   if (record.writes.length > 0) made.records.push(record)
   made.payloads.push(...payloads)
-  const refused = flaw ? { error: flaw } : addRest(state, made, { signals: outcome.exchange.signals, jobs }, limits, next)
+  const refused = flaw ? { error: flaw } : addRest(state, made, { signals: outcome.exchange.signals, jobs }, limits, next, decision.records)
   if (!refused) {
     decision.records.push(...made.records)
     decision.payloads.push(...made.payloads)
@@ -179,7 +180,7 @@ function judge(on: Judgement, outcome: Exclude<Outcome, { kind: 'committed' }>, 
       return nextPayload
     }
     if (outcome.kind === 'failed') return fail(outcome)
-    return judgeFlow(lane, head, outcome, decision, nextPayload, fail)
+    return judgeFlow(state, lane, head, outcome, decision, nextPayload, fail)
   }
   records.push(...branchesOf(head.stage, head.first, outcome.count, outcome.items))
   return judgeResults(lane, head, outcome, decision, nextPayload)
@@ -187,6 +188,7 @@ function judge(on: Judgement, outcome: Exclude<Outcome, { kind: 'committed' }>, 
 
 /** A list, or steps, as the outcome of one task. */
 function judgeFlow(
+  state: State,
   lane: Lane,
   head: LaneRun,
   outcome: Extract<Outcome, { kind: 'spread' | 'expanded' }>,
@@ -210,7 +212,7 @@ function judgeFlow(
     decision.payloads.push({ payload: nextPayload, bytes: items })
     return nextPayload + 1
   }
-  const grown = decideExpanded(stage, head.first, outcome, lane.id, decision, nextPayload)
+  const grown = decideExpanded(state, stage, head.first, outcome, lane.id, decision, nextPayload)
   if ('code' in grown) return fail({ ...grown, stack: '', retryable: false })
   decision.records.push(...grown.records)
   decision.payloads.push(...grown.payloads)

@@ -2,7 +2,8 @@
 // Must not decide who runs them.
 import type { Range } from '../../protocol/index.ts'
 import type { Job, Stage } from '../jobs/state.ts'
-import type { DelayedStep, DelayedTask, State } from '../state.ts'
+import { accountKeyed } from '../keys/apply.ts'
+import type { Delayed, State } from '../state.ts'
 import type { ReadyRun } from './line.ts'
 
 function account(state: State, stage: Stage, change: number): void {
@@ -10,9 +11,11 @@ function account(state: State, stage: Stage, change: number): void {
   stage.readyCount += change
   // Tasks of a stage that waits for others, or whose job is paused, are in line, but nobody may be told of them.
   if (stage.blockedBy > 0 || stage.job.paused) return
+  if (stage.key) return accountKeyed(state, stage, stage.key, change)
+  const { priority } = stage.job.plan
   schedulingClass.readyCount += change
-  if (stage.readyCount > 0) schedulingClass.waiting.add(stage)
-  else schedulingClass.waiting.delete(stage)
+  if (stage.readyCount > 0) schedulingClass.waiting.add(stage, priority)
+  else schedulingClass.waiting.delete(stage, priority)
   if (schedulingClass.readyCount > 0) state.tasks.waiting.add(schedulingClass)
   else state.tasks.waiting.delete(schedulingClass)
 }
@@ -58,7 +61,7 @@ export function takeDelayed(state: State, stage: Stage, first: number, count: nu
   stage.delayedCount -= count
 }
 
-function isDelayed(item: DelayedTask | DelayedStep, stage: Stage, first: number, count: number, attempt: number): boolean {
+function isDelayed(item: Delayed, stage: Stage, first: number, count: number, attempt: number): boolean {
   return 'stage' in item && item.stage === stage && item.attempt === attempt && item.index >= first && item.index < first + count
 }
 

@@ -4,52 +4,28 @@
 // TasksAssigned and closes, releasing the reservation, when the last of its tasks has an outcome or is returned.
 import type { LaneId, StagePlan } from '../../protocol/index.ts'
 import type { Stage } from '../jobs/state.ts'
+import type { KeyGroup } from '../keys/state.ts'
 import type { Worker } from '../membership/state.ts'
+import { PriorityLine } from '../priority-line.ts'
+
+/** A stage, or those of one priority that wait for the same key. */
+type Waiting = Stage | KeyGroup
 
 /** Stages in the order in which they are served: by priority, within one in turn. */
-export class WaitingStages {
-  readonly #byPriority = new Map<number, Set<Stage>>()
-  /** Highest first. */
-  #priorities: number[] = []
-
-  /** The highest priority of all; below every one if none waits. */
-  get priority(): number {
-    return this.#priorities[0] ?? Number.NEGATIVE_INFINITY
-  }
-
-  add(stage: Stage): void {
-    const { priority } = stage.job.plan
-    let level = this.#byPriority.get(priority)
-    if (!level) {
-      level = new Set()
-      this.#byPriority.set(priority, level)
-      this.#priorities = [...this.#byPriority.keys()].sort((a, b) => b - a)
-    }
-    level.add(stage)
-  }
-
-  delete(stage: Stage): void {
-    const { priority } = stage.job.plan
-    const level = this.#byPriority.get(priority)
-    if (!level?.delete(stage) || level.size > 0) return
-    this.#byPriority.delete(priority)
-    this.#priorities = this.#priorities.filter(one => one !== priority)
-  }
-
-  /** A served stage goes to the end of its priority's line, so that jobs take turns. */
-  rotate(stage: Stage): void {
-    const level = this.#byPriority.get(stage.job.plan.priority)
-    if (level && level.size > 1 && level.delete(stage)) level.add(stage)
-  }
-
+export class WaitingStages extends PriorityLine<Waiting> {
   *[Symbol.iterator](): Generator<Stage> {
-    for (const priority of this.#priorities) yield* this.#byPriority.get(priority)!
+    for (const waiting of this.items()) {
+      if ('stages' in waiting) yield* waiting.stages
+      else yield waiting
+    }
   }
 }
 
 /** Tasks that may share a lane: same program, definition, resources and timeout. */
 export interface SchedulingClass {
   key: string
+  /** Its tasks have keys: how many run at once, or begin in a time, is limited. */
+  limited: boolean
   /** The plan of its first stage, for what all of them share. */
   plan: StagePlan
   /** Stages of it that have ready tasks. */
@@ -98,10 +74,19 @@ export function createTasks(): Tasks {
 }
 
 /** What makes two stages share a class. */
-export function classKey(plan: StagePlan): string {
+export function classKey(plan: StagePlan, limited: boolean): string {
   const named = plan.resources.named.map(one => `${one.name}=${one.millis}`).sort()
   const { cpuMillis, memoryBytes, gpuMillis } = plan.resources
-  return JSON.stringify([plan.program, plan.task, cpuMillis, memoryBytes, gpuMillis, named, plan.timeoutMs])
+  return JSON.stringify([
+    plan.program,
+    plan.task,
+    cpuMillis,
+    memoryBytes,
+    gpuMillis,
+    named,
+    plan.timeoutMs,
+    ...(limited ? ['limited'] : []),
+  ])
 }
 
 /** Tasks of a lane without an outcome. */

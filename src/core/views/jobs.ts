@@ -11,6 +11,7 @@ import {
   type TaskView,
 } from '../../protocol/index.ts'
 import type { Job, Stage } from '../jobs/state.ts'
+import { isQueued } from '../queues/state.ts'
 import type { DelayedTask, State } from '../state.ts'
 import { reasonOfFlow, viewFlow } from './flow.ts'
 
@@ -48,6 +49,7 @@ export function viewJob(job: Job): JobView {
     ...(job.finishedAtMs > 0 && { finishedAtMs: job.finishedAtMs }),
     ...(reason !== '' && { reason }),
     ...(job.paused && { paused: true }),
+    ...(isQueued(job) && { queuedFor: job.run!.policy.key }),
     labels: job.plan.labels,
     priority: job.plan.priority,
     detached: job.plan.detached,

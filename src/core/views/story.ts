@@ -1,6 +1,7 @@
 // Owns the telling of records in words: everything the journal knows about one id. Reads records in order and follows lanes, because
 // most facts about a task name only its lane. Must not need the state.
 import { type JournalRecord, laneText, type RecordOf, type Run, type StoryLine } from '../../protocol/index.ts'
+import { policyText, runText } from './policies.ts'
 import { eventLine, scheduleLine } from './story-starts.ts'
 
 interface Told {
@@ -188,6 +189,14 @@ export class Story {
       case 'StepsAdded':
         if (!this.#isJob(record.job)) return undefined
         return `${record.flow.steps.length} steps added${record.parent === undefined ? '' : `: what step ${record.parent} became`}`
+      case 'StageLimited':
+        return this.#isJob(record.job) ? `stage ${record.policy.stage} limited: ${policyText(record.policy)}` : undefined
+      case 'JobLimited':
+        return this.#isJob(record.job) ? `limited: ${runText(record.policy)}` : undefined
+      case 'StepTimedOut':
+        return this.#isJob(record.job) ? `step ${record.step} did not end in its time: it has failed` : undefined
+      case 'JobTimedOut':
+        return this.#isJob(record.job) ? 'did not end in its time: it has failed' : undefined
       case 'BranchDecided':
         return this.#isJob(record.job) ? `step ${record.step} decided a branch: ${record.taken ? 'taken' : 'not taken'}` : undefined
       case 'SignalReceived':

@@ -4,10 +4,12 @@ import type { WhyView } from '../../protocol/index.ts'
 import { stepOf } from '../flows/apply.ts'
 import type { StepTable } from '../flows/state.ts'
 import { type Job, type Stage, stageDone } from '../jobs/state.ts'
+import { type Key, keyText, roomOf } from '../keys/state.ts'
 import { fits, shortage } from '../membership/resources.ts'
 import type { Worker } from '../membership/state.ts'
 import type { Observed } from '../observed/observed.ts'
 import { keptForOther } from '../placement/workers.ts'
+import { isQueued } from '../queues/state.ts'
 import type { State } from '../state.ts'
 import { whyStep } from './flow.ts'
 import { findDelayed, jobOf, viewTask } from './jobs.ts'
@@ -15,6 +17,8 @@ import { whySchedule } from './schedules.ts'
 
 /** Steps of one workflow that are told of at once. */
 const stepsMax = 20
+/** Holders of a key that are told of. */
+const holdersMax = 5
 
 /** The largest of the workers that lack something for the stage, and what it lacks. */
 function nearest(stage: Stage, workers: readonly Worker[], of: 'capacity' | 'free'): { worker: Worker; lacks: string } | undefined {
@@ -72,12 +76,56 @@ function whyBusy(state: State, observed: Observed, stage: Stage, workers: readon
   return { rule: 'resources-busy', text: `${lacks}, the emptiest; ${state.tasks.lanes.size} lanes run` }
 }
 
+/** What of its key keeps a task from being handed out; undefined if that has room. */
+function whyKey(state: State, key: Key): Rule | undefined {
+  if (roomOf(key) > 0) return undefined
+  const text = keyText(key)
+  if (key.concurrency > 0 && key.holding >= key.concurrency)
+    return { rule: 'key', text: `${text} is held by ${holdersOf(state, key).join(', ')}${key.holding > holdersMax ? ' and others' : ''}` }
+  return { rule: 'rate', text: `${text} has room again in ${Math.max(0, key.wakeAtMs - state.nowMs)} ms` }
+}
+
+/** Some of the tasks that hold a key. */
+function holdersOf(state: State, key: Key): string[] {
+  const holders: string[] = []
+  for (const lane of state.tasks.lanes.values()) {
+    for (const { stage, first } of lane.runs) {
+      if (stage.key === key) holders.push(`${stage.job.plan.job}/${stage.number}/${first} on ${lane.worker.id}`)
+      if (holders.length === holdersMax) return holders
+    }
+  }
+  for (const { flow, stages, plan } of state.jobs.byId.values()) {
+    for (const step of flow?.holding ?? []) {
+      if (stages[flow!.stage(step)]!.key === key) holders.push(`step ${step} of ${plan.job}`)
+      if (holders.length === holdersMax) return holders
+    }
+  }
+  return holders
+}
+
+/** Why a job as a whole waits: others have its key. */
+function whyQueued(job: Job): Rule | undefined {
+  const queue = job.run?.queue
+  if (!queue || !isQueued(job)) return undefined
+  const { key, concurrency, running, line } = queue
+  let before = 0
+  for (const other of line.items()) {
+    if (other === job) break
+    before++
+  }
+  const holders = [...running].slice(0, holdersMax).map(one => one.plan.job)
+  const held = `${holders.join(', ')}${running.size > holdersMax ? ' and others' : ''}`
+  return { rule: 'queued', text: `waits for the key ${key} (${concurrency} runs at once): held by ${held}; ${before} are before it` }
+}
+
 interface Rule {
   rule: string
   text: string
 }
 
 function whyStage(state: State, observed: Observed, stage: Stage, index: number | undefined): Rule {
+  const queued = whyQueued(stage.job)
+  if (queued) return queued
   const step = index !== undefined && stage.job.flow ? stepOf(stage, index) : undefined
   const held = step !== undefined && stage.job.flow!.status(step) === 'waiting' ? whyStep(stage.job, stage.job.flow!, step) : undefined
   if (held) return held
@@ -87,9 +135,13 @@ function whyStage(state: State, observed: Observed, stage: Stage, index: number 
     const producers = stage.plan.edges.filter(edge => !stageDone(stage.job.stages[edge.producer]!)).map(edge => edge.producer)
     return { rule: 'dependency', text: `waits for stage ${producers.join(', ')} of the same job` }
   }
+  const paused = whyPaused(state, stage, index)
+  if (paused) return paused
+  const key = stage.key && whyKey(state, stage.key)
+  if (key) return key
   const workers = whyNowhere(state, observed, stage)
   if (!Array.isArray(workers)) return workers
-  return whyPaused(state, stage, index) ?? whyBusy(state, observed, stage, workers)
+  return whyBusy(state, observed, stage, workers)
 }
 
 /** Why a job or a task (`job`, `job/index`, `job/stage/index`) waits, one answer per stage that does; or what a schedule waits for. Throws NOT_FOUND. */
@@ -106,6 +158,8 @@ export function why(state: State, observed: Observed, id: string): WhyView[] {
   const job = jobOf(state, id)
   if (job.state !== 'running')
     return [{ id, rule: job.state, text: `does not wait: it has ${job.state === 'cancelled' ? 'been cancelled' : job.state}` }]
+  const queued = whyQueued(job)
+  if (queued) return [{ id, ...queued }]
   const steps = job.flow ? whySteps(job, job.flow) : []
   const waiting = job.stages.filter(stage => stage.readyCount + stage.delayedCount > 0)
   const held = waiting.map(stage => {

@@ -48,7 +48,7 @@ function jobOf({ task, input, id, labels, priority }: NonNullable<Changes['submi
   const { resources, retry, timeoutMs } = policy
   const stages = built?.stages ?? [{ task: name, program: '', resources, retry, timeoutMs, edges: [] }]
   const inputs = built?.inputs ?? [{ stage: 0, first: 0, items: encoded(input, `the input of ${name}`), blocks: [], seal: true }]
-  const hash = createHash('sha256').update(JSON.stringify([kind, name, stages, built?.flow]))
+  const hash = createHash('sha256').update(JSON.stringify([kind, name, stages, built?.flow, built?.policies]))
   for (const one of inputs) hash.update(one.items)
   return {
     job: id === undefined ? randomUUID() : checkJobId(id),
@@ -59,6 +59,7 @@ function jobOf({ task, input, id, labels, priority }: NonNullable<Changes['submi
     stages,
     inputs,
     flow: built?.flow,
+    policies: built?.policies ?? [],
   }
 }
 

@@ -31,7 +31,7 @@ export function attemptFailure(code: string, message: string, stack: string, ret
 }
 
 /** What a workflow as a step was built into. */
-export type Expansion = Pick<Extract<Outcome, { kind: 'expanded' }>, 'stages' | 'inputs' | 'flow'>
+export type Expansion = Pick<Extract<Outcome, { kind: 'expanded' }>, 'stages' | 'inputs' | 'flow' | 'policies'>
 
 function microsFrom(startedAtMs: number, nowMs: number): number {
   return Math.max(0, Math.round((nowMs - startedAtMs) * 1000))
