@@ -96,6 +96,7 @@ export const workloadNames = [
   'schedules',
   'commits',
   'events',
+  'limits',
 ] as const
 
 function drawKnobs(random: RandomStream, seed: number): Knobs {

@@ -111,7 +111,7 @@ export class JournalChecker {
     }
   }
 
-  /** What a step of a workflow needs was durable before it began. */
+  /** What a step of a workflow needs was durable before it began. Its time may have run out while the order to begin was on its way. */
   #began({ atMs, execution: { job, stage, index } }: ExecutionEvent): void {
     const known = this.#ledger.jobs.get(job)
     // Steps that need no others may begin before they are durable themselves.

@@ -3,6 +3,7 @@ import { poison, retries, runs } from './calls.ts'
 import { events } from './events.ts'
 import { flows } from './flows.ts'
 import { cancels, commits, resubmits, submits } from './jobs.ts'
+import { limits } from './limits.ts'
 import { arrays, maps } from './many.ts'
 import { schedules } from './schedules.ts'
 import { locks, registers } from './shared.ts'
@@ -25,4 +26,5 @@ export const workloads: Readonly<Record<string, WorkloadMaker>> = {
   schedules,
   commits,
   events,
+  limits,
 }

@@ -1,6 +1,6 @@
 // Owns what the workloads of jobs share: one job after the other, a plan spoken in the protocol itself, waiting for an end.
 // Must not know what the jobs are.
-import type { FlowPlan, Inputs, JobPlan, StagePlan } from '../../src/protocol/index.ts'
+import type { FlowPlan, Inputs, JobPlan, RunPolicy, StagePlan, StagePolicy } from '../../src/protocol/index.ts'
 import { program } from '../world/program.ts'
 import type { Tools, Workload } from './workload.ts'
 
@@ -38,14 +38,26 @@ export function planOf(tools: Tools, job: string, name: string, detached: boolea
   return { job, name, contentHash: program.id, labels: [], priority: 0, session: tools.client.session!.id, detached, stages }
 }
 
+/** What limits a job and its stages. */
+interface Limits {
+  policies: StagePolicy[]
+  run: RunPolicy | undefined
+}
+
 /** Submits a plan until it is taken. */
-export function submitPlan(tools: Tools, plan: JobPlan, inputs: Inputs[], flow?: FlowPlan): Promise<boolean | undefined> {
+export function submitPlan(
+  tools: Tools,
+  plan: JobPlan,
+  inputs: Inputs[],
+  flow?: FlowPlan,
+  limits: Limits = { policies: [], run: undefined },
+): Promise<boolean | undefined> {
   return tools.call('submit', plan.job, plan.name, async () => {
     const session = tools.client.session!
     for (;;) {
       const reply = await session.request({
         kind: 'submitJobs',
-        jobs: [{ plan, inputs, flow, policies: [], run: undefined, watch: false }],
+        jobs: [{ plan, inputs, flow, ...limits, watch: false }],
       })
       const error = reply.kind === 'submitted' ? reply.outcomes[0]?.error : undefined
       if (!error) return true

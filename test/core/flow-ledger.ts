@@ -248,7 +248,6 @@ export class FlowLedger {
   /** The task was handed out: all that it needs must be there. */
   begins(stage: number, task: number): void {
     const number = this.stepOf(stage, task)
-    assert(!this.#late.has(number), `task ${stage}/${task} was handed out, and its step ${number} is late`)
     const step = this.#steps[number]!
     const position = task - step.first
     for (const need of step.needs) {
@@ -265,6 +264,13 @@ export class FlowLedger {
       }
     }
     if (isUndo(step)) this.#undoBegins(number)
+  }
+
+  /** A task is handed out: nothing is any more of a step whose time is over. */
+  handedOut(stage: number, task: number): void {
+    const number = this.stepOf(stage, task)
+    assert(!this.#late.has(number), `task ${stage}/${task} was handed out, and its step ${number} is late`)
+    this.begins(stage, task)
   }
 
   /** A compensation has its turn when everything else of a workflow that failed has ended, and those that were named after it have had theirs. */

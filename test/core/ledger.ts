@@ -514,7 +514,7 @@ export class Ledger extends ScheduleLedger {
     for (let index = tasks.length; index < first + count; index++) {
       tasks.push(newTask(job.plan.job, stage, index, flow.firstAttempt(stage, index)))
     }
-    for (let index = first; index < first + count; index++) flow.begins(stage, index)
+    for (let index = first; index < first + count; index++) flow.handedOut(stage, index)
   }
 
   TasksFinished(record: RecordOf<'TasksFinished'>): void {
