@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { root } from './steps.ts'
 import { verify } from './verify.ts'
 
-/** Test files at the same time, on two cores: most of them wait for child processes now and then. */
-const concurrency = 3
+/** Test files at the same time. Most of them wait for child processes now and then. */
+const concurrency = 2
 /** A test that waits longer than this is ended and counted as failed. */
 const testTimeoutMs = 180_000
 /** What core's own tests must run of core. */

@@ -42,6 +42,7 @@ describe('a standby', () => {
     slow.resume()
     // It goes on while the leader does.
     while (Number((await slow.ask('index')).split(' ')[2]) < 2) await leader.until('compacted')
+    while (Number((await quick.ask('index')).split(' ')[3]) <= 100) await leader.until('compacted')
     await leader.until('compacted')
     leader.tell('end')
     const [end, hash] = await leader.until('end')
