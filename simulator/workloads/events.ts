@@ -50,6 +50,13 @@ async function judge(tools: Tools, job: string, { key }: Fate): Promise<void> {
   if (value !== undefined && value !== resultOf(key)) tools.history.violate('S9', `${job} gave ${JSON.stringify(value)}`, tools.nowMs)
 }
 
+/** A trigger of an event that nobody sends is made and paused: nothing comes of it. */
+async function unheard(tools: Tools, name: string, left: Set<string>): Promise<void> {
+  left.add(name)
+  const made = await tools.excused(() => on(tools.cluster, name, `unheard:${name}`, 0))
+  if (!(made instanceof Gone)) await tools.excused(() => tools.cluster.trigger(name).pause(), ['NOT_FOUND'])
+}
+
 async function told(tools: Tools, name: string, left: Set<string>): Promise<void> {
   for (const one of left) if (!((await gone(tools, one)) instanceof Gone)) left.delete(one)
   const { random, history, cluster } = tools
@@ -60,6 +67,7 @@ async function told(tools: Tools, name: string, left: Set<string>): Promise<void
     left.add(one)
     if (!((await tools.excused(() => on(cluster, one, event, i))) instanceof Gone)) made++
   }
+  if (random.chance(0.3)) await unheard(tools, `paused-${name}`, left)
   const count = random.whole(1, 3)
   const said = Array.from({ length: count }, (_, i) => tools.fate({ key: `${name}/event-${i}`, ms: Math.ceil(random.exponential(20)) }))
   let waiting = 0
