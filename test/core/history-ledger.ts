@@ -42,8 +42,7 @@ export class HistoryLedger {
       const kept = keptJob(job)
       // As it stands in the row.
       assert.deepEqual(JSON.parse(JSON.stringify(kept)), kept)
-      // One that an event brought may be named by other jobs as well.
-      this.#named.push(...payloadsIn(job).filter(payload => !state.payloadUses.has(payload)))
+      this.#named.push(...payloadsIn(job))
       const { contentHash } = job.plan
       this.rows.push({ job: id, contentHash, kept, payloads: payloadsOf(kept), index, emptied: never, forgotten: never })
     }
