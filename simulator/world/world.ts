@@ -70,11 +70,14 @@ export class World implements Surroundings {
   readonly downUntilMs = new Map<string, number>()
   readonly #mirror: MirrorChecker
   readonly #epochs = new Map<string, number>()
+  readonly #watched: boolean
   /** Records until the next look at all invariants. */
   #unchecked = 0
 
-  constructor(scenario: Scenario) {
+  /** Where nobody looks on, the same happens, and states are neither mirrored nor checked. */
+  constructor(scenario: Scenario, watched = true) {
     this.scenario = scenario
+    this.#watched = watched
     const { seed, knobs } = scenario
     this.kernel = new Kernel(seed)
     this.network = new Network(this.kernel)
@@ -93,7 +96,7 @@ export class World implements Surroundings {
     this.workers = make(scenario.workers, index => new WorkerNode(this, `w${index + 1}`, 100 + index))
     this.clients = make(scenario.clients, index => new ClientNode(this, `u${index + 1}`, 200 + index))
     this.#mirror = new MirrorChecker(this.history)
-    this.store.durable = row => this.#mirror.durable(row)
+    if (watched) this.store.durable = row => this.#mirror.durable(row)
     this.store.snapshotUsed = () => this.history.probe('snapshot used')
     this.network.tap = (from, to, frame, accepted) => {
       if (!accepted && frame[0] === assignTag && to.node.name.startsWith('w')) this.#order(from.node.name, to.node.name, frame)
@@ -169,6 +172,7 @@ export class World implements Surroundings {
 
   /** Every invariant after every record while the state is small; the larger it is, the rarer, so that looking costs no more than running. */
   check(node: string, state: State): void {
+    if (!this.#watched) return
     this.#mirror.live(node, state)
     if (--this.#unchecked > 0) return
     this.#unchecked = Math.floor(state.jobs.byId.size / jobsPerCheckSkipped)

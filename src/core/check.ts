@@ -9,7 +9,7 @@ import { inputBytesOf } from './jobs/accounts.ts'
 import type { Job, Stage } from './jobs/state.ts'
 import { checkKeys, checkQueues } from './keys/check.ts'
 import { change, copy, fits } from './membership/resources.ts'
-import { bucketsOf, type Worker } from './membership/state.ts'
+import { bucketFor, type Membership, type Worker } from './membership/state.ts'
 import type { State } from './state.ts'
 import type { Lane, SchedulingClass } from './tasks/state.ts'
 
@@ -93,8 +93,7 @@ function checkClass(state: State, schedulingClass: SchedulingClass): void {
     )
 }
 
-function checkTotals(state: State, jobs: readonly Job[]): void {
-  const stages = jobs.flatMap(job => job.stages)
+function checkTotals(state: State, jobs: readonly Job[], stages: readonly Stage[]): void {
   const flowBytes = sum(jobs, job => (job.flow?.keptBytes ?? 0) + (job.finishedAtMs > 0 ? inputBytesOf(job) : 0))
   assert(sum(jobs, job => (job.finishedAtMs > 0 ? 0 : inputBytesOf(job))) === state.jobs.inputBytes, 'bytes of inputs do not add up')
   const resultBytes = sum(stages, stage => sum(stage.results, segment => segment.bytes))
@@ -104,8 +103,7 @@ function checkTotals(state: State, jobs: readonly Job[]): void {
 }
 
 /** What is only there to be found quickly must agree with what it was derived from. */
-function checkDerived(state: State, jobs: readonly Job[]): void {
-  const stages = jobs.flatMap(job => job.stages)
+function checkDerived(state: State, jobs: readonly Job[], stages: readonly Stage[]): void {
   const uses = new Map<string, number>()
   const use = (block: string, holder: string): void => {
     const holding = blockHolding(block, holder)
@@ -127,30 +125,45 @@ function checkDerived(state: State, jobs: readonly Job[]): void {
   for (const stage of stages)
     assert((delayed.get(stage) ?? 0) === stage.delayedCount, 'tasks that wait for their next attempt do not add up')
   const running = jobs.filter(job => job.finishedAtMs === 0)
-  for (const program of state.programs.byId.values()) {
-    const scheduled = sum(state.schedules.byName.values(), ({ spec }) => spec.programs.filter(id => id === program.id).length)
-    const triggered = sum(state.events.byName.values(), ({ spec }) => spec.programs.filter(id => id === program.id).length)
-    const users = scheduled + triggered + sum(running, job => job.stages.filter(stage => stage.plan.program === program.id).length)
-    assert(users === program.users, `the users of program ${program.id} do not add up`)
-    assert(state.programs.idle.has(program) === (users === 0), `program ${program.id} is not listed as it should be`)
-  }
-  for (const one of state.tasks.classes.values()) {
-    assert(one.stages + one.lanes > 0, `class ${one.key} is known and nothing is of it`)
-    assert(one.lanes === sum(state.tasks.lanes.values(), lane => (lane.class === one ? 1 : 0)), `class ${one.key} miscounts its lanes`)
-    assert(
-      one.stages === sum(running, job => job.stages.filter(stage => stage.class === one).length),
-      `class ${one.key} miscounts its stages`,
-    )
-  }
+  checkUsers(state, running)
   assert(sum(state.jobs.bySession.values(), owned => owned.size) === running.length, 'jobs by session do not add up')
   assert(state.jobs.finished.size === jobs.length - running.length, 'finished jobs do not add up')
-  const buckets = bucketsOf(state.membership)
-  assert(
-    sum(buckets, bucket => bucket.size) === [...state.membership.workers.values()].filter(one => !one.draining).length,
-    'workers by what they have free do not add up',
-  )
-  for (const worker of state.membership.workers.values())
-    assert(worker.draining ? worker.bucket === -1 : buckets[worker.bucket]!.has(worker), `${worker.id} is not where it can be found`)
+  checkBuckets(state.membership)
+}
+
+function counted<T>(items: Iterable<T>): Map<T, number> {
+  const counts = new Map<T, number>()
+  for (const item of items) counts.set(item, (counts.get(item) ?? 0) + 1)
+  return counts
+}
+
+/** Programs and classes count who uses them. */
+function checkUsers({ schedules, events, programs, tasks }: State, running: readonly Job[]): void {
+  const stages = running.flatMap(job => job.stages)
+  const specs = [...schedules.byName.values(), ...events.byName.values()].map(one => one.spec)
+  const users = counted([...specs.flatMap(spec => spec.programs), ...stages.map(stage => stage.plan.program)])
+  for (const program of programs.byId.values()) {
+    const used = users.get(program.id) ?? 0
+    assert(used === program.users, `the users of program ${program.id} do not add up`)
+    assert(programs.idle.has(program) === (used === 0), `program ${program.id} is not listed as it should be`)
+  }
+  const lanesOf = counted([...tasks.lanes.values()].map(lane => lane.class))
+  const stagesOf = counted(stages.map(stage => stage.class))
+  for (const one of tasks.classes.values()) {
+    assert(one.stages + one.lanes > 0, `class ${one.key} is known and nothing is of it`)
+    assert(one.lanes === (lanesOf.get(one) ?? 0), `class ${one.key} miscounts its lanes`)
+    assert(one.stages === (stagesOf.get(one) ?? 0), `class ${one.key} miscounts its stages`)
+  }
+}
+
+/** As they stand: to read them by `bucketsOf` would put them in order, and what is placed next would go elsewhere than where nobody checks. */
+function checkBuckets({ workers, byFree, moved }: Membership): void {
+  for (const worker of workers.values()) {
+    assert(worker.moved ? moved.includes(worker) : worker.bucket === bucketFor(worker), `${worker.id} is not where its free share belongs`)
+    assert(worker.bucket === -1 || byFree[worker.bucket]!.has(worker), `${worker.id} is not where it can be found`)
+  }
+  const found = sum(workers.values(), worker => (worker.bucket === -1 ? 0 : 1))
+  assert(sum(byFree, bucket => bucket.size) === found, 'workers by what they have free do not add up')
 }
 
 /** Throws if an invariant is broken, naming it. Costs time in proportion to the whole state: for tests. */
@@ -169,6 +182,7 @@ export function check(state: State): void {
   checkEvents(state)
   checkKeys(state, jobs)
   checkQueues(state, jobs)
-  checkTotals(state, jobs)
-  checkDerived(state, jobs)
+  const stages = jobs.flatMap(job => job.stages)
+  checkTotals(state, jobs, stages)
+  checkDerived(state, jobs, stages)
 }

@@ -1,6 +1,7 @@
 // Shows who is given what: room, data, policy, priority, fairness, and how much at once.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { check } from '../../src/core/check.ts'
 import { observeWorker } from '../../src/core/observed/observed.ts'
 import { amount, block, inputs, plan, stage } from '../fakes/plans.ts'
 import { failed, finished } from '../fakes/worker.ts'
@@ -107,6 +108,20 @@ describe('a worker is chosen', () => {
       assert.equal(worker.tasks.length, 1)
       observeWorker(cluster.observed, 'w1', 7)
       assert.equal(cluster.observed.workers.get('w1')!.seenMs, 7)
+    }),
+  )
+
+  it(
+    'in the same way whether anyone checks or not',
+    scenario(cluster => {
+      for (const id of ['w1', 'w2', 'w3']) cluster.join(id, 2)
+      const { moved, byFree } = cluster.state.membership
+      const order = (): string[][] => [moved, ...byFree].map(workers => [...workers].map(worker => worker.id))
+      cluster.submit('job', 4)
+      const before = order()
+      assert.ok(before[0]!.length > 0)
+      check(cluster.state)
+      assert.deepEqual(order(), before)
     }),
   )
 })

@@ -57,10 +57,15 @@ export function bucketsOf(membership: Membership): readonly ReadonlySet<Worker>[
   return membership.byFree
 }
 
+/** Where a worker belongs by the share that it has free; -1 for one that drains. */
+export function bucketFor({ draining, capacity, free }: Worker): number {
+  return draining ? -1 : Math.floor((1 - usedShare(capacity, free)) * (freeBuckets - 1))
+}
+
 /** Puts a worker where its free share belongs. */
 function rebucket(membership: Membership, worker: Worker): void {
   worker.moved = false
-  const bucket = worker.draining ? -1 : Math.floor((1 - usedShare(worker.capacity, worker.free)) * (freeBuckets - 1))
+  const bucket = bucketFor(worker)
   if (bucket === worker.bucket) return
   membership.byFree[worker.bucket]?.delete(worker)
   membership.byFree[bucket]?.add(worker)
