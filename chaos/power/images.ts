@@ -78,34 +78,31 @@ export class Disk {
   }
 }
 
-/** Puts bytes at a position; what lies between the end and there is zeros. */
-function put(bytes: Buffer, at: number, piece: Buffer): Buffer {
-  const longer = bytes.length >= at + piece.length ? bytes : Buffer.concat([bytes, Buffer.alloc(at + piece.length - bytes.length)])
-  piece.copy(longer, at)
-  return longer
-}
-
-function cut(bytes: Buffer, length: number): Buffer {
-  return length <= bytes.length ? Buffer.from(bytes.subarray(0, length)) : put(bytes, length, Buffer.alloc(0))
-}
-
 function whole({ synced, pending }: File): Buffer {
   return after({ synced, pending }, () => 0, 1)
 }
 
-/** Each sector of each write arrives or not, by itself: so writes are torn. */
+/** Each sector of each write arrives or not, by itself: so writes are torn. What lies between the end and a write behind it is zeros. */
 function after({ synced, pending }: File, chance: Chance, kept: number): Buffer {
-  let bytes: Buffer = Buffer.from(synced)
+  const ends = pending.map(act => (act.what === 'write' ? act.at + act.bytes.length : act.length))
+  const bytes = Buffer.alloc(Math.max(synced.length, ...ends))
+  synced.copy(bytes)
+  let { length } = synced
   for (const act of pending) {
     if (act.what === 'truncate') {
-      if (chance() < kept) bytes = cut(bytes, act.length)
+      if (chance() >= kept) continue
+      if (act.length < length) bytes.fill(0, act.length, length)
+      length = act.length
       continue
     }
     for (let from = act.at; from < act.at + act.bytes.length; ) {
       const to = Math.min(act.at + act.bytes.length, (Math.floor(from / sectorBytes) + 1) * sectorBytes)
-      if (chance() < kept) bytes = put(bytes, from, act.bytes.subarray(from - act.at, to - act.at))
+      if (chance() < kept) {
+        act.bytes.copy(bytes, from, from - act.at, to - act.at)
+        length = Math.max(length, to)
+      }
       from = to
     }
   }
-  return bytes
+  return bytes.subarray(0, length)
 }

@@ -109,7 +109,7 @@ describe('a store that would not sync', { timeout: 120_000 }, () => {
   ] as const) {
     it(`is found: ${what}`, async t => {
       if (!straceWorks()) return t.skip(straceMissing)
-      const { problems } = await losePower(60, 1, files)
+      const { problems } = await losePower(20, 1, files)
       assert.ok(
         problems.some(problem => /acknowledged and is not there|does not match|is missing|ends after/.test(problem)),
         problems.join('\n'),
