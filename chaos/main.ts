@@ -9,7 +9,7 @@ const help = `npm run chaos -- [options]
   --row N             only the rows of this number of the matrix (may be given again)
   --only NAME[,NAME]  only the rows of these names
   --rounds N          how often each fault is made, where that can be said
-  --ci                the short set, in less than two minutes
+  --ci                the short set, in about two minutes
   --smoke             a part of the I/O points and bytes
 `
 const usageCode = 2

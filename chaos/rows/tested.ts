@@ -47,6 +47,7 @@ export const testedRows: readonly Row[] = [
     numbers: [23, 24],
     fault: 'each byte of a 64 KiB journal changed, each record torn at each byte (test/journal/damage.test.ts)',
     holds: 'all detected, nothing behind it used, nothing deleted',
+    ci: 1,
     rounds: 1,
     run: ({ short }) => journalDamage(short),
   },
