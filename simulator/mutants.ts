@@ -116,8 +116,8 @@ export const mutants: readonly Mutant[] = [
     'results-of-cancelled',
     'results of cancelled jobs are taken',
     'src/core/tasks/decide.ts',
-    "(dead && outcome.kind === 'finished')",
-    'false',
+    "if (job.state !== 'running') add(count, undefined)",
+    'if (false) add(count, undefined)',
   ),
   one(
     'cancel-not-resent',

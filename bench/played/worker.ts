@@ -139,7 +139,7 @@ class PlayedWorker {
           if (lane.kept.length > 0) this.#say({ kind: 'report', lane: lane.id, from: lane.acknowledged, outcomes: [...lane.kept] })
         return
       case 'assign': {
-        const runs = message.runs.map(({ run }) => run)
+        const { runs } = message
         for (const { count } of runs) this.#started += count
         this.#work.receive({ lane: message.lane, incarnation: message.incarnation, runs })
         if (this.#flowing) this.#endAll(this.#work.lanes.get(message.lane)!)

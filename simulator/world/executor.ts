@@ -59,6 +59,16 @@ interface LaneInside {
 }
 
 /** One executor process. */
+/** Which task stands at this position of a batch. */
+function taskAt({ runs }: Batch, position: number): { job: string; stage: number; attempt: number; index: number } {
+  let before = 0
+  for (const { job, stage, attempt, first, count } of runs) {
+    if (position < before + count) return { job, stage, attempt, index: first + position - before }
+    before += count
+  }
+  throw new Error(`a batch has no task ${position}`)
+}
+
 export class SimExecutor {
   readonly #pool: PoolOfExecutors
   readonly #boot: Boot
@@ -141,8 +151,8 @@ export class SimExecutor {
       return
     }
     const number = next.batch.from + next.position
-    // One report is of one batch; and what was between is no concern of this process: it was given back, or passed over.
-    if (next.position === 0 || number !== lane.next + this.#waiting(lane)) {
+    // What was between is no concern of this process: it was given back, or passed over.
+    if (number !== lane.next + this.#waiting(lane)) {
       this.#flush(lane)
       lane.next = number
     }
@@ -158,11 +168,12 @@ export class SimExecutor {
 
   #run(lane: LaneInside, batch: Batch, item: Uint8Array, position: number): void {
     const { kernel } = this
-    const { job, stage, attempt, epoch } = batch
-    const { fate, wrong, got } = readFate(item, `${job}/${stage}/${batch.first + position}`)
+    const { job, stage, attempt, index } = taskAt(batch, position)
+    const { epoch } = batch
+    const { fate, wrong, got } = readFate(item, `${job}/${stage}/${index}`)
     const node = this.#boot.node.name
     const boot = this.#boot.number
-    const execution = { worker: node, boot, job, stage, index: batch.first + position, attempt, epoch, lane: lane.id, fate, got }
+    const execution = { worker: node, boot, job, stage, index, attempt, epoch, lane: lane.id, fate, got }
     const startedAtMs = kernel.nowMs
     const number = batch.from + position
     if (lane.chunk.count === 0) lane.chunkSinceMs = startedAtMs

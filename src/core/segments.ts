@@ -2,13 +2,16 @@
 // Must not know whether the bytes are inputs or results.
 import type { PayloadId } from '../protocol/index.ts'
 
-/** Tasks `first` … whose bytes are one chunk. */
+/** Tasks `first` … whose bytes stand in a row in one chunk. */
 export interface Segment {
   first: number
   count: number
   payload: PayloadId
+  /** Its first item in the chunk, which it may share with other tasks. */
+  from: number
+  /** Its part of the chunk's bytes, about where others share it. */
   bytes: number
-  /** Tasks of it whose bytes are still needed; at 0 the payload goes. */
+  /** Tasks of it whose bytes are still needed; at 0 it goes. */
   needed: number
 }
 
@@ -78,10 +81,7 @@ export class SegmentList {
 
   /** Where the bytes of tasks `first` … `first + count - 1` are, as far as there are any. */
   pieces(first: number, count: number): Piece[] {
-    return this.overlapping(first, count).map(segment => {
-      const from = Math.max(first, segment.first)
-      return { payload: segment.payload, from: from - segment.first, count: Math.min(first + count, endOf(segment)) - from }
-    })
+    return this.overlapping(first, count).map(segment => partOf(segment, first, count))
   }
 
   insert(segment: Segment): void {
@@ -107,6 +107,12 @@ export class SegmentList {
     if (part.length === 1) this.#parts.splice(at, 1)
     else part.splice(position, 1)
   }
+}
+
+/** Where those tasks of a segment are that are among `first` … `first + count - 1`. */
+export function partOf(segment: Segment, first: number, count: number): Piece {
+  const from = Math.max(first, segment.first)
+  return { payload: segment.payload, from: segment.from + from - segment.first, count: Math.min(first + count, endOf(segment)) - from }
 }
 
 function endOf(segment: Segment): number {

@@ -5,13 +5,14 @@ import { eventsState, eventsValue, restoreEvents } from './events/snapshot.ts'
 import { controlState, controlValue, restoreControl } from './flows/control.ts'
 import { grantsState, grantsValue, restoreGrants } from './grants/snapshot.ts'
 import { historyState, historyValue, restoreHistory } from './history/snapshot.ts'
+import { restoreShared, sharedResults, sharedValue } from './jobs/snapshot.ts'
 import { keysState, keysValue, restoreKeys } from './keys/snapshot.ts'
 import { restoreRuns, runsState, runsValue } from './queues/snapshot.ts'
 import { restoreSchedules, schedulesState, schedulesValue } from './schedules/snapshot.ts'
 import { restoreSpaces, spacesState, spacesValue } from './spaces/snapshot.ts'
 import type { State } from './state.ts'
 
-/** Locks, spaces, schedules, events, the control of runs, the history, and limits. */
+/** Locks, spaces, schedules, events, the control of runs, the history, limits, and results that share payloads. */
 export const laterState = struct({
   grants: grantsState,
   spaces: spacesState,
@@ -21,6 +22,7 @@ export const laterState = struct({
   history: historyState,
   runs: runsState,
   keys: keysState,
+  results: sharedResults,
 })
 
 /** Writes it behind the rest. */
@@ -34,6 +36,7 @@ export function writeLater(writer: Writer, state: State): void {
     history: historyValue(state),
     runs: runsValue(state),
     keys: keysValue(state),
+    results: sharedValue(state),
   })
 }
 
@@ -47,4 +50,5 @@ export function restoreLater(state: State, value: Infer<typeof laterState>): voi
   restoreHistory(state, value.history)
   restoreRuns(state, value.runs)
   restoreKeys(state, value.keys)
+  restoreShared(state, value.results)
 }

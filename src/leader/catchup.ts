@@ -1,7 +1,7 @@
 // Owns sending a client what its job has already: results, failures, its end. At the client's pace, in pieces.
 // Must not send what is recorded later: that is the outbox's.
-import { failureOfTask, reasonOf, type Stage } from '../core/index.ts'
-import { CoxswainError, type LeaderToClient, type PayloadId, type TaskFailure } from '../protocol/index.ts'
+import { failureOfTask, type KeptStage, reasonOf, type Stage } from '../core/index.ts'
+import { CoxswainError, type LeaderToClient, type TaskFailure } from '../protocol/index.ts'
 import type { LeaderContext } from './context.ts'
 import { readEnd, resultOf, sendEnds } from './ends.ts'
 import type { ClientLink } from './links.ts'
@@ -15,7 +15,7 @@ const failuresPerMessageMax = 100
 /** What a job had at one index of the journal. */
 export interface Past {
   job: string
-  stages: { stage: number; results: { first: number; payload: PayloadId }[]; failures: TaskFailure[] }[]
+  stages: { stage: number; results: KeptStage['results']; failures: TaskFailure[] }[]
   /** Its end, if it is over, or as soon as it is: told after everything else. */
   end: Extract<LeaderToClient, { kind: 'jobChanged' }> | undefined
 }
@@ -36,7 +36,7 @@ export function pastOf(context: LeaderContext, id: string): Past | undefined {
   // Of a workflow only its end is told: its result may be of any step.
   const stages = (job.flow ? [] : job.stages).map(stage => ({
     stage: stage.number,
-    results: [...stage.results].map(({ first, payload }) => ({ first, payload })),
+    results: [...stage.results].map(({ first, count, payload, from }) => ({ first, count, payload, from })),
     failures: finalFailures(stage),
   }))
   const { state } = job
@@ -59,11 +59,12 @@ export async function catchUp(context: LeaderContext, link: ClientLink, past: Pa
   const { job } = past
   const wanted = (): boolean => !link.closed && link.catchingUp.get(job) === past
   for (const { stage, results, failures } of past.stages) {
-    for (const { first, payload } of results) {
+    for (const { first, count, payload, from = 0 } of results) {
       await roomIn(context, link)
       if (!wanted()) return
       try {
-        const items = await context.payloads.read(payload, () => resultsHold(context.state, { job, stage, first, payload }))
+        const needed = (): boolean => resultsHold(context.state, { job, stage, first, payload })
+        const items = await context.payloads.readPiece({ payload, from, count }, needed)
         if (wanted()) link.send({ kind: 'results', job, stage, first, items })
       } catch (error) {
         // Released meanwhile by this very client: it has it.

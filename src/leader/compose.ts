@@ -14,42 +14,74 @@ import {
 } from '../protocol/index.ts'
 import type { Payloads } from './payloads.ts'
 
+/** Pieces of fewer items are put together into one chunk with their neighbours: each as a chunk of its own would cost more than to copy it. */
+const pieceItemsMin = 16
+
 /** Where what is in memory is put together: at once, and empty again afterwards. */
 const scratch = new ChunkWriter()
 
-/** True if something must be durable before this run may begin: then what it gets will not change any more. */
+/** True if something must be durable before these tasks may begin: then what they get will not change any more. */
 export function waitsForOthers(payloads: Payloads, { from, restsOn }: RunInputs): boolean {
   if (restsOn !== 'payloads') return restsOn === 'facts'
-  const pieces = 'pieces' in from ? from.pieces : from.tasks.flatMap(piecesIn)
-  return pieces.some(piece => !payloads.isStored(piece.payload))
+  for (const piece of piecesOf(from)) if (!payloads.isStored(piece.payload)) return true
+  return false
 }
 
-/** The chunks of a run's inputs from memory, or undefined if something of it must be read from the store first. */
-export function cachedInputs(payloads: Payloads, { from }: RunInputs): Uint8Array[] | undefined {
-  if ('pieces' in from) {
-    const chunks = from.pieces.map(piece => payloads.cachedPiece(piece))
-    return chunks.includes(undefined) ? undefined : (chunks as Uint8Array[])
-  }
-  for (const task of from.tasks) for (const piece of piecesIn(task)) if (!payloads.has(piece.payload)) return undefined
-  scratch.clear()
-  for (const task of from.tasks) compose(scratch, task, payload => payloads.cached(payload)!)
-  return [scratch.finish()]
+/** Chunks that hold the inputs of these runs in order, from memory; undefined if something of them must be read from the store first. */
+export function cachedInputs(payloads: Payloads, runs: readonly RunInputs[]): Uint8Array[] | undefined {
+  for (const { from } of runs) for (const piece of piecesOf(from)) if (!payloads.has(piece.payload)) return undefined
+  const chunks = new Chunks(scratch)
+  for (const { from } of runs) chunks.add(from, payload => payloads.cached(payload)!)
+  return chunks.finish()
 }
 
 /** The same, read from the store where needed. Throws as `Payloads.read` does. */
-export async function readInputs(payloads: Payloads, { from }: RunInputs, needed: () => boolean): Promise<Uint8Array[]> {
-  if ('pieces' in from) {
-    const chunks: Uint8Array[] = []
-    for (const piece of from.pieces) chunks.push(await payloads.readPiece(piece, needed))
-    return chunks
-  }
-  const writer = new ChunkWriter()
-  for (const task of from.tasks) {
+export async function readInputs(payloads: Payloads, runs: readonly RunInputs[], needed: () => boolean): Promise<Uint8Array[]> {
+  const chunks = new Chunks(new ChunkWriter())
+  for (const { from } of runs) {
     const read = new Map<PayloadId, Chunk>()
-    for (const { payload } of piecesIn(task)) if (!read.has(payload)) read.set(payload, await payloads.chunk(payload, needed))
-    compose(writer, task, payload => read.get(payload)!)
+    for (const { payload } of piecesOf(from)) if (!read.has(payload)) read.set(payload, await payloads.chunk(payload, needed))
+    chunks.add(from, payload => read.get(payload)!)
   }
-  return [writer.finish()]
+  return chunks.finish()
+}
+
+/** Inputs on their way into chunks: large pieces are cut out as they are, small and composed ones are written one after the other. */
+class Chunks {
+  readonly #writer: ChunkWriter
+  readonly #chunks: Uint8Array[] = []
+
+  constructor(writer: ChunkWriter) {
+    this.#writer = writer
+    writer.clear()
+  }
+
+  add(from: RunInputs['from'], chunkOf: (payload: PayloadId) => Chunk): void {
+    if ('tasks' in from) for (const task of from.tasks) compose(this.#writer, task, chunkOf)
+    else for (const piece of from.pieces) this.#addPiece(chunkOf(piece.payload), piece)
+  }
+
+  #addPiece(chunk: Chunk, { from, count }: Piece): void {
+    if (count < pieceItemsMin) for (let item = from; item < from + count; item++) this.#writer.addFrom(chunk, item)
+    else {
+      this.#close()
+      this.#chunks.push(chunk.slice(from, count))
+    }
+  }
+
+  #close(): void {
+    if (this.#writer.count > 0) this.#chunks.push(this.#writer.finish())
+  }
+
+  finish(): Uint8Array[] {
+    this.#close()
+    return this.#chunks
+  }
+}
+
+/** Everything that inputs are made of. */
+function piecesOf(from: RunInputs['from']): readonly Piece[] {
+  return 'pieces' in from ? from.pieces : from.tasks.flatMap(piecesIn)
 }
 
 function piecesIn(task: ComposedInput): Piece[] {

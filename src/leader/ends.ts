@@ -1,6 +1,6 @@
 // Owns how the end of a job is told: that of a workflow with its result where it is small, many of them in one message.
 // Must not look into a result.
-import { type Job, outputOf, type Piece, reasonOf } from '../core/index.ts'
+import { type Job, outputOf, type Piece, partOf, reasonOf } from '../core/index.ts'
 import { Chunk, ChunkWriter, CoxswainError, type LeaderToClient, limits } from '../protocol/index.ts'
 import type { ClientLink, Links } from './links.ts'
 import type { Payloads } from './payloads.ts'
@@ -26,12 +26,10 @@ export function resultOf(job: Job): FlowResult | undefined {
   if (!output || output.count > resultTasksMax) return undefined
   const pieces: Piece[] = []
   let bytes = 0
-  const end = output.first + output.count
   for (const segment of job.stages[output.stage]!.results.overlapping(output.first, output.count)) {
-    const from = Math.max(output.first, segment.first)
-    const count = Math.min(end, segment.first + segment.count) - from
-    pieces.push({ payload: segment.payload, from: from - segment.first, count })
-    bytes += (segment.bytes / segment.count) * count
+    const piece = partOf(segment, output.first, output.count)
+    pieces.push(piece)
+    bytes += (segment.bytes / segment.count) * piece.count
   }
   return bytes > resultBytesMax ? undefined : { job: job.plan.job, list: output.list, pieces }
 }

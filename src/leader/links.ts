@@ -62,7 +62,7 @@ export class WorkerLink extends Link<LeaderToWorker> {
 
   protected override payloadBytes(message: LeaderToWorker): number {
     if (message.kind !== 'assign') return 0
-    return message.runs.reduce((sum, { inputs }) => inputs.reduce((bytes, one) => bytes + one.length, sum), 0)
+    return message.inputs.reduce((bytes, one) => bytes + one.length, 0)
   }
 
   /** Sends what is made by `make`, if anything, after everything before it; used where bytes must be read from the store first. */

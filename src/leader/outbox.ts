@@ -1,7 +1,8 @@
 // Owns what the outside is told of each fact: assignments at once, everything else when its fact is durable.
 // Must not choose: it only looks at facts and at the state on both sides of them.
-import { failureOfTask, inputsOf, type RunInputs, type Stage, type State } from '../core/index.ts'
+import { failureOfTask, inputsOf, nextTasks, type RunInputs, type Stage, type State } from '../core/index.ts'
 import {
+  Chunk,
   CoxswainError,
   type JournalRecord,
   type LeaderToClient,
@@ -23,7 +24,8 @@ interface PendingAssign {
   link: WorkerLink
   record: RecordOf<'TasksAssigned'>
   plan: Stage['plan'] | undefined
-  runs: { run: Run; inputs: RunInputs }[]
+  /** Of each run. */
+  inputs: RunInputs[]
 }
 
 /** What the outbox needs of the leader. */
@@ -138,10 +140,10 @@ export class Outbox implements RecordListener {
     if (record.adopted || !link || link.incarnation !== record.incarnation) return undefined
     const stageOf = (run: Run): Stage => this.#state.jobs.byId.get(run.job)!.stages[run.stage]!
     const plan = this.#state.tasks.lanes.has(record.lane) ? undefined : stageOf(record.runs[0]!).plan
-    const runs = record.runs.map(run => ({ run, inputs: inputsOf(stageOf(run), run.first, run.count) }))
-    const pending = { link, record, plan, runs }
+    const inputs = record.runs.map(run => inputsOf(stageOf(run), run.first, run.count))
+    const pending = { link, record, plan, inputs }
     // What a step gets is durable before it begins: another leader would not give it anything else. What follows in its lane stays behind it.
-    if (!runs.some(({ inputs }) => waitsForOthers(this.#payloads, inputs)) && !this.#late.has(record.lane))
+    if (!inputs.some(one => waitsForOthers(this.#payloads, one)) && !this.#late.has(record.lane))
       this.#now.push(() => this.#sendAssign(pending))
     else {
       this.#late.set(record.lane, (this.#late.get(record.lane) ?? 0) + 1)
@@ -158,37 +160,29 @@ export class Outbox implements RecordListener {
     this.#sendAssign(pending)
   }
 
-  #sendAssign(pending: PendingAssign): void {
-    const { link, record, plan } = pending
-    const message = (runs: { run: Run; inputs: Uint8Array[] }[]): LeaderToWorker => ({
+  #sendAssign({ link, record, plan, inputs }: PendingAssign): void {
+    const { lane, incarnation, runs } = record
+    const message = (chunks: Uint8Array[]): LeaderToWorker => ({
       kind: 'assign',
       epoch: this.#state.epoch,
-      incarnation: record.incarnation,
-      lane: record.lane,
+      incarnation,
+      lane,
       plan,
       runs,
+      inputs: chunks,
     })
-    const ready: { run: Run; inputs: Uint8Array[] }[] = []
-    for (const { run, inputs } of pending.runs) {
-      const chunks = cachedInputs(this.#payloads, inputs)
-      if (!chunks) break
-      ready.push({ run, inputs: chunks })
-    }
-    if (ready.length === pending.runs.length) return link.sendInOrder(message(ready))
+    const chunks = cachedInputs(this.#payloads, inputs)
+    if (chunks) return link.sendInOrder(message(chunks))
     // Some inputs are no longer in memory: what follows for this worker waits behind reading them.
     link.sendLater(async () => {
-      const runs: { run: Run; inputs: Uint8Array[] }[] = []
-      const waitsForIt = (): boolean => this.#state.tasks.lanes.get(record.lane)?.worker.incarnation === record.incarnation
-      for (const { run, inputs } of pending.runs) {
-        try {
-          runs.push({ run, inputs: await readInputs(this.#payloads, inputs, waitsForIt) })
-        } catch (error) {
-          // The worker was lost and the tasks ended elsewhere while this was read: nobody waits for it.
-          if (error instanceof CoxswainError && error.code === 'RESULT_GONE') return undefined
-          throw error
-        }
+      const waitsForIt = (): boolean => this.#state.tasks.lanes.get(lane)?.worker.incarnation === incarnation
+      try {
+        return message(await readInputs(this.#payloads, inputs, waitsForIt))
+      } catch (error) {
+        // The worker was lost and the tasks ended elsewhere while this was read: nobody waits for it.
+        if (error instanceof CoxswainError && error.code === 'RESULT_GONE') return undefined
+        throw error
       }
-      return message(runs)
     }, this.#failed)
   }
 
@@ -213,9 +207,8 @@ export class Outbox implements RecordListener {
   }
 
   #finished(record: RecordOf<'TasksFinished'>): undefined {
-    const head = this.#state.tasks.lanes.get(record.lane)!.runs[0]!
-    const { job, number: stage } = head.stage
-    const { first } = head
+    const parts = nextTasks(this.#state.tasks.lanes.get(record.lane)!, record.count)
+    const { job } = parts[0]!.stage
     this.#acknowledge(record.lane, record.count)
     const items = this.#results.get(record.payload)!
     // Other steps will want it; who waits for the workflow wants its end.
@@ -224,7 +217,14 @@ export class Outbox implements RecordListener {
       return undefined
     }
     const index = this.#state.index + 1
-    this.#durable.push(() => this.#tell(job.plan.job, index, { kind: 'results', job: job.plan.job, stage, first, items }))
+    const { job: id } = job.plan
+    if (!this.#links.watchers(id)) return undefined
+    let from = 0
+    for (const { stage, first, count } of parts) {
+      const own = parts.length === 1 ? items : new Chunk(items).slice(from, count)
+      from += count
+      this.#durable.push(() => this.#tell(id, index, { kind: 'results', job: id, stage: stage.number, first, items: own }))
+    }
     return undefined
   }
 

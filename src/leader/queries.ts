@@ -4,6 +4,7 @@ import {
   failureOfTask,
   failureRateAt,
   jobOf,
+  partOf,
   priorityAt,
   type Stage,
   Story,
@@ -18,7 +19,6 @@ import {
 } from '../core/index.ts'
 import {
   type CandidateView,
-  Chunk,
   type ClientToLeader,
   CoxswainError,
   decodeRecords,
@@ -200,13 +200,12 @@ export async function readResults(context: LeaderContext, asked: Extract<ClientT
       answer.failures = failures.filter(failure => failure.index < segment.first)
       break
     }
-    const from = Math.max(first, segment.first)
-    const to = Math.min(stop, segment.first + segment.count)
-    const { payload } = segment
+    const piece = partOf(segment, first, stop - first)
+    const { payload } = piece
     const needed = (): boolean => resultsHold(context.state, { job: id, stage: number, first: segment.first, payload })
-    const items = new Chunk(await context.payloads.read(payload, needed)).slice(from - segment.first, to - from)
+    const items = await context.payloads.readPiece(piece, needed)
     bytes += items.length
-    answer.parts.push({ first: from, items })
+    answer.parts.push({ first: Math.max(first, segment.first), items })
   }
   return answer
 }

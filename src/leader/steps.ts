@@ -35,7 +35,7 @@ async function readInput(context: LeaderContext, { first }: ReadStep, input: Ret
   let bytes = 0
   for (const [position, inputs] of input.tasks.entries()) {
     if (bytes >= readBytesMax) return { ...answer, next: first + position }
-    for (const chunk of await readInputs(context.payloads, inputs, gone)) {
+    for (const chunk of await readInputs(context.payloads, [inputs], gone)) {
       answer.chunks.push(chunk)
       bytes += chunk.length
     }

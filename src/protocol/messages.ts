@@ -239,8 +239,9 @@ export const leaderToWorker = union({
       incarnation: varint,
       lane: varint,
       plan: optional(stagePlan),
-      /** `inputs` are chunks that together hold the run's inputs in order. */
-      runs: list(struct({ run, inputs: list(chunk) })),
+      /** `inputs` are chunks that together hold the inputs of the runs in order. */
+      runs: list(run),
+      inputs: list(chunk),
     }),
   ],
   /** Stop tasks of this job in the lane (all of them, or those in `ranges` of the stage) and report them as skipped. */

@@ -154,7 +154,7 @@ export class Exchange {
         this.#pool.start(instruction)
         break
       case 'send': {
-        const { job, stage, first, attempt } = instruction.batch
+        const { job, stage, first, attempt } = instruction.batch.runs[0]!
         this.#raw.runs(instruction.executor, { job, stage, index: first, attempt })
         this.#pool.send(instruction)
         break
@@ -268,12 +268,12 @@ export class Exchange {
   }
 
   #assigned(message: Extract<LeaderToWorker, { kind: 'assign' }>): void {
-    const runs = message.runs.map(({ run, inputs }) => ({ run, inputs: inputs.map(bytes => new Chunk(bytes)) }))
-    for (const { run, inputs } of runs) {
-      const count = inputs.reduce((sum, chunk) => sum + chunk.count, 0)
-      if (count !== run.count) throw new CoxswainError('FRAME_MALFORMED', `An assignment of ${run.count} tasks came with ${count} inputs.`)
-    }
-    this.#tell({ kind: 'assigned', epoch: message.epoch, lane: message.lane, plan: message.plan, runs })
+    const { epoch, lane, plan, runs } = message
+    const inputs = message.inputs.map(bytes => new Chunk(bytes))
+    const tasks = runs.reduce((sum, run) => sum + run.count, 0)
+    const given = inputs.reduce((sum, chunk) => sum + chunk.count, 0)
+    if (given !== tasks) throw new CoxswainError('FRAME_MALFORMED', `An assignment of ${tasks} tasks came with ${given} inputs.`)
+    this.#tell({ kind: 'assigned', epoch, lane, plan, runs, inputs })
   }
 
   #dropBlocks(blocks: string[]): void {

@@ -351,9 +351,22 @@ export class Harness {
     return this.state.jobs.byId.get(job)?.state
   }
 
-  /** Tasks at the head of the lane that are of one run: only they may finish in one outcome. */
+  /** Tasks at the head of the lane that are of one run. */
   headRun(lane: FakeLane): number {
     return this.state.tasks.lanes.get(lane.id)!.runs[0]!.count
+  }
+
+  /** Tasks at the head of the lane, of any runs, that may finish in one outcome: nobody wants a list of one of them. */
+  valuesAhead(lane: FakeLane): number {
+    let count = 0
+    for (const { stage, first, count: tasks } of this.state.tasks.lanes.get(lane.id)!.runs) {
+      for (let task = first; task < first + tasks; task++) {
+        const step = stage.job.flow && stage.wide < 0 ? stage.owners[task] : undefined
+        if (step !== undefined && stage.job.flow!.uses(step).some(use => use.kind === 'spread')) return count
+        count++
+      }
+    }
+    return count
   }
 
   /** The records of one kind so far. */

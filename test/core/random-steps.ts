@@ -201,14 +201,15 @@ function flowOutcomes(cluster: Harness, lane: FakeLane, b: number, c: number): O
     const { stages, inputs: given, plan: steps } = randomFlow(b, c, 7)
     return [{ kind: 'expanded', stages, inputs: given, flow: steps, policies: randomPolicies(stages.length, b, c), elapsedMicros: 10 }]
   }
-  if (c % 11 !== 4 && !(decides && c % 2 === 0)) return [success]
+  if (c % 11 !== 4 && !(decides && c % 2 === 0)) return c % 3 === 0 ? [finished(lane, 1 + (b % cluster.valuesAhead(lane)))] : [success]
   const [task] = lane.open
   return [{ kind: 'finished', count: 1, items: chunkOf([falseMark + resultOf(task!)]), blocks: [], elapsedMicros: 1000 }]
 }
 
 function outcomes(cluster: Harness, lane: FakeLane, b: number, c: number): Outcome[] {
   if (inFlow(cluster, lane)) return flowOutcomes(cluster, lane, b, c)
-  const most = Math.min(lane.open.length, cluster.headRun(lane))
+  // Of as many runs as it takes, and of several jobs.
+  const most = cluster.valuesAhead(lane)
   if (c % 11 === 0) return [failed('TASK_FAILED', b % 4 > 0)]
   if (c % 11 === 1) return [failed('TASK_CRASHED')]
   if (c % 11 === 2) return [{ kind: 'skipped', count: 1 + (b % most) }]

@@ -112,7 +112,7 @@ describe('a list of segments', () => {
         // Sometimes so many that they stand in many parts.
         const sizes = removals.length % 4 === 0 ? Array.from({ length: 1601 }, (_, i) => few[i % few.length]!) : few
         const all = sizes.map((size, payload) => {
-          const segment = { first, count: size, payload, bytes: size, needed: size }
+          const segment = { first, count: size, payload, from: 0, bytes: size, needed: size }
           first += size
           return segment
         })
@@ -138,7 +138,7 @@ describe('a list of segments', () => {
       }),
       { seed: 3 },
     )
-    const list = new SegmentList([{ first: 0, count: 1, payload: 1, bytes: 1, needed: 1 }])
+    const list = new SegmentList([{ first: 0, count: 1, payload: 1, from: 0, bytes: 1, needed: 1 }])
     const [segment] = list
     list.remove(segment!)
     assert.throws(() => list.remove(segment!), /removed twice/)

@@ -200,7 +200,7 @@ export class ScriptedWorker extends Peer<WorkerToLeader, LeaderToWorker> {
         this.#tellAgain()
         return
       case 'assign':
-        this.work.receive({ ...message, runs: message.runs.map(one => one.run) })
+        this.work.receive(message)
         return
       case 'acknowledge':
         for (const { lane, count } of message.lanes) {

@@ -123,10 +123,10 @@ describe('inputs that are no longer in memory', () => {
     while (worker.work.busy.length > 0) {
       await worker.finish()
     }
-    for (const { runs } of worker.of('assign')) for (const run of runs) received += run.inputs.reduce((sum, bytes) => sum + bytes.length, 0)
+    for (const { inputs } of worker.of('assign')) received += inputs.reduce((sum, bytes) => sum + bytes.length, 0)
     assert(received > count * mebibyte)
     assert.deepEqual(
-      worker.of('assign').flatMap(({ runs }) => runs.flatMap(({ run }) => Array.from({ length: run.count }, (_, i) => run.first + i))),
+      worker.of('assign').flatMap(({ runs }) => runs.flatMap(run => Array.from({ length: run.count }, (_, i) => run.first + i))),
       Array.from({ length: count }, (_, i) => i),
     )
     assert.equal((await client.view('job', { job: 'job' })).tasks.succeeded, count)

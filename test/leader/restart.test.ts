@@ -82,7 +82,7 @@ describe('after the leader died', () => {
     await house.submit(client, 'more', 1)
     await worker.finish(6)
     const started = worker.of('assign').at(-1)!
-    assert.equal(started.runs[0]!.run.job, 'more')
+    assert.equal(started.runs[0]!.job, 'more')
     house.store.kill()
     house.disk.release()
     await house.kill()
@@ -144,7 +144,7 @@ describe('after the leader died', () => {
     await worker.connect(house.address)
     assert.equal(worker.of('assign').length, 0)
     await house.world.advance(3100)
-    assert.equal(worker.of('assign')[0]!.runs[0]!.run.attempt, 2)
+    assert.equal(worker.of('assign')[0]!.runs[0]!.attempt, 2)
   })
 })
 

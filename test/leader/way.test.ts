@@ -37,9 +37,9 @@ describe('a task', () => {
     const assign = worker.the('assign')
     assert.equal(assign.plan?.task, 'work')
     assert.deepEqual([assign.epoch, assign.incarnation], [1, 1])
-    assert.deepEqual(assign.runs[0]!.run, { job: 'job', stage: 0, first: 0, count: 1, attempt: 1 })
+    assert.deepEqual(assign.runs[0], { job: 'job', stage: 0, first: 0, count: 1, attempt: 1 })
     assert.deepEqual(
-      assign.runs[0]!.inputs.map(bytes => Buffer.from(bytes)),
+      assign.inputs.map(bytes => Buffer.from(bytes)),
       [chunkOf(['iiii'])],
     )
     await worker.say({ kind: 'getProgram', request: 5, program: programId })
@@ -66,7 +66,7 @@ describe('a task', () => {
     await house.world.advance(749)
     assert.equal(worker.of('assign').length, 1)
     await house.world.advance(2)
-    assert.equal(worker.of('assign')[1]!.runs[0]!.run.attempt, 2)
+    assert.equal(worker.of('assign')[1]!.runs[0]!.attempt, 2)
     await worker.end([failed('TASK_TIMEOUT')])
     const { failures } = client.the('tasksFailed')
     assert.deepEqual(

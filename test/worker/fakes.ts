@@ -281,7 +281,7 @@ export class FakeLeader {
   ): number {
     const lane = options.lane ?? this.newLane()
     const run: Run = { job: options.job ?? 'job', stage: 0, first: options.first ?? 0, count, attempt: options.attempt ?? 1 }
-    this.send({ kind: 'assign', epoch: this.epoch, incarnation: this.incarnation, lane, plan, runs: [{ run, inputs: [items] }] })
+    this.send({ kind: 'assign', epoch: this.epoch, incarnation: this.incarnation, lane, plan, runs: [run], inputs: [items] })
     return lane
   }
 

@@ -144,19 +144,23 @@ class Model {
     if (!this.connected) return
     const open = [...this.lanes].filter(([, lane]) => !lane.closed && lane.ended < lane.indexes.length)
     const count = 1 + (entropy % 7)
-    const runs = [{ run: { job: `j${entropy % 3}`, stage: 0, first: this.taskCount, count, attempt: 1 }, inputs: [chunkFor(count)] }]
+    const whole = { job: `j${entropy % 3}`, stage: 0, first: this.taskCount, count, attempt: 1 }
+    // The same tasks, one by one: what is sent, answered and acknowledged together may be of many runs.
+    const single = Array.from({ length: count }, (_, i) => ({ ...whole, first: whole.first + i, count: 1 }))
+    const runs = entropy % 4 === 0 ? single : [whole]
+    const inputs = [chunkFor(count)]
     const indexes = Array.from({ length: count }, (_, i) => this.taskCount + i)
     this.taskCount += count
     const existing = open.length >= lanesMax || (entropy % 2 === 0 && open.length > 0) ? open[entropy % open.length] : undefined
     if (existing) {
       existing[1].indexes.push(...indexes)
-      this.tell({ kind: 'assigned', epoch: 1, lane: existing[0], runs })
+      this.tell({ kind: 'assigned', epoch: 1, lane: existing[0], runs, inputs })
       return
     }
     const id = ++this.laneCount
     const lanePlan = plan(program, `t${entropy % 2}`, { cpuMillis: entropy % 3 === 0 ? 400 : 1000, timeoutMs: entropy % 5 === 0 ? 500 : 0 })
     this.lanes.set(id, { plan: lanePlan, indexes, ended: 0, returnedFrom: Number.POSITIVE_INFINITY, closed: false })
-    this.tell({ kind: 'assigned', epoch: 1, lane: id, plan: lanePlan, runs })
+    this.tell({ kind: 'assigned', epoch: 1, lane: id, plan: lanePlan, runs, inputs })
   }
 
   cancel(entropy: number): void {

@@ -11,13 +11,14 @@ const program = 'a'.repeat(64)
 const task = plan(program, 'work')
 const lane = 7
 
-function run(first: number, count: number, job = 'j'): { run: Run; inputs: Chunk[] } {
-  const inputs = Array.from({ length: count }, (_, i) => first + i)
-  return { run: { job, stage: 0, first, count, attempt: 1 }, inputs: [new Chunk(chunkOf(inputs))] }
+/** Runs of one stage, each `[first, count]`, with their inputs. */
+function tasks(...runs: [first: number, count: number, job?: string][]): { runs: Run[]; inputs: Chunk[] } {
+  const inputs = runs.map(([first, count]) => new Chunk(chunkOf(Array.from({ length: count }, (_, i) => first + i))))
+  return { runs: runs.map(([first, count, job = 'j']) => ({ job, stage: 0, first, count, attempt: 1 })), inputs }
 }
 
 function assign(first: number, count: number, overrides: Partial<Extract<MachineEvent, { kind: 'assigned' }>> = {}): MachineEvent {
-  return { kind: 'assigned', epoch: 1, lane, plan: task, runs: [run(first, count)], ...overrides }
+  return { kind: 'assigned', epoch: 1, lane, plan: task, ...tasks([first, count]), ...overrides }
 }
 
 function finished(count: number, elapsedMicros = count): Outcome {
@@ -109,10 +110,7 @@ describe('a lane from its first assignment to its end', () => {
         epoch: 1,
         task: 'work',
         timeoutMs: 0,
-        job: 'j',
-        stage: 0,
-        first: 1,
-        attempt: 1,
+        runs: [{ job: 'j', stage: 0, first: 1, count: 2, attempt: 1 }],
         items: chunkOf([1, 2]),
       },
     })
@@ -120,7 +118,7 @@ describe('a lane from its first assignment to its end', () => {
 
   test('runs are not mixed in a batch, and more tasks follow the first ones', () => {
     const script = new Script().running(1)
-    assert.deepEqual(script.tell({ kind: 'assigned', epoch: 1, lane, runs: [run(1, 2), run(40, 2)] }), [])
+    assert.deepEqual(script.tell({ kind: 'assigned', epoch: 1, lane, ...tasks([1, 2], [40, 2]) }), [])
     assert.deepEqual(script.outcomes(0, finished(1)), ['report 7/0: finished 1', 'send 1: 7/1+2 g0', 'send 1: 7/3+2 g0'])
   })
 
@@ -129,7 +127,7 @@ describe('a lane from its first assignment to its end', () => {
     script.tell({ kind: 'tick' }, tuning.silenceMs)
     script.outcomes(0, finished(1))
     script.tell({ kind: 'acknowledged', lanes: [{ lane, count: 1 }] })
-    assert.deepEqual(script.tell({ kind: 'assigned', epoch: 1, lane, runs: [run(5, 1)] }), [])
+    assert.deepEqual(script.tell({ kind: 'assigned', epoch: 1, lane, ...tasks([5, 1]) }), [])
     assert.equal(script.machine.lanes, 0)
   })
 })
@@ -168,7 +166,7 @@ describe('long tasks', () => {
   test('a lane without an executor gives up waiting', () => {
     const script = new Script().running(1)
     const other = plan('b'.repeat(64), 'other')
-    script.tell({ kind: 'assigned', epoch: 1, lane: 8, plan: other, runs: [run(0, 4)] })
+    script.tell({ kind: 'assigned', epoch: 1, lane: 8, plan: other, ...tasks([0, 4]) })
     assert.deepEqual(script.tell({ kind: 'programReady', program: other.program }), [])
     assert.deepEqual(script.tell({ kind: 'tick' }, tuning.executorWaitMsMax), ['return 8/0'])
   })
@@ -242,7 +240,7 @@ describe('executors that die', () => {
   test('lanes that share an executor do not pay for each other', () => {
     const script = new Script(3)
     const shared = plan(program, 'work', { cpuMillis: 500 })
-    for (const id of [1, 2]) script.tell({ kind: 'assigned', epoch: 1, lane: id, plan: shared, runs: [run(0, 1)] })
+    for (const id of [1, 2]) script.tell({ kind: 'assigned', epoch: 1, lane: id, plan: shared, ...tasks([0, 1]) })
     assert.deepEqual(script.tell({ kind: 'programReady', program }), ['start 1'])
     assert.deepEqual(script.tell({ kind: 'executorReady', executor: 1 }), ['send 1: 1/0+1 g0', 'send 1: 2/0+1 g0'])
     assert.deepEqual(script.tell({ kind: 'executorEnded', executor: 1, exit: crash }), ['start 2', 'start 3'])
@@ -308,14 +306,14 @@ describe('slots', () => {
     const script = new Script().running(1)
     script.outcomes(0, finished(1))
     const other = plan('b'.repeat(64), 'other')
-    script.tell({ kind: 'assigned', epoch: 1, lane: 8, plan: other, runs: [run(0, 1)] })
+    script.tell({ kind: 'assigned', epoch: 1, lane: 8, plan: other, ...tasks([0, 1]) })
     assert.deepEqual(script.tell({ kind: 'programReady', program: other.program }), ['SIGTERM 1', 'start 2'])
   })
 
   test('an executor is reused by the next lane of its program, and ended when idle for long', () => {
     const script = new Script().running(1)
     script.outcomes(0, finished(1))
-    assert.deepEqual(script.tell({ kind: 'assigned', epoch: 1, lane: 8, plan: task, runs: [run(1, 1)] }), ['send 1: 8/0+1 g0'])
+    assert.deepEqual(script.tell({ kind: 'assigned', epoch: 1, lane: 8, plan: task, ...tasks([1, 1]) }), ['send 1: 8/0+1 g0'])
     script.tell({ kind: 'outcomes', executor: 1, lane: 8, from: 0, outcomes: [finished(1)] })
     assert.deepEqual(script.tell({ kind: 'tick' }, tuning.idleMsMax - 1), [])
     assert.deepEqual(script.tell({ kind: 'tick' }, tuning.idleMsMax), ['SIGTERM 1'])
@@ -368,7 +366,7 @@ describe('registration', () => {
   test('draining gives back what was not sent, and what is assigned from then on', () => {
     const script = new Script().running(4)
     assert.deepEqual(script.tell({ kind: 'draining' }), ['return 7/1'])
-    assert.deepEqual(script.tell({ kind: 'assigned', epoch: 1, lane: 8, plan: task, runs: [run(9, 1)] }), ['return 8/0'])
+    assert.deepEqual(script.tell({ kind: 'assigned', epoch: 1, lane: 8, plan: task, ...tasks([9, 1]) }), ['return 8/0'])
     assert.deepEqual(script.outcomes(0, finished(1)), ['report 7/0: finished 1', 'forget 1: 7'])
     assert.deepEqual(script.tell({ kind: 'acknowledged', lanes: [{ lane, count: 1 }] }), ['drained'])
   })

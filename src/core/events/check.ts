@@ -42,7 +42,7 @@ function checkShared({ jobs, payloadUses }: State): void {
   const uses = new Map<number, number>()
   const named = (payload: number): void => void uses.set(payload, (uses.get(payload) ?? 0) + 1)
   for (const { stages, flow } of jobs.byId.values()) {
-    for (const stage of stages) for (const { payload } of stage.inputs) named(payload)
+    for (const stage of stages) for (const { payload } of [...stage.inputs, ...stage.results]) named(payload)
     for (const { payload } of flow?.values.values() ?? []) named(payload)
   }
   for (const [payload, count] of uses)

@@ -1,6 +1,6 @@
 // Owns what follows when a workflow is submitted, grows, or gets a signal. Must not write state.
 import {
-  Chunk,
+  type Chunk,
   CoxswainError,
   type FlowPlan,
   type Inputs,
@@ -10,6 +10,7 @@ import {
   type LaneId,
   type Outcome,
   type PayloadId,
+  type Range,
   type StagePolicy,
   limits as wire,
 } from '../../protocol/index.ts'
@@ -134,21 +135,21 @@ function misused(uses: readonly { kind: string; step: number }[]): string | unde
   return use && `step ${use.step} needs more of it than its result`
 }
 
-/** The facts by which others know what the results of finished tasks mean for branches. Throws FRAME_MALFORMED where a list was to be told as one. */
-export function branchesOf(stage: Stage, first: number, count: number, items: Uint8Array): JournalRecord[] {
+/** The facts by which others know what the results of finished tasks, items `from` … of these, mean for branches. Throws FRAME_MALFORMED where a list was to be told as one. */
+export function branchesOf(stage: Stage, { first, count }: Range, results: Chunk, from: number): JournalRecord[] {
   const { flow } = stage.job
-  if (!flow || stage.wide >= 0) return []
+  if (!flow || stage.wide >= 0 || flow.looked.size === 0) return []
   const records: JournalRecord[] = []
   for (let task = first; task < first + count; task++) {
     const step = stage.owners[task]!
+    if (!flow.looked.has(step)) continue
     const uses = flow.uses(step)
     if (uses.some(use => use.kind === 'spread'))
       throw new CoxswainError(
         'FRAME_MALFORMED',
         `Task ${stage.number}/${task} of job ${stage.job.plan.job} ended without the list that others wait for.`,
       )
-    if (!uses.some(use => use.kind === 'taken' || use.kind === 'untaken')) continue
-    records.push({ kind: 'BranchDecided', job: stage.job.plan.job, step, taken: isTrueItem(new Chunk(items).item(task - first)) })
+    records.push({ kind: 'BranchDecided', job: stage.job.plan.job, step, taken: isTrueItem(results.item(from + task - first)) })
   }
   return records
 }

@@ -78,6 +78,8 @@ export class StepTable {
   /** The highest attempt at which tasks of a step were handed out, where that is not the first; and that at which they begin, where it is not. */
   readonly attempts = new Map<number, number>()
   readonly firstAttempts = new Map<number, number>()
+  /** Derived: steps whose results mean more to others than a value, a branch or a list of inputs. */
+  readonly looked = new SparseSet<number>()
   /** Compensations; and steps that did not end in their time. */
   readonly undos = new SparseSet<number>()
   readonly late = new SparseSet<number>()
@@ -129,6 +131,7 @@ export class StepTable {
     if (step.name !== '') this.#names.set(number, step.name)
     for (const { kind, step: target } of step.needs) {
       if (kind === 'undo') this.undos.add(number)
+      if (kind === 'taken' || kind === 'untaken' || kind === 'spread') this.looked.add(base + target)
       const use = this.#needKind.length
       this.#needKind.push(needKinds.indexOf(kind))
       this.#needStep.push(base + target)

@@ -23,11 +23,13 @@ function archive(state: State, job: Job): void {
   let bytes = 0
   for (const stage of job.stages) {
     dropInputs(state, stage, { first: 0, count: stage.added })
-    if (!kept.has(stage)) {
-      forgetResults(state, stage)
-      continue
+    if (!kept.has(stage)) forgetResults(state, stage)
+  }
+  for (const stage of kept) {
+    for (const segment of stage.results) {
+      bytes += segment.bytes
+      state.payloadUses.delete(segment.payload)
     }
-    for (const segment of stage.results) bytes += segment.bytes
     blocks.push(...stage.resultBlocks.values())
   }
   forgetFlow(state, job)

@@ -2,6 +2,7 @@
 // Must not write state.
 import type { FlowView, JobView, PayloadId, Range, StepView, TaskFailure } from '../../protocol/index.ts'
 import type { Job, Stage } from '../jobs/state.ts'
+import type { Segment } from '../segments.ts'
 import { rangeOf, viewSteps } from '../views/flow.ts'
 import { failureOfTask, viewJob } from '../views/jobs.ts'
 
@@ -14,8 +15,8 @@ const failureTextMax = 2000
 
 /** A stage in the history. */
 export interface KeptStage {
-  /** Payloads with the results of the tasks from `first` on. */
-  results: { first: number; count: number; payload: PayloadId }[]
+  /** Payloads with the results of the tasks from `first` on. `from`: the first one's item in it, where that is not 0. */
+  results: { first: number; count: number; payload: PayloadId; from?: number }[]
   /** Tasks whose results were given up before. */
   released: Range[]
   failures: TaskFailure[]
@@ -48,12 +49,16 @@ export function keptJob(job: Job): KeptJob {
   const stages = job.stages.map((stage): KeptStage => {
     const some = failuresOf(stage, failures)
     failures -= some.length
-    const results = kept.has(stage) ? [...stage.results].map(({ first, count, payload }) => ({ first, count, payload })) : []
+    const results = kept.has(stage) ? [...stage.results].map(keptPiece) : []
     return { results, released: kept.has(stage) ? stage.released.ranges.slice(0, piecesKeptMax) : [], failures: some }
   })
   const view: JobView = { ...viewJob(job), archived: true }
   const steps = job.flow ? viewSteps(job, { job: job.plan.job, limit: stepsKeptMax }).steps : undefined
   return { view, stages, ...(steps && { steps, stepResults: rangesOf(job, steps) }) }
+}
+
+function keptPiece({ first, count, payload, from }: Segment): KeptStage['results'][number] {
+  return { first, count, payload, ...(from > 0 && { from }) }
 }
 
 function rangesOf(job: Job, steps: readonly StepView[]): NonNullable<KeptJob['stepResults']> {
@@ -84,5 +89,5 @@ function shortened(failure: TaskFailure): TaskFailure {
 
 /** The payloads that go with the row. */
 export function payloadsOf(kept: KeptJob): PayloadId[] {
-  return kept.stages.flatMap(({ results }) => results.map(({ payload }) => payload))
+  return [...new Set(kept.stages.flatMap(({ results }) => results.map(({ payload }) => payload)))]
 }

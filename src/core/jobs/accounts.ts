@@ -160,7 +160,7 @@ export function cancelTasks(state: State, stage: Stage, range: Range): void {
 export function forgetResults(state: State, stage: Stage): void {
   for (const segment of stage.results) {
     state.jobs.resultBytes -= segment.bytes
-    state.payloadDrops.push(segment.payload)
+    dropPayload(state, segment.payload)
   }
   takeBlocks(state, stage.resultBlocks, { first: 0, count: stage.added })
 }
@@ -177,7 +177,7 @@ export function releaseResults(state: State, stage: Stage, range: Range): void {
     if (segment.needed > 0) continue
     stage.results.remove(segment)
     state.jobs.resultBytes -= segment.bytes
-    state.payloadDrops.push(segment.payload)
+    dropPayload(state, segment.payload)
   }
   takeBlocks(state, stage.resultBlocks, range)
   for (const index of stage.troubles.keys()) {

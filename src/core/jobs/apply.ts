@@ -64,7 +64,7 @@ export function addStage(state: State, job: Job, plan: StagePlan): void {
 export function applyTasksAdded(state: State, record: RecordOf<'TasksAdded'>): void {
   const stage = stageOf(state, record.job, record.stage)
   const { first, count } = record
-  stage.inputs.insert({ first, count, payload: record.payload, bytes: record.bytes, needed: count })
+  stage.inputs.insert({ first, count, payload: record.payload, from: 0, bytes: record.bytes, needed: count })
   stage.added += count
   namePayload(state, record.payload)
   state.jobs.inputBytes += record.bytes

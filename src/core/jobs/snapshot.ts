@@ -88,8 +88,8 @@ export function restoreStage(state: State, job: Job, number: number, { plan, pol
   if (limited && job.finishedAtMs === 0) joinKey(state, stage)
   const { sealed, added, blockedBy, abandoned, delayedCount, runningCount, succeeded, failed, cancelled } = value
   Object.assign(stage, { sealed, added, blockedBy, abandoned, delayedCount, runningCount, succeeded, failed, cancelled })
-  stage.inputs = new SegmentList(value.inputs)
-  stage.results = new SegmentList(value.results)
+  stage.inputs = new SegmentList(value.inputs.map(one => ({ ...one, from: 0 })))
+  stage.results = new SegmentList(value.results.map(one => ({ ...one, from: 0 })))
   stage.released = new RangeSet(value.released)
   stage.cancelling = new RangeSet(value.cancelling)
   for (const { index, ...one } of value.troubles) stage.troubles.set(index, one)
@@ -104,4 +104,27 @@ export function restoreStage(state: State, job: Job, number: number, { plan, pol
   if (job.finishedAtMs === 0) schedulingClass.stages++
   else forgetClassIfUnused(state, schedulingClass)
   return stage
+}
+
+/** Since version 3: where the results of a stage begin in the payloads that they share with others. `from`: of each of its segments. */
+export const sharedResults = list(struct({ job: name, stage: varint, from: list(varint, countMax) }), countMax)
+
+/** Of the stages that have such results. */
+export function sharedValue(state: State): Infer<typeof sharedResults> {
+  const shared: Infer<typeof sharedResults> = []
+  for (const job of state.jobs.byId.values()) {
+    for (const stage of job.stages) {
+      const from = [...stage.results].map(segment => segment.from)
+      if (from.some(one => one > 0)) shared.push({ job: job.plan.job, stage: stage.number, from })
+    }
+  }
+  return shared
+}
+
+/** Jobs are there already. */
+export function restoreShared(state: State, value: Infer<typeof sharedResults>): void {
+  for (const { job, stage, from } of value) {
+    const segments = [...state.jobs.byId.get(job)!.stages[stage]!.results]
+    for (const [position, one] of from.entries()) segments[position]!.from = one
+  }
 }

@@ -1,7 +1,7 @@
 // Owns what the facts about lanes and attempts do to the state. Must not choose anything.
 import { laneEpoch, laneId, type Range, type RecordOf, type TaskBlock } from '../../protocol/index.ts'
 import { stepsBegin } from '../flows/tasks.ts'
-import { cancelTasks, finishTasks, needBlock, settleInputs } from '../jobs/accounts.ts'
+import { cancelTasks, finishTasks, namePayload, needBlock, settleInputs } from '../jobs/accounts.ts'
 import type { Stage, Trouble } from '../jobs/state.ts'
 import { releaseKey, rotate, takeKey } from '../keys/apply.ts'
 import { change } from '../membership/resources.ts'
@@ -9,7 +9,7 @@ import { markMoved, type Worker } from '../membership/state.ts'
 import type { State } from '../state.ts'
 import { forgetClassIfUnused } from './classes.ts'
 import { takeDelayed, takeReady, unshiftReady, waitDelayed } from './ready.ts'
-import type { Lane, LaneRun } from './state.ts'
+import { type Lane, type LaneRun, outstanding } from './state.ts'
 
 /** Failed attempts remembered per task. */
 export const attemptsKeptMax = 20
@@ -93,17 +93,26 @@ export function applyTasksAssigned(state: State, record: RecordOf<'TasksAssigned
   }
 }
 
-/** Moves the lane on by `count` tasks, all of its head run, and says which they were. */
-function advance(state: State, lane: Lane, count: number): LaneRun {
-  const head = lane.runs[0]
-  if (!head || head.count < count) throw new Error(`lane ${lane.id} has no ${count} tasks at its head`)
-  const done: LaneRun = { ...head, count }
-  head.first += count
-  head.count -= count
-  if (head.count === 0) lane.runs.shift()
+/** Moves the lane on by `count` tasks, and says which they were: parts of its runs, in order. */
+function advance(state: State, lane: Lane, count: number): LaneRun[] {
+  if (outstanding(lane) < count) throw new Error(`lane ${lane.id} has no ${count} tasks`)
+  const done: LaneRun[] = []
+  let whole = 0
+  for (let left = count; left > 0; ) {
+    const head = lane.runs[whole]!
+    const part = head.count <= left ? head : { ...head, count: left }
+    if (part === head) whole++
+    else {
+      head.first += left
+      head.count -= left
+    }
+    left -= part.count
+    part.stage.runningCount -= part.count
+    releaseKey(state, part.stage, part.count)
+    done.push(part)
+  }
+  lane.runs.splice(0, whole)
   lane.done += count
-  done.stage.runningCount -= count
-  releaseKey(state, done.stage, count)
   return done
 }
 
@@ -113,10 +122,14 @@ function laneOf(state: State, id: number): Lane {
   return lane
 }
 
-function keepResults(state: State, stage: Stage, record: RecordOf<'TasksFinished'>, done: Range): void {
-  stage.results.insert({ first: done.first, count: done.count, payload: record.payload, bytes: record.bytes, needed: done.count })
-  state.jobs.resultBytes += record.bytes
-  takePayload(state, record.payload)
+/** Keeps what tasks came to, which stands from item `from` of the record's payload on. Each has its share of the bytes. */
+function keepResults(state: State, record: RecordOf<'TasksFinished'>, { stage, first, count }: LaneRun, from: number): void {
+  const before = (item: number): number => Math.floor((record.bytes * item) / record.count)
+  const bytes = before(from + count) - before(from)
+  stage.results.insert({ first, count, payload: record.payload, from, bytes, needed: count })
+  state.jobs.resultBytes += bytes
+  namePayload(state, record.payload)
+  // Those with blocks are of one run.
   for (const block of record.blocks) keepBlock(state, stage.resultBlocks, block)
 }
 
@@ -129,7 +142,7 @@ export function keepBlock(state: State, blocks: Map<number, TaskBlock>, block: T
 /** The next task of a lane succeeded: which it was, and `close` that ends the lane if it was its last. */
 export function finishHead(state: State, lane: number): { done: LaneRun; close(): void } {
   const found = laneOf(state, lane)
-  const done = advance(state, found, 1)
+  const done = advance(state, found, 1)[0]!
   done.stage.troubles.delete(done.first)
   done.stage.succeeded++
   return {
@@ -147,14 +160,18 @@ export function takePayload(state: State, payload: number): void {
 
 export function applyTasksFinished(state: State, record: RecordOf<'TasksFinished'>): void {
   const lane = laneOf(state, record.lane)
-  const done = advance(state, lane, record.count)
-  const { stage } = done
-  keepResults(state, stage, record, done)
-  if (stage.troubles.size > 0) for (let task = done.first; task < done.first + done.count; task++) stage.troubles.delete(task)
-  stage.succeeded += done.count
-  settleInputs(state, stage, done)
+  let from = 0
+  const parts = advance(state, lane, record.count)
+  for (const done of parts) {
+    const { stage } = done
+    keepResults(state, record, done, from)
+    from += done.count
+    if (stage.troubles.size > 0) for (let task = done.first; task < done.first + done.count; task++) stage.troubles.delete(task)
+    stage.succeeded += done.count
+    settleInputs(state, stage, done)
+  }
   if (lane.runs.length === 0) closeLane(state, lane)
-  finishTasks(state, stage, done, 'succeeded')
+  for (const done of parts) finishTasks(state, done.stage, done, 'succeeded')
 }
 
 /** What is remembered of a task's failures, made where there is nothing yet. */
@@ -175,7 +192,7 @@ export const deathCodes: ReadonlySet<string> = new Set(['TASK_CRASHED', 'TASK_OU
 
 export function applyTaskFailed(state: State, record: RecordOf<'TaskFailed'>): void {
   const lane = laneOf(state, record.lane)
-  const done = advance(state, lane, 1)
+  const done = advance(state, lane, 1)[0]!
   const { stage } = done
   const trouble = troubleOf(stage, done.first)
   const died = deathCodes.has(record.code)
@@ -225,8 +242,8 @@ function subtract(run: Range, parts: readonly Range[]): Range[] {
 
 export function applyTasksSkipped(state: State, record: RecordOf<'TasksSkipped'>): void {
   const lane = laneOf(state, record.lane)
-  const done = advance(state, lane, record.count)
-  giveUp(state, done)
+  // The last ones first, so that they stand in line in their old order.
+  for (const done of advance(state, lane, record.count).reverse()) giveUp(state, done)
   if (lane.runs.length === 0) closeLane(state, lane)
 }
 

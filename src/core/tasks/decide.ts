@@ -10,40 +10,46 @@ import {
   type Outcome,
   outcomeTasks,
   type PayloadId,
-  type Range,
   type TaskBlock,
 } from '../../protocol/index.ts'
 import { answer, type CommandOf, type Decision, refuse } from '../commands.ts'
 import { branchesOf, decideExpanded } from '../flows/decide.ts'
 import { checkBlocks, checkedCount } from '../items.ts'
+import type { Job } from '../jobs/state.ts'
 import type { CoreLimits } from '../limits.ts'
 import { addRest, exchangeFlaw, writesOf } from '../spaces/decide.ts'
 import type { State } from '../state.ts'
 import { type Failure, failureOf } from './failures.ts'
-import type { Lane, LaneRun } from './state.ts'
+import { type Lane, type LaneRun, outstanding } from './state.ts'
 
 /** Walks a lane's runs without changing them. */
 class Cursor {
   readonly #runs: readonly LaneRun[]
   #at = 0
   #used = 0
+  #left: number
 
   constructor(lane: Lane) {
     this.#runs = lane.runs
+    this.#left = outstanding(lane)
   }
 
-  /** What is left of the run at the head, or undefined at the end of the lane. */
-  get head(): LaneRun | undefined {
-    const run = this.#runs[this.#at]
-    return run && { ...run, first: run.first + this.#used, count: run.count - this.#used }
-  }
-
-  move(count: number): void {
-    this.#used += count
-    if (this.#used === this.#runs[this.#at]!.count) {
+  /** The next `count` tasks as parts of runs, or undefined where there are not so many. */
+  take(count: number): LaneRun[] | undefined {
+    if (count === 0 || count > this.#left) return undefined
+    this.#left -= count
+    const parts: LaneRun[] = []
+    for (let left = count; left > 0; ) {
+      const run = this.#runs[this.#at]!
+      const part = { ...run, first: run.first + this.#used, count: Math.min(left, run.count - this.#used) }
+      parts.push(part)
+      left -= part.count
+      this.#used += part.count
+      if (this.#used < run.count) break
       this.#at++
       this.#used = 0
     }
+    return parts
   }
 }
 
@@ -72,18 +78,17 @@ export function decideReport(state: State, command: CommandOf<'report'>, limits:
     const repeated = number + count <= lane.done
     number += count
     if (repeated) continue
-    const head = cursor.head
-    if (!head || count > head.count || count === 0 || number - count < lane.done)
-      return refuse(gap(lane, `an outcome of ${count} tasks that it was not given in a row`))
+    const parts = number - count < lane.done ? undefined : cursor.take(count)
+    if (!parts) return refuse(gap(lane, `an outcome of ${count} tasks that it was not given`))
     const success = outcome.kind === 'committed' ? outcome.outcome : outcome
     if (success.kind === 'finished') {
       if (success.count !== count || checkedCount(success.items) !== count)
         return refuse(gap(lane, `${count} tasks as finished without a result for each`))
-      checkBlocks(success.blocks, { first: head.first, count })
+      // Which task a block is of is only clear among those of one run.
+      if (success.blocks.length > 0) checkBlocks(success.blocks, parts.length === 1 ? parts[0]! : { first: 0, count: 0 })
     }
-    const turn = { state, lane, head, jitter: command.jitter, limits }
+    const turn = { state, lane, head: parts[0]!, parts, jitter: command.jitter, limits }
     nextPayload = outcome.kind === 'committed' ? commit(turn, outcome, decision, nextPayload) : judge(turn, outcome, decision, nextPayload)
-    cursor.move(count)
   }
   return decision
 }
@@ -96,6 +101,8 @@ function gap(lane: Lane, what: string): CoxswainError {
 interface Judgement {
   state: State
   lane: Lane
+  /** Its tasks; and the first of these parts of runs, which holds all of them but where many finished. */
+  parts: readonly LaneRun[]
   head: LaneRun
   jitter: number
   limits: CoreLimits
@@ -165,25 +172,21 @@ function touches(
 function judge(on: Judgement, outcome: Exclude<Outcome, { kind: 'committed' }>, decision: Decision, nextPayload: PayloadId): PayloadId {
   const { state, lane, head, jitter, limits } = on
   const { records } = decision
-  const dead = head.stage.job.state !== 'running'
-  if (outcome.kind === 'skipped' || (dead && outcome.kind === 'finished')) {
+  if (outcome.kind === 'skipped') {
     records.push({ kind: 'TasksSkipped', lane: lane.id, count: outcome.count })
     return nextPayload
   }
+  if (outcome.kind === 'finished') return judgeResults(on, outcome, decision, nextPayload)
   const fail = (failure: Failure): PayloadId => {
     records.push(failureOf(lane, head, failure, state.nowMs, jitter, limits))
     return nextPayload
   }
-  if (outcome.kind !== 'finished') {
-    if (dead || head.stage.cancelling.has(head.first)) {
-      records.push({ kind: 'TasksSkipped', lane: lane.id, count: 1 })
-      return nextPayload
-    }
-    if (outcome.kind === 'failed') return fail(outcome)
-    return judgeFlow(state, lane, head, outcome, decision, nextPayload, fail)
+  if (head.stage.job.state !== 'running' || head.stage.cancelling.has(head.first)) {
+    records.push({ kind: 'TasksSkipped', lane: lane.id, count: 1 })
+    return nextPayload
   }
-  records.push(...branchesOf(head.stage, head.first, outcome.count, outcome.items))
-  return judgeResults(lane, head, outcome, decision, nextPayload)
+  if (outcome.kind === 'failed') return fail(outcome)
+  return judgeFlow(state, lane, head, outcome, decision, nextPayload, fail)
 }
 
 /** A list, or steps, as the outcome of one task. */
@@ -219,31 +222,62 @@ function judgeFlow(
   return nextPayload + grown.payloads.length
 }
 
-/** Results of tasks that were cancelled meanwhile are refused; the others are kept, piece by piece. */
+/** Tasks in a row of a lane whose results have one fate: refused, or kept for a job. */
+interface Stretch {
+  count: number
+  job: Job | undefined
+}
+
+/** What becomes of the results of these tasks: those of tasks that were cancelled meanwhile are refused. */
+function stretchesOf(parts: readonly LaneRun[]): Stretch[] {
+  const stretches: Stretch[] = []
+  const add = (count: number, job: Job | undefined): void => {
+    const last = stretches[stretches.length - 1]
+    if (last && last.job === job) last.count += count
+    else if (count > 0) stretches.push({ count, job })
+  }
+  for (const { stage, first, count } of parts) {
+    const { job, cancelling } = stage
+    if (job.state !== 'running') add(count, undefined)
+    else if (cancelling.ranges.length === 0) add(count, job)
+    else {
+      let from = first
+      for (const part of cancelling.within(first, count)) {
+        add(part.first - from, job)
+        add(part.count, undefined)
+        from = part.first + part.count
+      }
+      add(first + count - from, job)
+    }
+  }
+  return stretches
+}
+
+/** Results are kept in one payload for each job: it goes with the job. */
 function judgeResults(
-  lane: Lane,
-  head: LaneRun,
+  { lane, parts, head }: Judgement,
   outcome: Extract<Outcome, { kind: 'finished' }>,
   decision: Decision,
   nextPayload: PayloadId,
 ): PayloadId {
-  const { cancelling } = head.stage
-  const end = head.first + outcome.count
+  const chunk = new Chunk(outcome.items)
+  let item = 0
+  for (const { stage, first, count } of parts) {
+    if (stage.job.state === 'running') decision.records.push(...branchesOf(stage, { first, count }, chunk, item))
+    item += count
+  }
   let payload = nextPayload
-  let from = head.first
-  const keep = (range: Range): void => {
-    const whole = range.count === outcome.count
-    const bytes = whole ? outcome.items : new Chunk(outcome.items).slice(range.first - head.first, range.count)
-    const blocks = outcome.blocks.filter((block: TaskBlock) => block.index >= range.first && block.index < range.first + range.count)
-    decision.records.push({ kind: 'TasksFinished', lane: lane.id, count: range.count, payload, bytes: bytes.length, blocks })
-    decision.payloads.push({ payload: payload++, bytes })
+  let from = 0
+  for (const { count, job } of stretchesOf(parts)) {
+    if (job) {
+      const bytes = chunk.slice(from, count)
+      const first = head.first + from
+      const blocks = outcome.blocks.filter((block: TaskBlock) => block.index >= first && block.index < first + count)
+      decision.records.push({ kind: 'TasksFinished', lane: lane.id, count, payload, bytes: bytes.length, blocks })
+      decision.payloads.push({ payload: payload++, bytes })
+    } else decision.records.push({ kind: 'TasksSkipped', lane: lane.id, count })
+    from += count
   }
-  for (const part of cancelling.ranges.length === 0 ? [] : cancelling.within(head.first, outcome.count)) {
-    if (part.first > from) keep({ first: from, count: part.first - from })
-    decision.records.push({ kind: 'TasksSkipped', lane: lane.id, count: part.count })
-    from = part.first + part.count
-  }
-  if (from < end) keep({ first: from, count: end - from })
   return payload
 }
 

@@ -2,15 +2,8 @@
 // most facts about a task name only its lane. Must not need the state.
 import { type JournalRecord, laneText, type RecordOf, type Run, type StoryLine } from '../../protocol/index.ts'
 import { policyText, runText } from './policies.ts'
+import { inStage, listed, type Told, taken, tasksText } from './story-runs.ts'
 import { eventLine, scheduleLine } from './story-starts.ts'
-
-interface Told {
-  job: string
-  stage: number
-  first: number
-  count: number
-  attempt: number
-}
 
 interface LaneTold {
   worker: string
@@ -28,15 +21,6 @@ function subjectOf(id: string): { id: string; job: string; stage: number; index:
     stage: numbers.length === 2 ? numbers[0]! : 0,
     index: isTask ? numbers[numbers.length - 1] : undefined,
   }
-}
-
-function tasksText(run: { first: number; count: number }): string {
-  return run.count === 1 ? `task ${run.first}` : `tasks ${run.first} to ${run.first + run.count - 1}`
-}
-
-/** The same, with the stage where it is not the first. */
-function inStage(run: { stage: number; first: number; count: number }): string {
-  return run.stage === 0 ? tasksText(run) : `${tasksText(run)} of stage ${run.stage}`
 }
 
 function rerunText({ steps, program }: RecordOf<'JobRerun'>): string {
@@ -223,7 +207,7 @@ export class Story {
     const mine = record.runs.filter(run => this.#concerns(run))
     if (mine.length === 0 && !this.#isWorker(record.worker) && this.#subject.id !== laneText(record.lane)) return undefined
     const shown = mine.length > 0 ? mine : record.runs
-    return `${shown.map(run => this.#runText(run)).join(', ')} given to ${record.worker} (incarnation ${record.incarnation}), lane ${laneText(record.lane)}${record.adopted ? ', adopted: it ran there already' : ''}`
+    return `${listed(shown.map(run => this.#runText(run)))} given to ${record.worker} (incarnation ${record.incarnation}), lane ${laneText(record.lane)}${record.adopted ? ', adopted: it ran there already' : ''}`
   }
 
   #runText(run: Run): string {
@@ -232,17 +216,15 @@ export class Story {
 
   #advanced(record: RecordOf<'TasksFinished' | 'TaskFailed' | 'TasksSkipped' | 'TaskExpanded' | 'TaskSpread'>): string | undefined {
     const lane = this.#lanes.get(record.lane)
-    const head = lane?.runs[0]
     // The lane was opened before the first record we were given.
-    if (!lane || !head) return undefined
-    const count = 'count' in record ? record.count : 1
-    const done: Told = { ...head, count }
-    head.first += count
-    head.count -= count
-    if (head.count <= 0) lane.runs.shift()
+    if (!lane || lane.runs.length === 0) return undefined
+    const parts = taken(lane.runs, 'count' in record ? record.count : 1)
     if (lane.runs.length === 0) this.#lanes.delete(record.lane)
-    if (!this.#concerns(done) && !this.#isWorker(lane.worker) && this.#subject.id !== laneText(record.lane)) return undefined
-    const what = `${this.#isJob(done.job) ? '' : `${done.job}: `}${inStage(done)}`
+    const mine = parts.filter(part => this.#concerns(part))
+    if (mine.length === 0 && !this.#isWorker(lane.worker) && this.#subject.id !== laneText(record.lane)) return undefined
+    const shown = mine.length > 0 ? mine : parts
+    const [done] = shown as [Told]
+    const what = listed(shown.map(part => `${this.#isJob(part.job) ? '' : `${part.job}: `}${inStage(part)}`))
     if (record.kind === 'TasksFinished') return `${what} finished on ${lane.worker}, ${record.bytes} bytes of results`
     if (record.kind === 'TaskExpanded') return `${what} was built on ${lane.worker}: it is steps now`
     if (record.kind === 'TaskSpread') return `${what} finished on ${lane.worker} with a list of ${record.width}`
@@ -264,13 +246,13 @@ export class Story {
     })
     if (lane.runs.length === 0) this.#lanes.delete(record.lane)
     const mine = back.filter(run => this.#concerns(run))
-    return mine.length > 0 ? `${mine.map(tasksText).join(', ')} not started on ${lane.worker}: back in line` : undefined
+    return mine.length > 0 ? `${listed(mine.map(tasksText))} not started on ${lane.worker}: back in line` : undefined
   }
 
   #vacated(record: RecordOf<'LaneVacated'>): string | undefined {
     const lane = this.#lanes.get(record.lane)
     const mine = (lane?.runs ?? []).filter(run => this.#concerns(run))
-    return mine.length > 0 ? `${mine.map(tasksText).join(', ')} no longer runs on ${lane!.worker}: its outcome is on the way` : undefined
+    return mine.length > 0 ? `${listed(mine.map(tasksText))} no longer runs on ${lane!.worker}: its outcome is on the way` : undefined
   }
 
   #lost(record: RecordOf<'WorkerLost'>): string | undefined {
@@ -283,7 +265,7 @@ export class Story {
     if (this.#isWorker(record.worker)) return `incarnation ${record.incarnation} lost: ${record.reason}`
     const mine = back.filter(run => this.#concerns(run))
     return mine.length > 0
-      ? `${mine.map(tasksText).join(', ')} back in line: worker ${record.worker} was lost (${record.reason})`
+      ? `${listed(mine.map(tasksText))} back in line: worker ${record.worker} was lost (${record.reason})`
       : undefined
   }
 }

@@ -12,6 +12,7 @@ import {
   logLine,
   nameField,
   outcome,
+  run,
   string,
   struct,
   union,
@@ -37,7 +38,7 @@ export const toExecutor = union({
       shared: boolean,
     }),
   ],
-  /** Tasks of one run for one lane: see machine/events.ts. */
+  /** Tasks in a row of one lane: see machine/events.ts. */
   batch: [
     2,
     struct({
@@ -47,10 +48,7 @@ export const toExecutor = union({
       epoch: varint,
       task: nameField,
       timeoutMs: varint,
-      job: jobIdField,
-      stage: varint,
-      first: varint,
-      attempt: varint,
+      runs: list(run),
       items: bytes(limits.frameBytesMax),
     }),
   ],

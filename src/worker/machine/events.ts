@@ -33,7 +33,9 @@ export type MachineEvent =
       epoch: number
       lane: LaneId
       plan?: StagePlan | undefined
-      runs: { run: Run; inputs: Chunk[] }[]
+      runs: Run[]
+      /** Together they hold the inputs of the runs, in order. */
+      inputs: Chunk[]
     }
   | { kind: 'cancelled'; lane: LaneId; job: JobId; stage?: number | undefined; ranges: Range[] }
   | { kind: 'acknowledged'; lanes: { lane: LaneId; count: number }[] }
@@ -61,7 +63,7 @@ export type MachineEvent =
   /** The time asked for by `wake` has come. */
   | { kind: 'tick' }
 
-/** Tasks of one run for one lane, as an executor gets them. */
+/** Tasks in a row of one lane, as an executor gets them. */
 export interface Batch {
   lane: LaneId
   /** Number within its lane of the first task. */
@@ -70,11 +72,8 @@ export interface Batch {
   epoch: number
   task: string
   timeoutMs: number
-  job: JobId
-  stage: number
-  /** Index within its stage of the first task. */
-  first: number
-  attempt: number
+  /** Which tasks they are. */
+  runs: Run[]
   items: Uint8Array
 }
 

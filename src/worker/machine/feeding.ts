@@ -128,9 +128,7 @@ function passOver(state: MachineState, lane: Lane): void {
   let end = rangeEnd(lane.passedOver, lane.head)
   const from = lane.head
   while (end !== undefined) {
-    // A skipped outcome is about tasks of one run, as all outcomes are.
-    const segment = lane.segmentAt(lane.head)
-    const outcome: Outcome = { kind: 'skipped', count: Math.min(end, segment.start + segment.count) - lane.head }
+    const outcome: Outcome = { kind: 'skipped', count: Math.min(end, lane.received) - lane.head }
     outcomes.push(outcome)
     lane.settle(outcome)
     end = rangeEnd(lane.passedOver, lane.head)
@@ -174,10 +172,7 @@ function send(state: MachineState, lane: Lane, executor: Executor, size: number)
       epoch: segment.epoch,
       task: lane.plan.task,
       timeoutMs: lane.plan.timeoutMs,
-      job: segment.job,
-      stage: segment.stage,
-      first: segment.first + position,
-      attempt: segment.attempt,
+      runs: lane.runsBetween(lane.next, end),
       items: segment.chunk.slice(position, end - lane.next),
     },
   })

@@ -11,22 +11,18 @@ import {
   type Range,
   type Run,
   type StagePlan,
+  type TaskBlock,
 } from '../../protocol/index.ts'
 import { assertInvariant } from './assert.ts'
 import { addRange, dropBefore, type NumberRange } from './ranges.ts'
 import type { Executor } from './state.ts'
 
-/** Inputs that came together: tasks in a row of one run. */
+/** Inputs that came together, of tasks in a row of the lane. */
 export interface Segment {
   /** Number within the lane of the first task, and how many there are. */
   start: number
   count: number
   epoch: number
-  job: JobId
-  stage: number
-  /** Index within the stage of the first task. */
-  first: number
-  attempt: number
   /** Its first item is that of the first task. */
   chunk: Chunk
   bytes: number
@@ -88,18 +84,46 @@ export class Lane {
     return this.segments.reduce((bytes, segment) => bytes + segment.bytes, 0)
   }
 
-  /** Appends a run with its inputs. */
-  receive(epoch: number, run: Run, inputs: readonly Chunk[]): void {
-    this.runs.push({ start: this.received, run })
-    let first = run.first
+  /** Appends runs with their inputs, which stand in the chunks in their order. */
+  receive(epoch: number, runs: readonly Run[], inputs: readonly Chunk[]): void {
+    let start = this.received
+    for (const run of runs) {
+      this.runs.push({ start, run })
+      start += run.count
+    }
     for (const chunk of inputs) {
       if (chunk.count === 0) continue
-      const { job, stage, attempt } = run
       const bytes = chunk.slice(0, chunk.count).length
-      this.segments.push({ start: this.received, count: chunk.count, epoch, job, stage, first, attempt, chunk, bytes })
+      this.segments.push({ start: this.received, count: chunk.count, epoch, chunk, bytes })
       this.received += chunk.count
-      first += chunk.count
     }
+    assertInvariant(start === this.received, `lane ${this.id} was given inputs of other tasks than its runs`)
+  }
+
+  /** The runs of tasks `from` to `to - 1`, as parts of those that were received. */
+  runsBetween(from: number, to: number): Run[] {
+    const parts: Run[] = []
+    for (let at = this.#runOf(from); at < this.runs.length; at++) {
+      const { start, run } = this.runs[at]!
+      if (start >= to) break
+      const before = Math.max(0, from - start)
+      const count = Math.min(to - start, run.count) - before
+      parts.push(count === run.count ? run : { ...run, first: run.first + before, count })
+    }
+    return parts
+  }
+
+  /** Position of the run that holds the task. */
+  #runOf(number: number): number {
+    let low = 0
+    let high = this.runs.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const { start, run } = this.runs[middle]!
+      if (start + run.count <= number) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 
   /** The segment that holds the task. */
@@ -196,32 +220,33 @@ export class Lane {
     if (outcome.kind !== 'finished' && outcome.kind !== 'skipped') return kept
     const count = to - from
     if (outcome.kind === 'skipped') return { from, count, bytes: kept.bytes, outcome: { ...outcome, count } }
-    const index = this.#indexOf(from)
     const part: Outcome = {
       ...outcome,
       count,
       items: new Chunk(outcome.items).slice(from - kept.from, count),
-      blocks: outcome.blocks.filter(block => block.index >= index && block.index < index + count),
+      blocks: outcome.blocks.length > 0 ? this.#blocksOf(outcome.blocks, from, to) : [],
       elapsedMicros: Math.round((outcome.elapsedMicros * count) / kept.count),
     }
     return { from, count, bytes: outcomeBytes(part), outcome: part }
   }
 
-  #indexOf(number: number): number {
-    const run = this.runs.find(one => number < one.start + one.run.count)
-    assertInvariant(run !== undefined, `lane ${this.id} has forgotten the run of task ${number}`)
-    return run.run.first + number - run.start
+  /** Those of the blocks that are of tasks `from` to `to - 1`, which are of one run. */
+  #blocksOf(blocks: readonly TaskBlock[], from: number, to: number): TaskBlock[] {
+    const [run] = this.runsBetween(from, to)
+    assertInvariant(run !== undefined, `lane ${this.id} has forgotten the run of task ${from}`)
+    return blocks.filter(block => block.index >= run.first && block.index < run.first + run.count)
   }
 
   /** Marks the unreported tasks of a job (of a stage, of ranges in it) as cancelled; the ranges of numbers that this concerns. */
   cancel(job: JobId, stage: number | undefined, ranges: readonly Range[]): NumberRange[] {
     const concerned: NumberRange[] = []
-    for (const segment of this.segments) {
-      if (segment.job !== job || (stage !== undefined && segment.stage !== stage)) continue
-      const parts = ranges.length === 0 ? [{ first: segment.first, count: segment.count }] : ranges
+    for (let at = this.#runOf(this.head); at < this.runs.length; at++) {
+      const { start, run } = this.runs[at]!
+      if (run.job !== job || (stage !== undefined && run.stage !== stage)) continue
+      const parts = ranges.length === 0 ? [{ first: run.first, count: run.count }] : ranges
       for (const part of parts) {
-        const from = Math.max(this.head, segment.start, segment.start + part.first - segment.first)
-        const to = Math.min(segment.start + segment.count, segment.start + part.first + part.count - segment.first)
+        const from = Math.max(this.head, start, start + part.first - run.first)
+        const to = Math.min(start + run.count, start + part.first + part.count - run.first)
         addRange(concerned, from, to)
       }
     }

@@ -162,7 +162,7 @@ function assigned(state: MachineState, event: EventOf<'assigned'>): void {
     state.lanes.set(lane.id, lane)
   }
   const before = lane.received
-  for (const { run, inputs } of event.runs) lane.receive(event.epoch, run, inputs)
+  lane.receive(event.epoch, event.runs, event.inputs)
   let held = 0
   for (const one of state.lanes.values()) held += one.inputBytes
   if (held > tuning.inputBytesMax) returnFrom(state, lane, before)

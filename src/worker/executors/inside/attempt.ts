@@ -1,6 +1,6 @@
 // Owns one attempt at a task while it runs: its context, signal, log and progress.
 // Must not decide what its outcome is.
-import { CoxswainError, type ErrorCode } from '../../../protocol/index.ts'
+import { CoxswainError, type ErrorCode, type Run } from '../../../protocol/index.ts'
 import { clipText } from '../../text.ts'
 import type { BatchFrame } from '../frames.ts'
 import { addedTo, type Commit } from './commit.ts'
@@ -22,7 +22,9 @@ export interface AttemptHost {
 export class Attempt implements AttemptFace {
   readonly host: AttemptHost
   readonly batch: BatchFrame
-  /** Number within the lane. */
+  readonly run: Run
+  /** Number within the stage, and within the lane. */
+  readonly index: number
   readonly laneNumber: number
   startedAtMs: number
   /** It has its outcome: what it still does is leftovers. */
@@ -36,9 +38,12 @@ export class Attempt implements AttemptFace {
   #progressAtMs = 0
   #progressTimer: NodeJS.Timeout | undefined
 
-  constructor(host: AttemptHost, batch: BatchFrame, position: number, startedAtMs: number) {
+  /** `position`: in the batch; `within`: in the run of it. */
+  constructor(host: AttemptHost, batch: BatchFrame, position: number, { run, within }: { run: Run; within: number }, startedAtMs: number) {
     this.host = host
     this.batch = batch
+    this.run = run
+    this.index = run.first + within
     this.laneNumber = batch.from + position
     this.startedAtMs = startedAtMs
   }
@@ -49,19 +54,15 @@ export class Attempt implements AttemptFace {
   }
 
   get job(): string {
-    return this.batch.job
+    return this.run.job
   }
 
   get stage(): number {
-    return this.batch.stage
-  }
-
-  get index(): number {
-    return this.batch.first + this.laneNumber - this.batch.from
+    return this.run.stage
   }
 
   get number(): number {
-    return this.batch.attempt
+    return this.run.attempt
   }
 
   get epoch(): number {

@@ -1,6 +1,6 @@
 // Owns running the tasks of one lane, strictly one after the other, and telling the agent how they ended.
 // Must not keep tasks waiting behind one that takes long: it gives them back, and does not start them then.
-import { Chunk, limits } from '../../../protocol/index.ts'
+import { Chunk, limits, type Run } from '../../../protocol/index.ts'
 import type { BatchFrame } from '../frames.ts'
 import { Attempt } from './attempt.ts'
 import { nowMs } from './clock.ts'
@@ -25,6 +25,16 @@ interface Queued {
   frame: BatchFrame
   chunk: Chunk
   position: number
+  /** The run of the next task, and the position of its first one. */
+  run: number
+  runFrom: number
+}
+
+/** The run of the task at this position, which is not before the last one that was asked for. */
+function runAt(batch: Queued, position: number): { run: Run; within: number } {
+  const { runs } = batch.frame
+  while (position >= batch.runFrom + runs[batch.run]!.count) batch.runFrom += runs[batch.run++]!.count
+  return { run: runs[batch.run]!, within: position - batch.runFrom }
 }
 
 export class LaneRunner {
@@ -57,7 +67,7 @@ export class LaneRunner {
     // What is queued of an older generation the agent has given up.
     if (frame.generation > this.#generation) this.#giveUp()
     this.#generation = frame.generation
-    this.#queue.push({ frame, chunk: new Chunk(frame.items), position: 0 })
+    this.#queue.push({ frame, chunk: new Chunk(frame.items), position: 0, run: 0, runFrom: 0 })
     if (!this.#running) void this.#work()
     // It may stand behind a task that was looked at already.
     else if (this.#awaited) this.#longTimer ??= setTimeout(() => this.#lookForLong(), longTaskMs)
@@ -149,8 +159,7 @@ export class LaneRunner {
   /** Goes on with another batch. What came together is answered together, where no task is missing between. */
   #open(batch: Queued, now: number): void {
     this.#opened = batch
-    if (batch.frame.from === this.#outbox.next) this.#outbox.separate(now)
-    else this.#flush(now)
+    if (batch.frame.from !== this.#outbox.next) this.#flush(now)
     if (this.#outbox.empty) this.#outbox.startAt(batch.frame.from)
     this.#heldBack = !this.#outbox.empty
   }
@@ -177,7 +186,7 @@ export class LaneRunner {
 
   /** Runs one task. Returns nothing if it is over already, else a promise of its end. */
   #run(batch: Queued, position: number, now: number): Promise<void> | undefined {
-    const attempt = new Attempt(this.#host, batch.frame, position, now)
+    const attempt = new Attempt(this.#host, batch.frame, position, runAt(batch, position), now)
     this.current = attempt
     this.#outbox.mark(now)
     const end = runTask(this.#host, attempt, batch.chunk, position, () => this.#watch(attempt))
@@ -241,7 +250,7 @@ export class LaneRunner {
     const built = expansionOf(value)
     if (built) this.#outbox.addExpanded(built, attempt.startedAtMs, nowMs())
     else if (spread) this.#outbox.addSpread(attempt, this.#host.blocksFolder, listOf(value), attempt.startedAtMs, nowMs())
-    else if (!this.#outbox.addInline(value)) this.#store(attempt, value)
+    else if (!this.#outbox.addInline(attempt, value)) this.#store(attempt, value)
     if (attempt.commits) this.#outbox.commit(attempt.commits, nowMs())
   }
 

@@ -6,6 +6,7 @@ import {
   itemInline,
   limits,
   type Outcome,
+  type Run,
   type TaskBlock,
   writeBlockItem,
   writeValue,
@@ -60,6 +61,8 @@ function appendInline(chunk: ChunkWriter, value: unknown): boolean {
 export class Outbox {
   readonly #chunk = new ChunkWriter()
   #blocks: TaskBlock[] = []
+  /** The run of the first result in the chunk. */
+  #firstRun: Run | undefined
   #outcomes: Outcome[] = []
   /** Number within the lane of the first outcome that waits. */
   #from: number
@@ -97,20 +100,29 @@ export class Outbox {
   }
 
   /** Appends a result that fits into the message; false, with nothing appended, if it must become a block. Throws VALUE_CANNOT_TRAVEL. */
-  addInline(value: unknown): boolean {
+  addInline(attempt: Attempt, value: unknown): boolean {
+    // Which task a block is of is only clear among those of one run.
+    if (this.#blocks.length > 0 && this.#firstRun !== attempt.run) this.separate(attempt.startedAtMs)
     if (!appendInline(this.#chunk, value)) return false
-    this.#next++
+    this.#added(attempt)
     return true
+  }
+
+  /** A result was appended to the chunk. */
+  #added({ run }: Attempt): void {
+    if (this.#chunk.count === 1) this.#firstRun = run
+    this.#next++
   }
 
   /** Writes a result as a block into the folder and appends its name. Throws VALUE_CANNOT_TRAVEL, or the system's error. */
   addBlock(attempt: Attempt, folder: string, value: unknown): void {
     const { block, bytes } = storeBlock(folder, value)
+    if (this.#firstRun !== attempt.run) this.separate(attempt.startedAtMs)
     const writer = this.#chunk.beginItem()
     writeBlockItem(writer, { block, bytes, holder: attempt.worker })
     this.#chunk.endItem()
     this.#blocks.push({ index: attempt.index, block, bytes, holder: attempt.worker })
-    this.#next++
+    this.#added(attempt)
   }
 
   /** Appends a list as the outcome of one task: each item inline, or as a block where it or all before it is too large. Throws as `addBlock` does. */
