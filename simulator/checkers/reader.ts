@@ -160,6 +160,13 @@ for (const [name, line] of structs) {
   types.set(name, place => read(place, {}))
 }
 
+types.set('runs', place => {
+  const runs = many(types.get('run')!)(place) as { job: string }[]
+  // An id that is not there is that of the run before.
+  for (const [position, run] of runs.entries()) run.job ||= runs[position - 1]?.job ?? ''
+  return runs
+})
+
 /** Number, kind and fields of every record. */
 const records: readonly (readonly [number, string, string])[] = [
   [1, 'LeaderClaimed', 'cluster:text epoch:whole leader:text pid:whole address:text release:text atMs:whole'],
@@ -180,7 +187,7 @@ const records: readonly (readonly [number, string, string])[] = [
   [35, 'JobFinished', 'job:text state:end'],
   [36, 'ResultsReleased', 'job:text stage:whole ranges:range*'],
   [37, 'JobsForgotten', 'jobs:text*'],
-  [40, 'TasksAssigned', 'lane:whole worker:text incarnation:whole runs:run* adopted:flag'],
+  [40, 'TasksAssigned', 'lane:whole worker:text incarnation:whole runs:runs adopted:flag'],
   [41, 'TasksFinished', 'lane:whole count:whole payload:whole bytes:whole blocks:block*'],
   [42, 'TaskFailed', 'lane:whole code:text message:text stack:text retryAtMs:whole?'],
   [43, 'TasksSkipped', 'lane:whole count:whole'],

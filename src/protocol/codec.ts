@@ -5,7 +5,7 @@ import { malformed, type Reader, type Writer } from './bytes.ts'
 /** How a codec is built, so that tests can derive arbitrary values and documents can list fields. */
 export type Shape =
   | { kind: 'varint' | 'float64' | 'boolean' | 'integer' }
-  | { kind: 'string' | 'bytes'; lengthMax: number }
+  | { kind: 'string' | 'bytes'; lengthMin?: number; lengthMax: number }
   | { kind: 'enumeration'; values: readonly string[] }
   | { kind: 'list'; item: Shape; countMax: number }
   | { kind: 'optional'; item: Shape }
@@ -129,14 +129,39 @@ export function struct<F extends Record<string, Codec<any>>>(fields: F): Codec<{
   const entries = Object.entries(fields) as [string, Fields[string]][]
   return {
     shape: { kind: 'struct', fields: entries.map(([name, codec]) => [name, codec.shape] as const) },
+    ...(unrolled(entries) ?? walked(entries)),
+  } as Codec<{ [K in keyof F]: FieldValue<F[K]> }>
+}
+
+type Way = Pick<Codec<Record<string, never>>, 'write' | 'read'>
+
+/**
+ * Code of its own for a struct, with every field by its name: several times as fast as a walk over a list, since each place sees one type only.
+ * Undefined where code may not be made from text (`--disallow-code-generation-from-strings`).
+ */
+function unrolled(entries: readonly [string, Fields[string]][]): Way | undefined {
+  for (const [name] of entries) if (!/^[a-zA-Z]\w*$/.test(name)) throw new Error(`${name} is no name of a field`)
+  const names = entries.map((_, position) => `c${position}`)
+  const writes = entries.map(([name], position) => `c${position}.write(writer, value.${name})`)
+  const reads = entries.map(([name], position) => `${name}: c${position}.read(reader)`)
+  const code = `return { write(writer, value) { ${writes.join('; ')} }, read(reader) { return { ${reads.join(', ')} } } }`
+  try {
+    return new Function(...names, code)(...entries.map(([, codec]) => codec)) as Way
+  } catch (error) {
+    if (error instanceof EvalError) return undefined
+    throw error
+  }
+}
+
+function walked(entries: readonly [string, Fields[string]][]): Way {
+  return {
     write: (writer, value) => {
-      const record = value as Record<string, never>
-      for (const [name, codec] of entries) codec.write(writer, record[name]!)
+      for (const [name, codec] of entries) codec.write(writer, value[name]!)
     },
     read: reader => {
-      const value: Record<string, unknown> = {}
+      const value: Record<string, never> = {}
       for (const [name, codec] of entries) value[name] = codec.read(reader)
-      return value as { [K in keyof F]: FieldValue<F[K]> }
+      return value
     },
   }
 }

@@ -7,7 +7,7 @@ import { flowPlan } from './flow.ts'
 import { exchange, lockMode, spaceKey } from './grants.ts'
 import { limits } from './limits.ts'
 import { inputs, outcome, taskFailure } from './outcomes.ts'
-import { hashField, jobIdField, jobPlan, nameField, range, resources, run, stagePlan } from './plan.ts'
+import { hashField, jobIdField, jobPlan, nameField, range, resources, runs, stagePlan } from './plan.ts'
 import { jobPolicies } from './policies.ts'
 import { scheduledSubmission, scheduleSpec } from './schedules.ts'
 
@@ -185,7 +185,7 @@ const laneReport = struct({
   reported: varint,
   /** All runs received that hold tasks from the first unacknowledged one on; the first may begin in the middle of a run. */
   acknowledged: varint,
-  runs: list(run),
+  runs,
 })
 export type LaneReport = Infer<typeof laneReport>
 
@@ -240,7 +240,7 @@ export const leaderToWorker = union({
       lane: varint,
       plan: optional(stagePlan),
       /** `inputs` are chunks that together hold the inputs of the runs in order. */
-      runs: list(run),
+      runs,
       inputs: list(chunk),
     }),
   ],

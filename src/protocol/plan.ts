@@ -1,6 +1,6 @@
 // Owns the plan of a job: a graph of stages as plain data, which is all that the leader ever sees of user code.
 // Must not hold anything that changes while the job runs.
-import { boolean, enumeration, type Infer, integer, list, string, struct, varint } from './codec.ts'
+import { boolean, type Codec, enumeration, type Infer, integer, list, string, struct, varint } from './codec.ts'
 import { limits } from './limits.ts'
 
 /** The id of a job in a message or record. */
@@ -69,8 +69,36 @@ export const range = struct({ first: varint, count: varint })
 export type Range = Infer<typeof range>
 
 /** Tasks in a row of one stage, at the same attempt, as handed to a lane. */
-export const run = struct({ job: jobIdField, stage: varint, first: varint, count: varint, attempt: varint })
+export const run = struct({ job: { ...jobIdField, shape: { kind: 'string', lengthMin: 1, lengthMax: limits.jobIdBytesMax } }, stage: varint, first: varint, count: varint, attempt: varint })
+/** What of it stands behind its job. */
+const place = struct({ stage: varint, first: varint, count: varint, attempt: varint })
+/** Above all that a lane may hold. */
+const runsMax = 65_536
+const many = list(run, runsMax)
 export type Run = Infer<typeof run>
+
+/** Runs, many of them of one job as a rule: its id is written once, and empty in those that follow. */
+export const runs: Codec<Run[]> = {
+  shape: { kind: 'list', item: run.shape, countMax: runsMax },
+  write(writer, values) {
+    writer.varint(values.length)
+    let job = ''
+    for (const value of values) {
+      jobIdField.write(writer, value.job === job ? '' : value.job)
+      job = value.job
+      place.write(writer, value)
+    }
+  },
+  read(reader) {
+    const values = many.read(reader)
+    let job = ''
+    for (const value of values) {
+      if (value.job === '') value.job = job
+      job = value.job
+    }
+    return values
+  },
+}
 
 /** A value of a task that lives in a block. */
 export const taskBlock = struct({ index: varint, block: hashField, bytes: varint, holder: nameField })

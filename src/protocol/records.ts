@@ -8,7 +8,7 @@ import { eventKey, triggerSpec, triggerSubmission } from './events.ts'
 import { flowPlan } from './flow.ts'
 import { lockMode, spaceKey } from './grants.ts'
 import { limits } from './limits.ts'
-import { hashField, jobIdField, jobPlan, nameField, range, resources, run, stagePlan, taskBlock } from './plan.ts'
+import { hashField, jobIdField, jobPlan, nameField, range, resources, runs, stagePlan, taskBlock } from './plan.ts'
 import { runPolicy, stagePolicy } from './policies.ts'
 import { scheduleSpec, tickOutcomes } from './schedules.ts'
 
@@ -150,8 +150,8 @@ export const record = union({
   ],
 
   /** Work was handed to a worker's lane. A lane that is not there yet is opened, with one reservation of its class's resources. */
-  TasksAssigned: [40, struct({ lane: varint, worker: nameField, incarnation: varint, runs: list(run), adopted: boolean })],
-  /** The next `count` tasks of the lane, all of its head run, have results. */
+  TasksAssigned: [40, struct({ lane: varint, worker: nameField, incarnation: varint, runs, adopted: boolean })],
+  /** The next `count` tasks of the lane, all of one job, have results: items of the payload in their order. Those with blocks are of one run. */
   TasksFinished: [41, struct({ lane: varint, count: varint, ...payload, blocks: list(taskBlock) })],
   /** The next task of the lane failed. With `retryAtMs` it will be tried again, without it the failure is its outcome. */
   TaskFailed: [

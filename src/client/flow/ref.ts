@@ -46,11 +46,17 @@ export interface RefOrigin {
   readonly workflow: string
 }
 
-const targets = new WeakMap<object, { target: RefTarget; origin: RefOrigin }>()
+/** What a Ref stands for, and in which build. */
+interface Known {
+  target: RefTarget
+  origin: RefOrigin
+}
 
-const nothing: object = Object.freeze(Object.create(null) as object)
+/** By this key, which nobody else has, a Ref tells what it stands for. (A WeakMap of a hundred thousand Refs costs more than all the rest of a build.) */
+const known: unique symbol = Symbol('what a Ref stands for')
+
 /** What is done with the Refs of a build, by its origin: all of them refuse the same. */
-const refusals = new WeakMap<RefOrigin, ProxyHandler<object>>()
+const refusals = new WeakMap<RefOrigin, ProxyHandler<Known>>()
 
 /** Makes a Ref. Whatever is done with it but passing it on throws INVALID_WORKFLOW, which names the line. */
 export function makeRef<T>(target: RefTarget, origin: RefOrigin): Ref<T> {
@@ -59,18 +65,17 @@ export function makeRef<T>(target: RefTarget, origin: RefOrigin): Ref<T> {
     refusal = refusalOf(origin)
     refusals.set(origin, refusal)
   }
-  const handle = new Proxy(nothing, refusal)
-  targets.set(handle, { target, origin })
-  return handle as Ref<T>
+  return new Proxy<Known>({ target, origin }, refusal) as unknown as Ref<T>
 }
 
-function refusalOf(origin: RefOrigin): ProxyHandler<object> {
+function refusalOf(origin: RefOrigin): ProxyHandler<Known> {
   const misuse = (what: string): never => {
     throw new CoxswainError('INVALID_WORKFLOW', `Workflow ${origin.workflow}: ${what}${lineOfUser()}`, { id: origin.workflow })
   }
   const advice = 'it has no value while the workflow is built. Pass it on to a step, and do this there.'
   return {
-    get(_, key) {
+    get(own, key) {
+      if (key === known) return own
       if (key === 'then') return misuse(`the result of a step was awaited or returned from an async function: ${advice}`)
       if (typeof key === 'symbol') return undefined
       return misuse(`the field ${JSON.stringify(key)} of a step's result was read: ${advice}`)
@@ -82,8 +87,8 @@ function refusalOf(origin: RefOrigin): ProxyHandler<object> {
 }
 
 /** What a Ref stands for, or undefined for any other value. */
-export function refTarget(value: unknown): { target: RefTarget; origin: RefOrigin } | undefined {
-  return typeof value === 'object' && value !== null ? targets.get(value) : undefined
+export function refTarget(value: unknown): Known | undefined {
+  return typeof value === 'object' && value !== null ? (value as { [known]?: Known })[known] : undefined
 }
 
 /** Where in the user's code this happens, as far as the stack tells. */

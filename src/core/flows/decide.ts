@@ -138,11 +138,11 @@ function misused(uses: readonly { kind: string; step: number }[]): string | unde
 /** The facts by which others know what the results of finished tasks, items `from` … of these, mean for branches. Throws FRAME_MALFORMED where a list was to be told as one. */
 export function branchesOf(stage: Stage, { first, count }: Range, results: Chunk, from: number): JournalRecord[] {
   const { flow } = stage.job
-  if (!flow || stage.wide >= 0 || flow.looked.size === 0) return []
+  if (!flow || stage.wide >= 0 || flow.edges.looked.size === 0) return []
   const records: JournalRecord[] = []
   for (let task = first; task < first + count; task++) {
     const step = stage.owners[task]!
-    if (!flow.looked.has(step)) continue
+    if (!flow.edges.looked.has(step)) continue
     const uses = flow.uses(step)
     if (uses.some(use => use.kind === 'spread'))
       throw new CoxswainError(

@@ -1,17 +1,20 @@
 // Owns what a workflow is while it runs: its steps in columns, so that one which waits costs some forty bytes, and the frames they belong to.
 // Must not move anything on: that is steps.ts.
-import { type FlowStep, type Need, needKinds, type PayloadId, type StepKind, stepKinds, type TaskBlock } from '../../protocol/index.ts'
+import { type FlowStep, type Need, type PayloadId, type StepKind, stepKinds, type TaskBlock } from '../../protocol/index.ts'
 import type { HeapEntry } from '../heap.ts'
 import { SparseMap, SparseSet } from '../sparse.ts'
 import type { Delayed, DelayedStep } from '../state.ts'
 import { Column } from './column.ts'
 import type { Fold } from './fold.ts'
 import { Mail, type Signal } from './mail.ts'
+import { NeedTable, type WidthNeed } from './needs.ts'
 import { StepTimes } from './times.ts'
 
 /** Where a step stands. `skipped`: it was not needed (a branch not taken); `cancelled`: it never will run, because of a failure or a cancel. */
 export const stepStatuses = ['waiting', 'open', 'succeeded', 'failed', 'cancelled', 'skipped'] as const
 type StepStatus = (typeof stepStatuses)[number]
+
+const statusNumbers = Object.fromEntries(stepStatuses.map((status, number) => [status, number])) as Record<StepStatus, number>
 
 /** A workflow, or one that is a step of it: steps that end together. */
 export interface Frame {
@@ -40,8 +43,6 @@ export interface Spread {
   blocks: readonly TaskBlock[]
 }
 
-const nothing: readonly Need[] = []
-
 /** Steps of one workflow. */
 export class StepTable {
   readonly frames: Frame[] = []
@@ -64,22 +65,13 @@ export class StepTable {
   readonly #damaged = new SparseMap<number, 'failed' | 'cancelled' | 'skipped'>()
   /** Whether a step's result is true in the sense of `if`, where branches wait for that. */
   readonly #truth = new SparseMap<number, boolean>()
-  /** Needs of step s are `needsFrom(s)` … `needsFrom(s + 1) - 1`. */
-  readonly #needsFrom = new Column()
-  readonly #needKind = new Column()
-  readonly #needStep = new Column()
-  readonly #needOwner = new Column()
-  /** Chain of the needs that name a step: the last one first. */
-  readonly #lastUse = new Column()
-  readonly #nextUse = new Column()
+  readonly edges = new NeedTable()
   /** How often it went on after it had ended, and who asked for the last time. */
   reruns = 0
   rerun = ''
   /** The highest attempt at which tasks of a step were handed out, where that is not the first; and that at which they begin, where it is not. */
   readonly attempts = new Map<number, number>()
   readonly firstAttempts = new Map<number, number>()
-  /** Derived: steps whose results mean more to others than a value, a branch or a list of inputs. */
-  readonly looked = new SparseSet<number>()
   /** Compensations; and steps that did not end in their time. */
   readonly undos = new SparseSet<number>()
   readonly late = new SparseSet<number>()
@@ -97,10 +89,6 @@ export class StepTable {
   /** What steps that are no tasks have as results. */
   readonly values = new SparseMap<number, Signal>()
 
-  constructor() {
-    this.#needsFrom.push(0)
-  }
-
   get count(): number {
     return this.#kind.length
   }
@@ -108,8 +96,8 @@ export class StepTable {
   /** Makes room for so many more steps and needs. */
   reserve(steps: number, needs: number): void {
     const ofSteps = [this.#kind, this.#status, this.#stage, this.#first, this.#count, this.#left, this.#blocked, this.#frame]
-    for (const column of [...ofSteps, this.#lastUse, this.#needsFrom]) column.reserve(steps)
-    for (const column of [this.#needKind, this.#needStep, this.#needOwner, this.#nextUse]) column.reserve(needs)
+    for (const column of ofSteps) column.reserve(steps)
+    this.edges.reserve(steps, needs)
     this.times.reserve(steps)
   }
 
@@ -125,21 +113,11 @@ export class StepTable {
     this.#left.push(step.count)
     this.#blocked.push(0)
     this.#frame.push(frame)
-    this.#lastUse.push(-1)
     this.times.push()
     if (step.amount > 0) this.#amount[number] = step.amount
     if (step.name !== '') this.#names.set(number, step.name)
-    for (const { kind, step: target } of step.needs) {
-      if (kind === 'undo') this.undos.add(number)
-      if (kind === 'taken' || kind === 'untaken' || kind === 'spread') this.looked.add(base + target)
-      const use = this.#needKind.length
-      this.#needKind.push(needKinds.indexOf(kind))
-      this.#needStep.push(base + target)
-      this.#needOwner.push(number)
-      this.#nextUse.push(this.#lastUse.at(base + target))
-      this.#lastUse.set(base + target, use)
-    }
-    this.#needsFrom.push(this.#needKind.length)
+    if (step.needs.some(need => need.kind === 'undo')) this.undos.add(number)
+    this.edges.add(number, step.needs, base)
     return number
   }
 
@@ -152,9 +130,10 @@ export class StepTable {
   }
 
   setStatus(step: number, status: StepStatus): void {
+    const number = statusNumbers[status]
     this.#statuses[this.#status.at(step)]!--
-    this.#status.set(step, stepStatuses.indexOf(status))
-    this.#statuses[this.#status.at(step)]!++
+    this.#status.set(step, number)
+    this.#statuses[number]!++
   }
 
   /** How many steps have a status. */
@@ -208,8 +187,8 @@ export class StepTable {
 
   /** It waits for all that it needs. */
   block(step: number): void {
-    const needs = this.#needsFrom.at(step + 1) - this.#needsFrom.at(step)
-    this.#blocked.set(step, this.isUndo(step) ? this.needs(step).filter(need => need.kind !== 'undo').length : needs)
+    const needs = this.isUndo(step) ? this.needs(step).filter(need => need.kind !== 'undo').length : this.edges.count(step)
+    this.#blocked.set(step, needs)
   }
 
   addBlocked(step: number, change: number): number {
@@ -272,28 +251,17 @@ export class StepTable {
 
   /** The needs of a step, in order. */
   needs(step: number): readonly Need[] {
-    const from = this.#needsFrom.at(step)
-    const end = this.#needsFrom.at(step + 1)
-    if (from === end) return nothing
-    const needs: Need[] = []
-    for (let use = from; use < end; use++) needs.push({ kind: needKinds[this.#needKind.at(use)]!, step: this.#needStep.at(use) })
-    return needs
+    return this.edges.of(step)
   }
 
   /** Who needs a step, and how, the earliest first. */
   uses(step: number): readonly Need[] {
-    let use = this.#lastUse.at(step)
-    if (use < 0) return nothing
-    const uses: Need[] = []
-    for (; use >= 0; use = this.#nextUse.at(use)) uses.push({ kind: needKinds[this.#needKind.at(use)]!, step: this.#needOwner.at(use) })
-    return uses.reverse()
+    return this.edges.uses(step)
   }
 
   /** The need from which it follows how many tasks a step has, or undefined. */
-  widthNeed(step: number): { kind: 'each' | 'spread' | 'fold'; step: number } | undefined {
-    for (const { kind, step: target } of this.needs(step))
-      if (kind === 'each' || kind === 'spread' || kind === 'fold') return { kind, step: target }
-    return undefined
+  widthNeed(step: number): WidthNeed | undefined {
+    return this.edges.width(step)
   }
 
   /** True for a compensation. */

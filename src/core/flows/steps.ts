@@ -26,10 +26,17 @@ export function moving(state: State, job: Job, act: (on: Flowing) => void): void
 /** Takes in all ends of tasks that were noted, and those that follow from them. */
 export function moveOn(state: State): void {
   const over = new Set<Job>()
-  // The list grows while it is walked.
-  for (const { stage, outcome, first, count } of state.endings) {
-    if (stage.job.state === 'running') moving(state, stage.job, on => tasksEnded(on, stage, { first, count, outcome }))
-    else over.add(stage.job)
+  // The list grows while it is walked: those of one job that stand in a row are taken in together.
+  for (let at = 0; at < state.endings.length; ) {
+    const { job } = state.endings[at]!.stage
+    if (job.state !== 'running') {
+      over.add(job)
+      at++
+      continue
+    }
+    moving(state, job, on => {
+      for (; state.endings[at]?.stage.job === job; at++) tasksEnded(on, state.endings[at]!.stage, state.endings[at]!)
+    })
   }
   state.endings = []
   for (const job of over) completeIfEnded(state, job)
@@ -101,7 +108,7 @@ function startTasks(on: Flowing, step: number): void {
     if (need.kind === 'fold' && !fresh) for (const part of partsEnded(on, step)) foldOwn(on, step, part)
   }
   // Whoever has a task for each of these, or folds their results, may begin to take them.
-  for (const use of flow.uses(step)) if (use.kind === 'each' || use.kind === 'fold') unblock(on, use.step)
+  if (flow.edges.followed.has(step)) for (const use of flow.uses(step)) if (use.kind === 'each' || use.kind === 'fold') unblock(on, use.step)
   if (flow.left(step) === 0) endsAs(on, step, flow.damage(step) ?? 'succeeded')
 }
 
@@ -131,9 +138,8 @@ function settle(on: Flowing, step: number, end: Ended): void {
   }
   frame.open--
   const lost = status === 'failed' || status === 'cancelled'
-  const uses = flow.uses(step)
-  if (lost && (step === frame.output || uses.every(use => use.kind === 'undo'))) frame.broken = true
-  for (const use of uses) tell(on, use.kind, use.step, step, status)
+  if (lost && (step === frame.output || flow.uses(step).every(use => use.kind === 'undo'))) frame.broken = true
+  flow.edges.eachUse(step, (kind, user) => tell(on, kind, user, step, status))
   if (frame.open === 0) endFrame(on, frame)
 }
 

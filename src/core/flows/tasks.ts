@@ -102,11 +102,12 @@ function countDown(on: Flowing, stage: Stage, step: number, part: Part): void {
   if (left < 0) throw new Error(`step ${step} of ${on.job.plan.job} has more ends than tasks`)
   const own = { ...part, first: part.first - flow.first(step) }
   if (flow.folds.has(step)) foldOwn(on, step, own)
-  for (const use of flow.uses(step)) {
-    if (use.kind !== 'each' && use.kind !== 'fold') continue
-    if (outcome !== 'succeeded') stage.lost.add(part.first, part.count)
-    if (flow.status(use.step) === 'open') hear(on, use.kind, use.step, own)
-  }
+  if (flow.edges.followed.has(step))
+    flow.edges.eachUse(step, (kind, follower) => {
+      if (kind !== 'each' && kind !== 'fold') return
+      if (outcome !== 'succeeded') stage.lost.add(part.first, part.count)
+      if (flow.status(follower) === 'open') hear(on, kind, follower, own)
+    })
   if (left === 0 && !flow.expanded.has(step)) endsAs(on, step, flow.damage(step) ?? 'succeeded')
 }
 
