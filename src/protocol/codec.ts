@@ -127,10 +127,15 @@ type FieldValue<C> = C extends Codec<infer T> ? T : never
 // biome-ignore lint/suspicious/noExplicitAny: a record of codecs of any type; each field's own type is inferred from it
 export function struct<F extends Record<string, Codec<any>>>(fields: F): Codec<{ [K in keyof F]: FieldValue<F[K]> }> {
   const entries = Object.entries(fields) as [string, Fields[string]][]
-  return {
-    shape: { kind: 'struct', fields: entries.map(([name, codec]) => [name, codec.shape] as const) },
-    ...(unrolled(entries) ?? walked(entries)),
-  } as Codec<{ [K in keyof F]: FieldValue<F[K]> }>
+  const shape: Shape = { kind: 'struct', fields: entries.map(([name, codec]) => [name, codec.shape] as const) }
+  // Made when it is first used: a process uses few of all the structs there are.
+  const made = (): Way => Object.assign(codec, unrolled(entries) ?? walked(entries))
+  const codec = {
+    shape,
+    write: (writer: Writer, value: never) => made().write(writer, value),
+    read: (reader: Reader) => made().read(reader),
+  }
+  return codec as Codec<{ [K in keyof F]: FieldValue<F[K]> }>
 }
 
 type Way = Pick<Codec<Record<string, never>>, 'write' | 'read'>

@@ -5,7 +5,7 @@ import { bytes, type Infer, list, string, struct } from './codec.ts'
 import { beginTemplate } from './compose.ts'
 import { limits } from './limits.ts'
 import { hashField, nameField } from './plan.ts'
-import { writeTemplate } from './values.ts'
+import { TemplateEncoder } from './values.ts'
 
 /** What a trigger starts at which events. */
 export const triggerSpec = struct({
@@ -65,7 +65,8 @@ export function eventInput(event: string, key: string, id: string): Buffer {
   const chunk = new ChunkWriter()
   const body = chunk.beginItem()
   beginTemplate(body, false)
-  writeTemplate(body, { event, ...(key !== '' && { key }), id, payload }, limits.inlineBytesMax, part => (part === payload ? 0 : undefined))
+  const template = new TemplateEncoder(part => (part === payload ? 0 : undefined))
+  template.write(body, { event, ...(key !== '' && { key }), id, payload }, limits.inlineBytesMax)
   chunk.endItem()
   return chunk.finish()
 }

@@ -69,7 +69,13 @@ export const range = struct({ first: varint, count: varint })
 export type Range = Infer<typeof range>
 
 /** Tasks in a row of one stage, at the same attempt, as handed to a lane. */
-export const run = struct({ job: { ...jobIdField, shape: { kind: 'string', lengthMin: 1, lengthMax: limits.jobIdBytesMax } }, stage: varint, first: varint, count: varint, attempt: varint })
+export const run = struct({
+  job: { ...jobIdField, shape: { kind: 'string', lengthMin: 1, lengthMax: limits.jobIdBytesMax } },
+  stage: varint,
+  first: varint,
+  count: varint,
+  attempt: varint,
+})
 /** What of it stands behind its job. */
 const place = struct({ stage: varint, first: varint, count: varint, attempt: varint })
 /** Above all that a lane may hold. */

@@ -70,15 +70,21 @@ export function decodeValue(bytes: Uint8Array, from = 0, end = bytes.length): un
   return new Decoder(bytes, from, end).decode()
 }
 
-/**
- * Appends a template: the value, in which the objects that `hole` gives a number to are left open. False, with nothing written, if it takes more
- * than `bytesMax` bytes. Throws VALUE_CANNOT_TRAVEL.
- */
-export function writeTemplate(writer: Writer, value: unknown, bytesMax: number, hole: (value: object) => number | undefined): boolean {
-  const start = writer.length
-  const whole = new Encoder(hole).encode(writer, value, 'input', undefined, bytesMax)
-  if (!whole) writer.truncate(start)
-  return whole
+/** Writes templates: values in which the objects that `hole` gives a number to are left open. One at a time. */
+export class TemplateEncoder {
+  readonly #encoder: Encoder
+
+  constructor(hole: (value: object) => number | undefined) {
+    this.#encoder = new Encoder(hole)
+  }
+
+  /** Appends a template. False, with nothing written, if it takes more than `bytesMax` bytes. Throws VALUE_CANNOT_TRAVEL. */
+  write(writer: Writer, value: unknown, bytesMax: number): boolean {
+    const start = writer.length
+    const whole = this.#encoder.encode(writer, value, 'input', undefined, bytesMax)
+    if (!whole) writer.truncate(start)
+    return whole
+  }
 }
 
 /** The value of a template, its holes filled. Throws VALUE_MALFORMED. */

@@ -28,7 +28,9 @@ export function arbitraryOf(shape: Shape): fc.Arbitrary<unknown> {
     case 'boolean':
       return fc.boolean()
     case 'string':
-      return fc.string({ unit: 'grapheme', maxLength: arbitraryBytesMax }).filter(text => text.length >= (shape.lengthMin ?? 0) && Buffer.byteLength(text) <= shape.lengthMax)
+      return fc
+        .string({ unit: 'grapheme', maxLength: arbitraryBytesMax })
+        .filter(text => text.length >= (shape.lengthMin ?? 0) && Buffer.byteLength(text) <= shape.lengthMax)
     case 'bytes':
       return fc.uint8Array({ maxLength: Math.min(arbitraryBytesMax, shape.lengthMax) }).map(bytes => Buffer.from(bytes))
     case 'enumeration':

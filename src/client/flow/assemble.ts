@@ -9,15 +9,15 @@ import {
   itemInline,
   limits,
   type Need,
+  needKinds,
   type StagePlan,
   type StagePolicy,
   type TaskBlock,
+  TemplateEncoder,
   Writer,
-  writeTemplate,
 } from '../../protocol/index.ts'
 import type { TaskOf, TaskPolicy } from '../define.ts'
 import type { NotedStep, Notes } from './notes.ts'
-import type { RefTarget } from './ref.ts'
 
 /** A workflow that was built. */
 export interface Built {
@@ -84,6 +84,11 @@ class Assembler {
   /** Policy and stage of the last step of each definition: most have the same. */
   readonly #lastOf = new Map<TaskOf<unknown, unknown>, { policy: TaskPolicy; stage: number }>()
   readonly #scratch = new Writer(512)
+  readonly #encoder = new TemplateEncoder(object => this.#hole(object))
+  /** Of the item that is encoded now: its step (-1: holes are not allowed), its holes, and where the hole of each need is. */
+  #number = 0
+  #holes: Need[] = []
+  readonly #positions = new Map<number, number>()
 
   constructor(built: Built) {
     this.#built = built
@@ -107,7 +112,7 @@ class Assembler {
     const count = step.inputs?.length ?? 0
     const stage = this.#stageOf(step, definition, count === 1)
     const needs: Need[] = step.inputs && count === 1 ? this.#single(stage, step, number) : step.needs
-    if (step.inputs && count !== 1) for (const input of step.inputs) this.#item(stage, step, input, () => undefined)
+    if (step.inputs && count !== 1) this.#many(stage, step, step.inputs)
     if (needs.length > limits.needsMax)
       throw this.#refuse(
         `step ${number} (${definition.name}) needs ${needs.length} others; ${limits.needsMax} are allowed. Use flow.map and flow.reduce`,
@@ -142,52 +147,63 @@ class Assembler {
 
   /** Encodes the input of a step with one task; what it needs, in the order of the holes in it, then what it waits for. */
   #single(stage: number, step: NotedStep, number: number): Need[] {
-    const holes: Need[] = []
-    const positions = new Map<string, number>()
-    const hole = (target: Exclude<RefTarget, { kind: 'made' }>): number => {
-      if (target.step >= number) throw this.#refuse(`step ${number} uses the result of a later one`)
-      const kind = target.kind === 'list' ? ('all' as const) : target.kind
-      const key = `${kind} ${target.step}`
-      const known = positions.get(key)
-      if (known !== undefined) return known
-      positions.set(key, holes.length)
-      return holes.push({ kind, step: target.step }) - 1
-    }
-    this.#item(stage, step, step.inputs![0], hole)
-    const rest = step.needs.filter(need => !positions.has(`${need.kind} ${need.step}`))
-    return [...holes, ...rest]
+    this.#holes = []
+    this.#positions.clear()
+    this.#number = number
+    this.#item(stage, step, step.inputs![0])
+    if (step.needs.length === 0) return this.#holes
+    return [...this.#holes, ...step.needs.filter(need => !this.#positions.has(keyOf(need)))]
   }
 
-  #item(stage: number, step: NotedStep, input: unknown, hole: (target: Exclude<RefTarget, { kind: 'made' }>) => number | undefined): void {
+  /** Encodes the inputs of a step with many tasks, none of which may hold a Ref: then the Ref itself refuses. */
+  #many(stage: number, step: NotedStep, inputs: readonly unknown[]): void {
+    this.#holes = []
+    this.#number = -1
+    for (const input of inputs) this.#item(stage, step, input)
+  }
+
+  /** The hole that stands for this object in the item that is encoded now; undefined where it is no Ref. */
+  #hole(object: object): number | undefined {
     const { notes } = this.#built
-    let holes = false
+    const target = notes.target(object)
+    if (!target) return undefined
+    if (target.kind === 'made') throw this.#refuse('flow.all() stands within a Map, Set or class, where it cannot be put in place')
+    if (this.#number < 0) return undefined
+    if (target.step >= this.#number) throw this.#refuse(`step ${this.#number} uses the result of a later one`)
+    const need: Need = { kind: target.kind === 'list' ? 'all' : target.kind, step: target.step }
+    const key = keyOf(need)
+    const known = this.#positions.get(key)
+    if (known !== undefined) return known
+    this.#positions.set(key, this.#holes.length)
+    return this.#holes.push(need) - 1
+  }
+
+  #item(stage: number, step: NotedStep, input: unknown): void {
+    const { notes } = this.#built
     const body = this.#scratch
     body.reset()
     beginTemplate(body, step.spread)
     const start = body.length
-    const value = notes.makesValues ? unfolded(input, notes) : input
-    const whole = this.#write(body, value, object => {
-      const target = notes.target(object)
-      if (!target) return undefined
-      holes = true
-      if (target.kind === 'made') throw this.#refuse('flow.all() stands within a Map, Set or class, where it cannot be put in place')
-      return hole(target)
-    })
+    const whole = this.#write(body, notes.makesValues ? unfolded(input, notes) : input)
     if (!whole) throw this.#refuse(`an input of ${step.definition!.name} takes more than ${limits.frameBytesMax / 2} bytes`)
-    const bytes = body.view()
-    const item = holes || step.spread ? Buffer.from(bytes) : Buffer.concat([inlineHead, bytes.subarray(start)])
-    this.#stages[stage]!.items.push(item)
+    if (this.#holes.length > 0 || step.spread) this.#stages[stage]!.items.push(Buffer.from(body.view()))
+    else this.#stages[stage]!.items.push(Buffer.concat([inlineHead, body.view().subarray(start)]))
   }
 
   /** Encodes a template; what is wrong with a Ref is told as it is. */
-  #write(body: Writer, value: unknown, hole: (value: object) => number | undefined): boolean {
+  #write(body: Writer, value: unknown): boolean {
     try {
-      return writeTemplate(body, value, limits.frameBytesMax / 2, hole)
+      return this.#encoder.write(body, value, limits.frameBytesMax / 2)
     } catch (error) {
       const { cause } = error as Error
       throw cause instanceof CoxswainError && cause.code === 'INVALID_WORKFLOW' ? cause : error
     }
   }
+}
+
+/** A number for the kind and step of a need. */
+function keyOf({ kind, step }: Need): number {
+  return step * needKinds.length + needKinds.indexOf(kind)
 }
 
 /** The value with what `flow.all` made put in its place; the value itself where there is none. */

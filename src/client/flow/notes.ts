@@ -20,6 +20,9 @@ export interface StepOptions extends TaskLimits {
   stepTimeout?: Duration
 }
 
+/** Nothing is said about a step. */
+export const noOptions: StepOptions = Object.freeze({})
+
 /** A step as it was asked for. */
 export interface NotedStep {
   kind: 'tasks' | 'sleep' | 'signal' | 'choice' | 'event'
@@ -153,6 +156,7 @@ export class Notes {
 
   /** Limits of a step, or undefined where it has none. Throws INVALID_WORKFLOW. */
   #limitsOf(options: StepOptions, what: string, group: number): NotedStep['limits'] {
+    if (options === noOptions) return undefined
     const where = `Workflow ${this.workflow}, ${what}: `
     const given = parseTaskLimits(options, where, 'INVALID_WORKFLOW')
     const { stepTimeout } = options
@@ -198,18 +202,8 @@ export class Notes {
     // Here and not only at the end: a loop that never ends is told as well.
     if (this.steps.length === limits.stepsMax)
       return this.refuse(`it has more than ${limits.stepsMax} steps in one build. Use flow.map, or workflows as steps`)
-    const guards = this.#guards.map(({ kind, step: guard }) => ({ kind, step: guard }))
-    this.steps.push({
-      definition: undefined,
-      policy: undefined,
-      limits: undefined,
-      name: '',
-      amount: 0,
-      inputs: undefined,
-      spread: false,
-      ...step,
-      needs: guards,
-    })
-    return this.steps.length - 1
+    const { kind, definition, policy, limits: limited, name = '', amount = 0, inputs } = step
+    const needs: Need[] = this.#guards.map(guard => ({ kind: guard.kind, step: guard.step }))
+    return this.steps.push({ kind, definition, policy, limits: limited, name, amount, inputs, needs, spread: false }) - 1
   }
 }

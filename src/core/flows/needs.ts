@@ -59,7 +59,8 @@ export class NeedTable {
     this.#lastUse.set(step, use)
     if (kind === 'taken' || kind === 'untaken' || kind === 'spread') this.looked.add(step)
     if (kind === 'each' || kind === 'fold') this.followed.add(step)
-    if ((kind === 'each' || kind === 'spread' || kind === 'fold') && !this.#widthNeeds.has(owner)) this.#widthNeeds.set(owner, { kind, step })
+    if ((kind === 'each' || kind === 'spread' || kind === 'fold') && !this.#widthNeeds.has(owner))
+      this.#widthNeeds.set(owner, { kind, step })
   }
 
   /** How many needs a step has. */

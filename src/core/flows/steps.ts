@@ -108,7 +108,8 @@ function startTasks(on: Flowing, step: number): void {
     if (need.kind === 'fold' && !fresh) for (const part of partsEnded(on, step)) foldOwn(on, step, part)
   }
   // Whoever has a task for each of these, or folds their results, may begin to take them.
-  if (flow.edges.followed.has(step)) for (const use of flow.uses(step)) if (use.kind === 'each' || use.kind === 'fold') unblock(on, use.step)
+  if (flow.edges.followed.has(step))
+    for (const use of flow.uses(step)) if (use.kind === 'each' || use.kind === 'fold') unblock(on, use.step)
   if (flow.left(step) === 0) endsAs(on, step, flow.damage(step) ?? 'succeeded')
 }
 

@@ -264,8 +264,6 @@ export class Story {
     }
     if (this.#isWorker(record.worker)) return `incarnation ${record.incarnation} lost: ${record.reason}`
     const mine = back.filter(run => this.#concerns(run))
-    return mine.length > 0
-      ? `${listed(mine.map(tasksText))} back in line: worker ${record.worker} was lost (${record.reason})`
-      : undefined
+    return mine.length > 0 ? `${listed(mine.map(tasksText))} back in line: worker ${record.worker} was lost (${record.reason})` : undefined
   }
 }
