@@ -84,8 +84,8 @@ export const laterBugs: readonly Mutant[] = [
     'archived-results-dropped',
     'results of a job that goes into the history are dropped',
     'src/core/history/apply.ts',
-    'for (const segment of stage.results) bytes += segment.bytes',
-    'for (const segment of stage.results) state.payloadDrops.push(segment.payload)',
+    'state.payloadUses.delete(segment.payload)',
+    'state.payloadDrops.push(segment.payload)',
   ),
   one(
     'archived-ids-free',
@@ -163,6 +163,20 @@ export const laterBugs: readonly Mutant[] = [
     'src/core/events/decide.ts',
     "if (known) return answer({ kind: 'emitted'",
     "if (known && known.started < 0) return answer({ kind: 'emitted'",
+  ),
+  one(
+    'results-share-nothing',
+    'results of several runs of a lane go with the first of them',
+    'src/core/tasks/apply.ts',
+    'namePayload(state, record.payload)',
+    'takePayload(state, record.payload)',
+  ),
+  one(
+    'results-misplaced',
+    'results of several runs of a lane are all taken from the begin of their payload',
+    'src/core/tasks/apply.ts',
+    'from += done.count',
+    'from += 0',
   ),
   one(
     'shared-payload-dropped',

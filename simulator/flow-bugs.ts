@@ -9,8 +9,8 @@ export const flowBugs: readonly Mutant[] = [
     'step-before-durable',
     'a step begins before the results that it needs are durable',
     'src/leader/outbox.ts',
-    'if (!runs.some(({ inputs }) => waitsForOthers(this.#payloads, inputs)) && !this.#late.has(record.lane))',
-    'if (runs.length > 0 && waitsForOthers !== undefined)',
+    'if (!inputs.some(one => waitsForOthers(this.#payloads, one)) && !this.#late.has(record.lane))',
+    'if (inputs.length > 0 && waitsForOthers !== undefined)',
   ),
   one(
     'result-thought-durable',

@@ -97,10 +97,17 @@ export class HistoryLedger {
     for (const { job, kept, emptied } of this.rows) {
       if (emptied < never) continue
       for (const [stage, { results }] of kept.stages.entries())
-        for (const { first, count, payload } of results) {
+        for (const { first, count, payload, from = 0 } of results) {
           const chunk = new Chunk(bytesOf(payload))
           for (let at = 0; at < count; at++)
-            assert.equal(chunk.item(at).toString().replace('\0\0', ''), resultOf({ job, stage, index: first + at }), `${job}/${stage}`)
+            assert.equal(
+              chunk
+                .item(from + at)
+                .toString()
+                .replace('\0\0', ''),
+              resultOf({ job, stage, index: first + at }),
+              `${job}/${stage}`,
+            )
         }
     }
   }

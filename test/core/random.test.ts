@@ -90,6 +90,12 @@ const found: Record<string, RandomStep[]> = {
     ['cancelTasks', 0, 0, 851],
     ['submit', 0, 0, 0],
   ],
+  'a step of a workflow that waits for its turn is cancelled: those that need it are told, and told once': [
+    ['submit', 0, 0, 0],
+    ['submitFlow', 416, 0, 0],
+    ['cancelTasks', 495, 0, 0],
+    ['submit', 0, 0, 64],
+  ],
   'a running task that was cancelled alone, and then with its job, ends with it': [
     ['submit', 0, 1, 1],
     ['come', 0, 0, 0],

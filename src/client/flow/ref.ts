@@ -65,6 +65,7 @@ export function makeRef<T>(target: RefTarget, origin: RefOrigin): Ref<T> {
     refusal = refusalOf(origin)
     refusals.set(origin, refusal)
   }
+  // A Ref's own field is only a type: nothing of it is ever there to be read.
   return new Proxy<Known>({ target, origin }, refusal) as unknown as Ref<T>
 }
 

@@ -62,6 +62,7 @@ export function applyStepsAdded(state: State, record: RecordOf<'StepsAdded'>): v
     const stage = step.kind === 'tasks' ? job.stages[base + step.stage]! : undefined
     const from = stage ? (stage.wide < 0 ? stage.owners.length : stage.added) : 0
     const number = flow.add(step, first, stage?.number ?? 0, from, flow.frames.length - 1)
+    flow.block(number)
     if (flow.isUndo(number)) undos.unshift(number)
     if (step.kind === 'event') startListening(state, job, number)
     if (!stage) continue

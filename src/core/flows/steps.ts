@@ -4,6 +4,7 @@ import type { NeedKind } from '../../protocol/index.ts'
 import { expectEnd } from '../deadlines/apply.ts'
 import { type Job, stageDone } from '../jobs/state.ts'
 import { releaseKey } from '../keys/apply.ts'
+import { isQueued } from '../queues/state.ts'
 import type { State } from '../state.ts'
 import { keepBlock } from '../tasks/apply.ts'
 import { type Ended, endsAs, type Flowing, sinceMs, stageOf } from './flowing.ts'
@@ -52,7 +53,6 @@ export function beginFrame(state: State, job: Job, frame: Frame): void {
   moving(state, job, on => {
     const { flow } = on
     const end = frame.first + frame.count
-    for (let step = frame.first; step < end; step++) flow.block(step)
     for (let step = frame.first; step < end; step++) if (flow.blocked(step) === 0) start(on, step)
     if (frame.open === 0) endFrame(on, frame)
   })
@@ -63,6 +63,8 @@ export function start(on: Flowing, step: number): void {
   const { flow } = on
   // One that was given up has only its end to come; compensations have their turn at the end of all.
   if (flow.status(step) !== 'waiting' || flow.damage(step) !== undefined || flow.isUndo(step)) return
+  // What it needed was cancelled while its run waits for its turn: it begins then.
+  if (isQueued(on.job)) return
   run(on, step)
 }
 
