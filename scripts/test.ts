@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { root } from './steps.ts'
 import { verify } from './verify.ts'
 
-/** Test files at the same time. Most of them wait for child processes now and then. */
+/** Test files at the same time, of those that one runner has: most of them wait for child processes now and then. */
 const concurrency = 2
 /** A test that waits longer than this is ended and counted as failed. */
 const testTimeoutMs = 180_000
@@ -28,12 +28,17 @@ function environment(): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(kept), NO_COLOR: '1', NODE_NO_WARNINGS: '1' }
 }
 
-/** Runs test files with node's own runner; its output is passed on, the summary lines are collected. */
-function runTests(files: readonly string[], flags: readonly string[], env = environment()): Promise<Outcome> {
+/** The same, for whatever is not under coverage. */
+function cachedEnvironment(): NodeJS.ProcessEnv {
+  return { ...environment(), NODE_COMPILE_CACHE: compileCache }
+}
+
+/** Runs test files with node's own runner, so many at a time; its output is passed on, the summary lines are collected. */
+function runTests(files: readonly string[], atOnce: number, flags: readonly string[] = [], env = cachedEnvironment()): Promise<Outcome> {
   if (files.length === 0) return Promise.resolve({ ok: true, summary: new Map() })
   const args = [
     '--test',
-    `--test-concurrency=${concurrency}`,
+    `--test-concurrency=${atOnce}`,
     `--test-timeout=${testTimeoutMs}`,
     `--test-reporter=${join(root, 'scripts/reporter.ts')}`,
     ...flags,
@@ -61,14 +66,21 @@ function runTests(files: readonly string[], flags: readonly string[], env = envi
   })
 }
 
-/** core's tests alone, under coverage, which a compile cache would make less exact. */
+/** core's own tests are under coverage, which a compile cache would make less exact. Long campaigns are left out: it makes them three times as slow. */
 function runCore(files: readonly string[]): Promise<Outcome> {
-  return runTests(files, [
+  const flags = [
     '--experimental-test-coverage',
     '--test-coverage-include=src/core/**',
     `--test-coverage-lines=${coveragePercentMin}`,
     `--test-coverage-branches=${coveragePercentMin}`,
-  ])
+  ]
+  return runTests(files, 1, flags, environment())
+}
+
+/** All tests: core's own, those of faults, which mostly wait, and the others, side by side. */
+function runAll(files: readonly string[]): Promise<Outcome[]> {
+  const by = Map.groupBy(files, file => /^test\/(core(?!\/campaign)|faults)\//.exec(file)?.[1] ?? 'other')
+  return Promise.all([runCore(by.get('core') ?? []), runTests(by.get('faults') ?? [], 1), runTests(by.get('other') ?? [], concurrency)])
 }
 
 async function main(filters: readonly string[]): Promise<boolean> {
@@ -83,20 +95,16 @@ async function main(filters: readonly string[]): Promise<boolean> {
   }
   const whole = filters.length === 0
   const tidy = whole ? await verify() : true
-  const isCore = (file: string): boolean => whole && file.startsWith('test/core/')
-  const outcomes = [
-    await runCore(chosen.filter(isCore)),
-    await runTests(
-      chosen.filter(file => !isCore(file)),
-      [],
-      { ...environment(), NODE_COMPILE_CACHE: compileCache },
-    ),
-  ]
+  const outcomes = whole ? await runAll(chosen) : [await runTests(chosen, concurrency)]
   process.stdout.write(
     `\n${tidy ? '' : '✖ verify failed: see above\n'}${chosen.length} test files, everything in ${((performance.now() - startedMs) / 1000).toFixed(0)} s\n`,
   )
-  for (const name of summaryNames)
-    process.stdout.write(`ℹ ${name} ${outcomes.reduce((sum, outcome) => sum + (outcome.summary.get(name) ?? 0), 0)}\n`)
+  for (const name of summaryNames) {
+    const values = outcomes.map(({ summary }) => summary.get(name) ?? 0)
+    // They ran side by side.
+    const total = name === 'duration_ms' ? Math.max(...values) : values.reduce((sum, value) => sum + value, 0)
+    process.stdout.write(`ℹ ${name} ${total}\n`)
+  }
   return tidy && outcomes.every(outcome => outcome.ok)
 }
 
