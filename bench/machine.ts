@@ -21,8 +21,8 @@ export interface MachineLimits {
   echoP50Ms: number
 }
 
-/** How long each rate is measured. */
-const rateMs = 400
+/** How long each rate is measured where nothing else is said. */
+const usualRateMs = 400
 const syncs = 200
 const syncBytes = 4096
 const recordsPerCommit = 100
@@ -44,7 +44,7 @@ function fdatasyncP50Ms(folder: string): number {
   return median(took)
 }
 
-function sqliteRecordsPerSecond(folder: string, bytesPerRecord: number): number {
+function sqliteRecordsPerSecond(folder: string, bytesPerRecord: number, rateMs: number): number {
   const database = new DatabaseSync(join(folder, 'commits.db'))
   database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE row (id INTEGER PRIMARY KEY, bytes BLOB)')
   const insert = database.prepare('INSERT INTO row (bytes) VALUES (?)')
@@ -68,7 +68,7 @@ const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDefla
 server.on('connection', socket => { socket._socket.setNoDelay(true); socket.on('message', data => socket.send(data)) })
 `
 
-async function echo(): Promise<{ echoPerSecond: number; echoP50Ms: number }> {
+async function echo(rateMs: number): Promise<{ echoPerSecond: number; echoP50Ms: number }> {
   const thread = new Worker(echoSource, { eval: true, workerData: join(import.meta.dirname, '../node_modules/ws') })
   try {
     const port = await new Promise<number>((resolve, reject) => {
@@ -81,7 +81,7 @@ async function echo(): Promise<{ echoPerSecond: number; echoP50Ms: number }> {
       socket.once('error', reject)
     })
     const echoP50Ms = await oneByOne(socket)
-    const echoPerSecond = await manyAtOnce(socket)
+    const echoPerSecond = await manyAtOnce(socket, rateMs)
     socket.terminate()
     return { echoPerSecond, echoP50Ms }
   } finally {
@@ -103,7 +103,7 @@ async function oneByOne(socket: WebSocket): Promise<number> {
   return median(took)
 }
 
-function manyAtOnce(socket: WebSocket): Promise<number> {
+function manyAtOnce(socket: WebSocket, rateMs: number): Promise<number> {
   const frame = Buffer.alloc(frameBytes, 1)
   const startedMs = performance.now()
   let back = 0
@@ -122,15 +122,15 @@ function manyAtOnce(socket: WebSocket): Promise<number> {
 }
 
 /** Measures all limits, the disk's ones where temporary files live (as the clusters of the bars do). */
-export async function measureMachine(bytesPerRecord = 16): Promise<MachineLimits> {
+export async function measureMachine(bytesPerRecord = 16, rateMs = usualRateMs): Promise<MachineLimits> {
   const folder = mkdtempSync(join(tmpdir(), 'coxswain-machine-'))
   try {
     const disk = {
       fdatasyncP50Ms: fdatasyncP50Ms(folder),
-      sqliteRecordsPerSecond: sqliteRecordsPerSecond(folder, bytesPerRecord),
+      sqliteRecordsPerSecond: sqliteRecordsPerSecond(folder, bytesPerRecord, rateMs),
       bytesPerRecord,
     }
-    return { ...disk, ...(await echo()) }
+    return { ...disk, ...(await echo(rateMs)) }
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
