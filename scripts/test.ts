@@ -80,7 +80,8 @@ function runCore(files: readonly string[]): Promise<Outcome> {
 /** All tests: core's own, those of faults, which mostly wait, and the others, side by side. */
 function runAll(files: readonly string[]): Promise<Outcome[]> {
   const by = Map.groupBy(files, file => /^test\/(core(?!\/campaign)|faults)\//.exec(file)?.[1] ?? 'other')
-  return Promise.all([runCore(by.get('core') ?? []), runTests(by.get('faults') ?? [], 1), runTests(by.get('other') ?? [], concurrency)])
+  const rest = ['faults', 'other'].map(name => runTests(by.get(name) ?? [], concurrency))
+  return Promise.all([runCore(by.get('core') ?? []), ...rest])
 }
 
 async function main(filters: readonly string[]): Promise<boolean> {
