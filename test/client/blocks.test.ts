@@ -213,12 +213,21 @@ describe('results', () => {
     await using both = await withStore()
     const { f, store } = both
     const reference = store.put(Buffer.alloc(300_000, 3))
-    store.intercept = (_request, response) => {
-      response.writeHead(200, { 'content-type': blockPathType }).end(import.meta.filename)
-      return true
+    const folder = mkdtempSync(join(tmpdir(), 'cox-test-blocks-'))
+    try {
+      const path = join(folder, reference.block)
+      const other = Buffer.from(store.blocks.get(reference.block)!)
+      other[200_000]! ^= 1
+      writeFileSync(path, other)
+      store.intercept = (_request, response) => {
+        response.writeHead(200, { 'content-type': blockPathType }).end(path)
+        return true
+      }
+      f.leader.run = () => ({ block: reference })
+      await assert.rejects(async () => f.cluster.run(echo, 1), { code: 'BLOCK_CORRUPT' })
+    } finally {
+      rmSync(folder, { recursive: true })
     }
-    f.leader.run = () => ({ block: reference })
-    await assert.rejects(async () => f.cluster.run(echo, 1), { code: 'BLOCK_LOST' })
   })
 
   test('a connection that breaks goes on where it broke', async () => {
