@@ -1,6 +1,6 @@
 // Owns what a row is on every backend: its manifest of payloads, its hash, and how a row is checked against the one before it.
 // Must not know where rows are kept, or what records mean.
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { CoxswainError, type PayloadId } from '../protocol/index.ts'
 import type { JournalRow } from './journal.ts'
@@ -67,6 +67,8 @@ export function decodeManifest(manifest: Uint8Array): ManifestEntry[] {
 }
 
 const head = Buffer.allocUnsafe(40)
+/** Records up to this size are put behind the rest of their row to be hashed in one call. */
+const copiedBytesMax = 16 << 10
 
 /** SHA-256 over the previous hash, the head, the manifest and the records. */
 export function rowHash(row: Omit<KeptRow, 'hash'>): Uint8Array {
@@ -75,7 +77,10 @@ export function rowHash(row: Omit<KeptRow, 'hash'>): Uint8Array {
   putInteger(head, row.epoch, 16)
   putInteger(head, row.manifest.length, 24)
   putInteger(head, row.records.length, 32)
-  return createHash('sha256').update(row.previousHash).update(head).update(row.manifest).update(row.records).digest()
+  if (row.records.length > copiedBytesMax)
+    return createHash('sha256').update(row.previousHash).update(head).update(row.manifest).update(row.records).digest()
+  // In one go: for a small row most of the time goes into setting a hash up.
+  return hash('sha256', Buffer.concat([row.previousHash, head, row.manifest, row.records]), 'buffer')
 }
 
 /** The bytes that a row counts for in what is kept. */
