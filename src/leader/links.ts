@@ -34,14 +34,23 @@ abstract class Link<M> {
   /** Bytes of inputs or results in the message: nearly all of it, where there are many. */
   protected abstract payloadBytes(message: M): number
 
+  /** The bytes of a message, for `sendFrame`: made ahead of the moment in which they may be sent. */
+  frame(message: M): Uint8Array {
+    return encodeMessage(this.#codec, message, this.payloadBytes(message))
+  }
+
   send(message: M): void {
+    if (!this.closed) this.sendFrame(this.frame(message))
+  }
+
+  sendFrame(frame: Uint8Array): void {
     if (this.closed) return
     if (this.connection.bufferedBytes > this.#bufferBytesMax) {
       this.closed = true
       this.connection.close(`it did not read: more than ${this.#bufferBytesMax} bytes wait for it`)
       return
     }
-    this.connection.send(encodeMessage(this.#codec, message, this.payloadBytes(message)))
+    this.connection.send(frame)
   }
 }
 
@@ -65,13 +74,13 @@ export class WorkerLink extends Link<LeaderToWorker> {
     return message.inputs.reduce((bytes, one) => bytes + one.length, 0)
   }
 
-  /** Sends what is made by `make`, if anything, after everything before it; used where bytes must be read from the store first. */
-  sendLater(make: () => Promise<LeaderToWorker | undefined>, failed: (error: unknown) => void): void {
+  /** Sends the frame that is made by `make`, if any, after everything before it; used where bytes must be read from the store first. */
+  sendLater(make: () => Promise<Uint8Array | undefined>, failed: (error: unknown) => void): void {
     const before = this.#tail ?? Promise.resolve()
     const mine = before.then(async () => {
       try {
-        const message = await make()
-        if (message) this.send(message)
+        const frame = await make()
+        if (frame) this.sendFrame(frame)
       } catch (error) {
         failed(error)
       }
@@ -84,10 +93,13 @@ export class WorkerLink extends Link<LeaderToWorker> {
 
   /** Sends in order: at once, or behind what is still being read. */
   sendInOrder(message: LeaderToWorker): void {
-    const tail = this.#tail
-    if (!tail) return this.send(message)
+    if (!this.closed) this.sendFrameInOrder(this.frame(message))
+  }
+
+  sendFrameInOrder(frame: Uint8Array): void {
+    if (!this.#tail) return this.sendFrame(frame)
     this.sendLater(
-      () => Promise.resolve(message),
+      () => Promise.resolve(frame),
       () => {},
     )
   }

@@ -1,32 +1,24 @@
 // Owns what the outside is told of each fact: assignments at once, everything else when its fact is durable.
 // Must not choose: it only looks at facts and at the state on both sides of them.
-import { failureOfTask, inputsOf, nextTasks, type RunInputs, type Stage, type State } from '../core/index.ts'
+import { failureOfTask, inputsOf, nextTasks, type Stage, type State } from '../core/index.ts'
 import {
   Chunk,
   CoxswainError,
   type JournalRecord,
   type LeaderToClient,
-  type LeaderToWorker,
   type PayloadId,
   type RecordOf,
   type Run,
 } from '../protocol/index.ts'
-import { cachedInputs, readInputs, waitsForOthers } from './compose.ts'
+import { acknowledgement, assignment, type PendingAssign, readyAssignment } from './assignment.ts'
+import { readInputs, waitsForOthers } from './compose.ts'
 import type { BlockDrops } from './drops.ts'
 import { Ends } from './ends.ts'
-import type { Links, WorkerLink } from './links.ts'
+import type { Links } from './links.ts'
 import type { LogReadings } from './logs.ts'
 import type { RecordListener } from './loop.ts'
 import type { Payloads } from './payloads.ts'
 import { lateStops, type Stop, stopsOf } from './stops.ts'
-
-interface PendingAssign {
-  link: WorkerLink
-  record: RecordOf<'TasksAssigned'>
-  plan: Stage['plan'] | undefined
-  /** Of each run. */
-  inputs: RunInputs[]
-}
 
 /** What the outbox needs of the leader. */
 export interface OutboxParts {
@@ -56,6 +48,8 @@ export class Outbox implements RecordListener {
   #acknowledged = new Map<string, Map<number, number>>()
   /** Lanes to which something is to be sent when it is durable: what comes next for them must not go first. */
   readonly #late = new Map<number, number>()
+  /** Of this turn, those that wait until it is durable. */
+  readonly #waiting: PendingAssign[] = []
   /** Result bytes of this turn, for the watchers. */
   readonly #results = new Map<PayloadId, Uint8Array>()
 
@@ -141,12 +135,13 @@ export class Outbox implements RecordListener {
     const stageOf = (run: Run): Stage => this.#state.jobs.byId.get(run.job)!.stages[run.stage]!
     const plan = this.#state.tasks.lanes.has(record.lane) ? undefined : stageOf(record.runs[0]!).plan
     const inputs = record.runs.map(run => inputsOf(stageOf(run), run.first, run.count))
-    const pending = { link, record, plan, inputs }
+    const pending: PendingAssign = { link, epoch: this.#state.epoch, record, plan, inputs }
     // What a step gets is durable before it begins: another leader would not give it anything else. What follows in its lane stays behind it.
     if (!inputs.some(one => waitsForOthers(this.#payloads, one)) && !this.#late.has(record.lane))
       this.#now.push(() => this.#sendAssign(pending))
     else {
       this.#late.set(record.lane, (this.#late.get(record.lane) ?? 0) + 1)
+      this.#waiting.push(pending)
       this.#durable.push(() => this.#sendLate(pending))
     }
     return undefined
@@ -160,24 +155,16 @@ export class Outbox implements RecordListener {
     this.#sendAssign(pending)
   }
 
-  #sendAssign({ link, record, plan, inputs }: PendingAssign): void {
-    const { lane, incarnation, runs } = record
-    const message = (chunks: Uint8Array[]): LeaderToWorker => ({
-      kind: 'assign',
-      epoch: this.#state.epoch,
-      incarnation,
-      lane,
-      plan,
-      runs,
-      inputs: chunks,
-    })
-    const chunks = cachedInputs(this.#payloads, inputs)
-    if (chunks) return link.sendInOrder(message(chunks))
+  #sendAssign(pending: PendingAssign): void {
+    const { link, record, inputs } = pending
+    const { lane, incarnation } = record
+    const frame = pending.frame ?? readyAssignment(this.#payloads, pending)
+    if (frame) return link.sendFrameInOrder(frame)
     // Some inputs are no longer in memory: what follows for this worker waits behind reading them.
     link.sendLater(async () => {
       const waitsForIt = (): boolean => this.#state.tasks.lanes.get(lane)?.worker.incarnation === incarnation
       try {
-        return message(await readInputs(this.#payloads, inputs, waitsForIt))
+        return assignment(pending, await readInputs(this.#payloads, inputs, waitsForIt))
       } catch (error) {
         // The worker was lost and the tasks ended elsewhere while this was read: nobody waits for it.
         if (error instanceof CoxswainError && error.code === 'RESULT_GONE') return undefined
@@ -279,14 +266,15 @@ export class Outbox implements RecordListener {
     this.#results.clear()
     const payloadsBelow = this.#state.nextPayload
     for (const send of now) send()
+    // What must wait is made ready meanwhile.
+    for (const pending of this.#waiting.splice(0)) pending.frame = readyAssignment(this.#payloads, pending)
+    const acknowledgements = [...acknowledged].map(([worker, lanes]) => ({ worker, frame: acknowledgement(lanes) }))
     return () => {
       this.#payloads.stored(payloadsBelow)
       // Callers wait for these; workers do not wait for theirs.
       for (const send of durable) send()
       this.#ends.flush()
-      for (const [worker, lanes] of acknowledged) {
-        this.#links.workers.get(worker)?.sendInOrder({ kind: 'acknowledge', lanes: [...lanes].map(([lane, count]) => ({ lane, count })) })
-      }
+      for (const { worker, frame } of acknowledgements) this.#links.workers.get(worker)?.sendFrameInOrder(frame)
       if (this.#state.schedules.changed.size > 0) this.schedulesChanged()
       for (const { block, holder } of blockDrops) this.#drops.add(block, holder)
     }
