@@ -59,6 +59,10 @@ export interface Journal {
    * Rejects with JOURNAL_WRITE_FAILED where the outcome is not known: the caller must stop leading.
    */
   append(append: Append): Promise<'durable' | 'fenced'>
+  /** An append will follow in a moment: what has to wake for it may wake now. */
+  rouse?(): void
+  /** Stands still until one of the appends under way is over, at most so long; then it is settled. Returns at once where none is. */
+  standStill?(msMax: number): void
   /**
    * Rows from the one that holds `fromIndex` on (from the first one kept, if that one is gone), at most `rowsMax`. There may be fewer although more
    * follow, because an answer is bounded in bytes: only an empty one means the end. Rejects with JOURNAL_CORRUPT, whose

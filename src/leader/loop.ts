@@ -17,6 +17,7 @@ import type { Clock } from '../platform/index.ts'
 import { CoxswainError, encodeRecords, type JournalRecord, type PayloadId } from '../protocol/index.ts'
 import { TurnHistory } from './history.ts'
 import { type Letter, Mailbox } from './mailbox.ts'
+import { Patience, standStillMsMax } from './patience.ts'
 
 /** What the outside is told of each fact. */
 export interface RecordListener {
@@ -50,6 +51,8 @@ const turnLettersMax = 1000
 const turnBytesMax = 16 << 20
 /** A letter nobody waits for may wait this long for company: an append of its own would stand in the way of the next call. */
 const lazyMs = 5
+/** A turn of so many letters is soon over: the journal may wake for its append before it has ended. */
+const fewLetters = 8
 /** Appends under way at once: while they last, letters gather into a larger batch. */
 const appendsInFlightMax = 2
 
@@ -66,6 +69,7 @@ export class Loop {
   /** Milliseconds of the last appends, for the status. */
   readonly appendMs: number[] = []
   #cancelWake: (() => void) | undefined
+  readonly #patience = new Patience()
 
   constructor(options: LoopOptions) {
     this.#options = options
@@ -127,6 +131,8 @@ export class Loop {
       payloads.push(...decision.payloads)
       replies.push({ letter, reply: decision.reply })
     }
+    // A long turn wakes nobody early: whoever is awake for nothing takes time from others.
+    if (records.length > 0 && letters.length <= fewLetters) this.#options.journal.rouse?.()
     settle(state, observed, { limits, policy }, emit)
     const drops = state.payloadDrops
     state.payloadDrops = []
@@ -175,6 +181,7 @@ export class Loop {
       history: turn.history,
     })
     const whenDurable = listener.turnEnded()
+    if (journal.standStill && this.#patience.worthIt) clock.soon(() => this.#standStill())
     this.#tail = Promise.all([append, this.#tail]).then(
       ([outcome]) => {
         this.#inFlight--
@@ -196,7 +203,13 @@ export class Loop {
     )
   }
 
+  /** What has arrived by now is handled first. Where there is nothing, the loop would only sleep until the append is over. */
+  #standStill(): void {
+    if (!this.#ended && !this.#scheduled && this.#inFlight > 0) this.#options.journal.standStill!(standStillMsMax)
+  }
+
   #measure(elapsedMs: number): void {
+    this.#patience.took(elapsedMs)
     this.appendMs.push(elapsedMs)
     if (this.appendMs.length > 256) this.appendMs.splice(0, 128)
   }

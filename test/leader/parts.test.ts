@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { createObserved, createState, defaultLimits } from '../../src/core/index.ts'
-import { createMemoryStore } from '../../src/journal/index.ts'
+import { createMemoryStore, type Journal } from '../../src/journal/index.ts'
 import { SilenceDetector, silenceBoundMaxMs, silenceBoundMinMs } from '../../src/leader/detector.ts'
 import { Loop } from '../../src/leader/loop.ts'
 import { Mailbox, mailboxBytesMax, mailboxLettersMax } from '../../src/leader/mailbox.ts'
@@ -61,16 +61,14 @@ describe('the detector of silence', () => {
 })
 
 describe('the loop', () => {
-  async function loopOn(world: World) {
-    const disk = createMemoryStore()
-    const store = disk.open()
+  async function loopOn(world: World, journal: Journal = createMemoryStore().open().journal) {
     const lost: string[] = []
     const replies: string[] = []
     const state = createState()
     const loop = new Loop({
       state,
       observed: createObserved(),
-      journal: store.journal,
+      journal,
       clock: world.clock,
       limits: defaultLimits,
       policy: 'spread',
@@ -95,5 +93,86 @@ describe('the loop', () => {
     await world.calm()
     await loop.end()
     assert.deepEqual([lost, replies], [['FENCED'], []])
+  })
+
+  /** A journal whose appends take `tookMs` each: they are over when it is stood still for so long, or when the test says so. */
+  function timed(world: World) {
+    const held: (() => void)[] = []
+    const journal = {
+      tookMs: 0.1,
+      stood: 0,
+      ...createMemoryStore().open().journal,
+      append: () => new Promise<'durable'>(resolve => held.push(() => resolve('durable'))),
+      standStill(msMax: number) {
+        journal.stood++
+        world.nowMs += Math.min(msMax, journal.tookMs)
+        if (journal.tookMs <= msMax) held.shift()!()
+      },
+      /** What is still under way is over now. */
+      over() {
+        world.nowMs += held.length > 0 ? journal.tookMs : 0
+        for (const end of held.splice(0)) end()
+      },
+    }
+    return journal
+  }
+
+  async function timedLoop(world: World) {
+    const journal = timed(world)
+    const { post, replies, loop } = await loopOn(world, journal)
+    const call = async (session: string): Promise<void> => {
+      world.nowMs += 10
+      post(session)
+      await world.calm()
+      journal.over()
+      await world.calm()
+    }
+    return { journal, call, post, replies, loop }
+  }
+
+  it('stands still for its appends once they have shown to be quick', async () => {
+    const world = new World()
+    const { journal, call, replies } = await timedLoop(world)
+    await call('first')
+    assert.equal(journal.stood, 0, 'nothing is known of them yet')
+    for (let calls = 0; calls < 20; calls++) await call(`${calls}`)
+    const before = journal.stood
+    assert(before > 0)
+    await call('last')
+    assert.equal(journal.stood, before + 1)
+    assert.deepEqual(replies.length, 22)
+  })
+
+  it('stands still no more where the disk has become slow, and goes on', async () => {
+    const world = new World()
+    const { journal, call, replies } = await timedLoop(world)
+    for (let calls = 0; calls < 20; calls++) await call(`${calls}`)
+    const before = journal.stood
+    journal.tookMs = 4
+    for (let calls = 0; calls < 20; calls++) await call(`slow ${calls}`)
+    assert.equal(journal.stood, before + 1, 'once, to see it')
+    assert.equal(replies.length, 40)
+    journal.tookMs = 0.1
+    for (let calls = 0; calls < 40; calls++) await call(`quick ${calls}`)
+    assert(journal.stood > before + 1, 'it is quick again')
+  })
+
+  it('does not stand still where something else waits for its turn', async () => {
+    const world = new World()
+    const { journal, call, post, replies } = await timedLoop(world)
+    for (let calls = 0; calls < 20; calls++) await call(`${calls}`)
+    const before = journal.stood
+    world.nowMs += 10
+    post('one')
+    // It arrives after the turn of the first has ended, and before its append is over.
+    world.later(() => {
+      world.nowMs += 1
+      post('two')
+    })
+    await world.calm()
+    journal.over()
+    await world.calm()
+    assert.deepEqual(replies.slice(-2), ['one', 'two'])
+    assert.equal(journal.stood, before + 1, 'for the second only')
   })
 })

@@ -25,10 +25,13 @@ const headNumbers = 7
 /** A free slab is taken for something smaller only down to this part of it. */
 const slabUsePart = 1 / 8
 
-const headWords = 2
+/** So long the answering thread stays awake for what it was roused for: longer than a short turn takes, and nothing beside one that takes long. */
+const awakeMs = 0.2
+
+const headWords = 3
 const slotWords = 3
 
-/** The ring: `head` counts what was asked, `done` what was answered; both wrap. */
+/** The ring: `head` counts what was asked, `done` what was answered; both wrap. The third word is 1 while the asking thread stands still. */
 export class Ring {
   readonly memory: SharedArrayBuffer
   readonly #words: Int32Array
@@ -79,13 +82,31 @@ export class Ring {
     Atomics.store(this.#words, this.#at(slot) + 2, status)
   }
 
-  publish(done: number): void {
+  /** Shows what is answered. True: the asking thread stood still for it, and needs no message. */
+  publish(done: number): boolean {
     Atomics.store(this.#words, 1, done)
+    if (Atomics.exchange(this.#words, 2, 0) === 0) return false
+    Atomics.notify(this.#words, 1)
+    return true
   }
 
-  /** Waits until the head is another than `seen`. */
+  /** Stands still until more than `seen` is answered, at most so long. What is answered meanwhile comes without a message: it must be looked at. */
+  standStill(seen: number, msMax: number): void {
+    Atomics.store(this.#words, 2, 1)
+    Atomics.wait(this.#words, 1, seen, msMax)
+    Atomics.store(this.#words, 2, 0)
+  }
+
+  /** Wakes the answering thread: something will be asked in a moment. */
+  rouse(): void {
+    Atomics.notify(this.#words, 0)
+  }
+
+  /** Waits until the head is another than `seen`. Roused, it stays awake for a moment, so that it need not be woken when the head moves. */
   wait(seen: number): void {
     Atomics.wait(this.#words, 0, seen)
+    const untilMs = performance.now() + awakeMs
+    while (this.head === seen && performance.now() < untilMs);
   }
 }
 

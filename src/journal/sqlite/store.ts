@@ -73,6 +73,8 @@ class SqliteStore implements Store, Inspectable {
     this.#lost = lost
     this.journal = {
       append: append => this.#append(append),
+      rouse: () => writer.rouse(),
+      standStill: msMax => writer.standStill(msMax),
       ...readingJournal(reader),
       compact: (epoch, index) => writer.compact(epoch, index),
     }

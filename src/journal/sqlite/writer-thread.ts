@@ -75,6 +75,18 @@ export class WriterThread {
     return this.#ask(slotKind.append, slab, bytes)
   }
 
+  /** An append will come in a moment. */
+  rouse(): void {
+    if (this.#waiting.length === 0) this.#ring.rouse()
+  }
+
+  /** Stands still until something of what was asked is answered, at most so long. */
+  standStill(msMax: number): void {
+    if (this.#waiting.length === 0) return
+    this.#ring.standStill(this.#settled, msMax)
+    this.#settle()
+  }
+
   /** Writes an append into a slab of its own, for `append` or a claim. */
   encode(append: Append): number {
     const { slab, memory } = this.#pool.take(appendBytes(append))

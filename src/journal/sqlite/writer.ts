@@ -197,8 +197,7 @@ function turn(ledger: Ledger): void {
     const group = groupAt(tail, head)
     if (group.length > 0) commitGroup(ledger, group)
     else answer(ledger, nextCall())
-    ring.publish(tail)
-    say({ kind: 'done' })
+    if (!ring.publish(tail)) say({ kind: 'done' })
   }
   if (closing || failed) {
     if (failed) endCompactions(new CoxswainError('JOURNAL_WRITE_FAILED', 'The journal failed.'))
