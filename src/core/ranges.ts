@@ -2,13 +2,19 @@
 // Must not know what the tasks are.
 import type { Range } from '../protocol/index.ts'
 
+const none: Range[] = []
+
 /** A set of whole numbers, kept as ranges. */
 export class RangeSet {
-  /** Sorted by `first`, disjoint and not touching. */
-  readonly ranges: Range[]
+  /** Sorted by `first`, disjoint and not touching. Most sets stay empty: they share one list until something is added. */
+  #ranges: Range[] = none
 
-  constructor(ranges: readonly Range[] = []) {
-    this.ranges = ranges.map(range => ({ ...range }))
+  constructor(ranges: readonly Range[] = none) {
+    if (ranges.length > 0) this.#ranges = ranges.map(range => ({ ...range }))
+  }
+
+  get ranges(): readonly Range[] {
+    return this.#ranges
   }
 
   /** Position of the first range that ends behind `number`. */
@@ -67,7 +73,8 @@ export class RangeSet {
       end = Math.max(end, range.first + range.count)
       stop++
     }
-    this.ranges.splice(start, stop - start, { first: from, count: end - from })
+    if (this.#ranges === none) this.#ranges = []
+    this.#ranges.splice(start, stop - start, { first: from, count: end - from })
   }
 
   remove(first: number, count: number): void {
@@ -79,12 +86,12 @@ export class RangeSet {
       const left = { first: range.first, count: Math.max(0, first - range.first) }
       const right = { first: end, count: Math.max(0, rangeEnd - end) }
       const rest = [left, right].filter(part => part.count > 0)
-      this.ranges.splice(i, 1, ...rest)
+      this.#ranges.splice(i, 1, ...rest)
       i += rest.length
     }
   }
 
   clear(): void {
-    this.ranges.length = 0
+    this.#ranges = none
   }
 }

@@ -25,10 +25,12 @@ export interface Piece {
 /** How many segments stand together: so many are moved at most to make room for one, or to let one go. */
 const partMax = 128
 
+const none: Segment[][] = []
+
 /** Segments in the order of their tasks. In parts: those of steps come in any order, and moving a long array for each would be quadratic. */
 export class SegmentList {
   /** None of them is empty. */
-  readonly #parts: Segment[][] = []
+  #parts: Segment[][] = none
   #length = 0
 
   constructor(items: readonly Segment[] = []) {
@@ -88,7 +90,7 @@ export class SegmentList {
     this.#length++
     const at = this.#partOf(segment.first)
     const part = this.#parts[at] ?? this.#parts[at - 1]
-    if (!part) this.#parts.push([segment])
+    if (!part) this.#parts = [[segment]]
     else if (at === this.#parts.length) {
       if (part.length < partMax) part.push(segment)
       else this.#parts.push([segment])

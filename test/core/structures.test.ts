@@ -22,7 +22,7 @@ describe('a set of ranges', () => {
           else ranges.remove(from, length)
           for (let i = from; i < from + length; i++) adds ? plain.add(i) : plain.delete(i)
         }
-        const numbers = (parts: { first: number; count: number }[]): number[] =>
+        const numbers = (parts: readonly { first: number; count: number }[]): number[] =>
           parts.flatMap(part => Array.from({ length: part.count }, (_, i) => part.first + i))
         assert.deepEqual(
           numbers(ranges.ranges),

@@ -118,6 +118,6 @@ export function decideRerunJob(state: State, command: CommandOf<'rerunJob'>, lim
   if (limited) return refuse(limited)
   const steps = new RangeSet()
   for (const step of found) steps.add(step, 1)
-  const record = { kind: 'JobRerun' as const, job: command.job, rerun: command.rerun, steps: steps.ranges, program: command.program }
+  const record = { kind: 'JobRerun' as const, job: command.job, rerun: command.rerun, steps: [...steps.ranges], program: command.program }
   return { ...answer({ kind: 'done' }), records: [record] }
 }

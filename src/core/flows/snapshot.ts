@@ -69,9 +69,9 @@ export function flowValue(job: Job, flow: StepTable): FlowState {
     job: job.plan.job,
     plans: job.stages.slice(job.plan.stages.length).map(stage => stage.plan),
     stages: job.stages.map(({ held, heldCount, lost, wide, owners }) => ({
-      held: held.ranges,
+      held: [...held.ranges],
       heldCount,
-      lost: lost.ranges,
+      lost: [...lost.ranges],
       wide,
       owners,
     })),

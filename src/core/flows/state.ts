@@ -1,13 +1,13 @@
-// Owns what a workflow is while it runs: its steps in columns, so that one which waits costs some forty bytes, and the frames they belong to.
+// Owns what a workflow is while it runs: its steps in rows of numbers, so that one which waits costs some forty bytes, and the frames they belong to.
 // Must not move anything on: that is steps.ts.
 import { type FlowStep, type Need, type PayloadId, type StepKind, stepKinds, type TaskBlock } from '../../protocol/index.ts'
 import type { HeapEntry } from '../heap.ts'
 import { SparseMap, SparseSet } from '../sparse.ts'
 import type { Delayed, DelayedStep } from '../state.ts'
-import { Column } from './column.ts'
 import type { Fold } from './fold.ts'
 import { Mail, type Signal } from './mail.ts'
 import { NeedTable, type WidthNeed } from './needs.ts'
+import { Rows } from './rows.ts'
 import { StepTimes } from './times.ts'
 
 /** Where a step stands. `skipped`: it was not needed (a branch not taken); `cancelled`: it never will run, because of a failure or a cancel. */
@@ -43,20 +43,16 @@ export interface Spread {
   blocks: readonly TaskBlock[]
 }
 
+/** Of a step: what it is, where it stands, and where its tasks are. */
+const fields = { kind: 0, status: 1, stage: 2, first: 3, count: 4, left: 5, blocked: 6, frame: 7, began: 8, ended: 9 } as const
+
 /** Steps of one workflow. */
 export class StepTable {
   readonly frames: Frame[] = []
   /** The workflow has ended, well or not. */
   ended = false
-  readonly #kind = new Column()
-  readonly #status = new Column()
+  readonly #rows = new Rows(10)
   readonly #statuses = stepStatuses.map(() => 0)
-  readonly #stage = new Column()
-  readonly #first = new Column()
-  readonly #count = new Column()
-  readonly #left = new Column()
-  readonly #blocked = new Column()
-  readonly #frame = new Column()
   readonly #amount: number[] = []
   /** Step → the step whose result is its result. */
   readonly #alias = new SparseMap<number, number>()
@@ -70,8 +66,8 @@ export class StepTable {
   reruns = 0
   rerun = ''
   /** The highest attempt at which tasks of a step were handed out, where that is not the first; and that at which they begin, where it is not. */
-  readonly attempts = new Map<number, number>()
-  readonly firstAttempts = new Map<number, number>()
+  readonly attempts = new SparseMap<number, number>()
+  readonly firstAttempts = new SparseMap<number, number>()
   /** Compensations; and steps that did not end in their time. */
   readonly undos = new SparseSet<number>()
   readonly late = new SparseSet<number>()
@@ -83,37 +79,30 @@ export class StepTable {
   readonly spreads = new SparseMap<number, Spread>()
   readonly folds = new SparseMap<number, Fold>()
   readonly mail = new Mail()
-  readonly times = new StepTimes()
+  readonly times = new StepTimes(this.#rows, fields.began, fields.ended)
   /** Steps that have not got their event yet. */
   readonly listening = new SparseMap<number, DelayedStep>()
   /** What steps that are no tasks have as results. */
   readonly values = new SparseMap<number, Signal>()
 
   get count(): number {
-    return this.#kind.length
+    return this.#rows.length
   }
 
   /** Makes room for so many more steps and needs. */
   reserve(steps: number, needs: number): void {
-    const ofSteps = [this.#kind, this.#status, this.#stage, this.#first, this.#count, this.#left, this.#blocked, this.#frame]
-    for (const column of ofSteps) column.reserve(steps)
+    this.#rows.reserve(steps)
     this.edges.reserve(steps, needs)
-    this.times.reserve(steps)
   }
 
   /** Appends a step; `base` is what its needs' numbers are counted from. */
   add(step: FlowStep, base: number, stage: number, first: number, frame: number): number {
-    const number = this.count
-    this.#kind.push(stepKinds.indexOf(step.kind))
-    this.#status.push(0)
+    const number = this.#rows.push()
+    this.#rows.set(number, fields.kind, stepKinds.indexOf(step.kind))
     this.#statuses[0]!++
-    this.#stage.push(stage)
-    this.#first.push(first)
-    this.#count.push(step.count)
-    this.#left.push(step.count)
-    this.#blocked.push(0)
-    this.#frame.push(frame)
-    this.times.push()
+    this.#rows.set(number, fields.stage, stage)
+    this.setTasks(number, first, step.count)
+    this.#rows.set(number, fields.frame, frame)
     if (step.amount > 0) this.#amount[number] = step.amount
     if (step.name !== '') this.#names.set(number, step.name)
     if (step.needs.some(need => need.kind === 'undo')) this.undos.add(number)
@@ -122,17 +111,17 @@ export class StepTable {
   }
 
   kind(step: number): StepKind {
-    return stepKinds[this.#kind.at(step)]!
+    return stepKinds[this.#rows.at(step, fields.kind)]!
   }
 
   status(step: number): StepStatus {
-    return stepStatuses[this.#status.at(step)]!
+    return stepStatuses[this.#rows.at(step, fields.status)]!
   }
 
   setStatus(step: number, status: StepStatus): void {
     const number = statusNumbers[status]
-    this.#statuses[this.#status.at(step)]!--
-    this.#status.set(step, number)
+    this.#statuses[this.#rows.at(step, fields.status)]!--
+    this.#rows.set(step, fields.status, number)
     this.#statuses[number]!++
   }
 
@@ -149,58 +138,58 @@ export class StepTable {
 
   /** True once it has an end. */
   settled(step: number): boolean {
-    return this.#status.at(step) > 1
+    return this.#rows.at(step, fields.status) > 1
   }
 
   stage(step: number): number {
-    return this.#stage.at(step)
+    return this.#rows.at(step, fields.stage)
   }
 
   first(step: number): number {
-    return this.#first.at(step)
+    return this.#rows.at(step, fields.first)
   }
 
   /** How many tasks it has; 0 as long as that follows from what it waits for. */
   width(step: number): number {
-    return this.#count.at(step)
+    return this.#rows.at(step, fields.count)
   }
 
   setTasks(step: number, first: number, count: number): void {
-    this.#first.set(step, first)
-    this.#count.set(step, count)
-    this.#left.set(step, count)
+    this.#rows.set(step, fields.first, first)
+    this.#rows.set(step, fields.count, count)
+    this.#rows.set(step, fields.left, count)
   }
 
   /** Tasks of it without an outcome. */
   left(step: number): number {
-    return this.#left.at(step)
+    return this.#rows.at(step, fields.left)
   }
 
   addLeft(step: number, change: number): number {
-    return this.#left.add(step, change)
+    return this.#rows.add(step, fields.left, change)
   }
 
   /** Needs that it still waits for. */
   blocked(step: number): number {
-    return this.#blocked.at(step)
+    return this.#rows.at(step, fields.blocked)
   }
 
   /** It waits for all that it needs. */
   block(step: number): void {
     const needs = this.isUndo(step) ? this.needs(step).filter(need => need.kind !== 'undo').length : this.edges.count(step)
-    this.#blocked.set(step, needs)
+    this.#rows.set(step, fields.blocked, needs)
   }
 
   addBlocked(step: number, change: number): number {
-    return this.#blocked.add(step, change)
+    return this.#rows.add(step, fields.blocked, change)
   }
 
   frame(step: number): Frame {
-    return this.frames[this.#frame.at(step)]!
+    return this.frames[this.#rows.at(step, fields.frame)]!
   }
 
   frameNumber(step: number): number {
-    return this.#frame.at(step)
+    return this.#rows.at(step, fields.frame)
   }
 
   amount(step: number): number {
@@ -224,7 +213,7 @@ export class StepTable {
   forgetEnd(step: number): void {
     this.setStatus(step, 'waiting')
     this.#damaged.delete(step)
-    this.#blocked.set(step, 0)
+    this.#rows.set(step, fields.blocked, 0)
   }
 
   truth(step: number): boolean | undefined {

@@ -1,49 +1,43 @@
 // Owns when each step began and ended, in four bytes for each of the two.
 // Must not read a clock: times are cluster time, given with the facts.
 import { SparseMap } from '../sparse.ts'
-import { Column } from './column.ts'
+import type { Rows } from './rows.ts'
 
 /** Times as far behind the job's submit as this (some 24 days) stand in a map of their own. */
 const nearMaxMs = 2 ** 31 - 2
 
 /** One moment of each step, or none. */
 class Moments {
-  /** 0: none; -1: a far one; else milliseconds since the job was submitted, and one. */
-  readonly #near = new Column()
+  /** In this field, 0: none; -1: a far one; else milliseconds since the job was submitted, and one. */
+  readonly #rows: Rows
+  readonly #field: number
   readonly #far = new SparseMap<number, number>()
 
-  reserve(steps: number): void {
-    this.#near.reserve(steps)
-  }
-
-  push(): void {
-    this.#near.push(0)
+  constructor(rows: Rows, field: number) {
+    this.#rows = rows
+    this.#field = field
   }
 
   at(step: number): number | undefined {
-    const near = this.#near.at(step)
+    const near = this.#rows.at(step, this.#field)
     return near === 0 ? undefined : near < 0 ? this.#far.get(step) : near - 1
   }
 
   set(step: number, sinceMs: number | undefined): void {
     if (sinceMs !== undefined && sinceMs > nearMaxMs) this.#far.set(step, sinceMs)
-    this.#near.set(step, sinceMs === undefined ? 0 : sinceMs > nearMaxMs ? -1 : sinceMs + 1)
+    this.#rows.set(step, this.#field, sinceMs === undefined ? 0 : sinceMs > nearMaxMs ? -1 : sinceMs + 1)
   }
 }
 
 /** When steps began and ended, in milliseconds since their job was submitted. */
 export class StepTimes {
-  readonly #began = new Moments()
-  readonly #ended = new Moments()
+  readonly #began: Moments
+  readonly #ended: Moments
 
-  reserve(steps: number): void {
-    this.#began.reserve(steps)
-    this.#ended.reserve(steps)
-  }
-
-  push(): void {
-    this.#began.push()
-    this.#ended.push()
+  /** They stand in these fields of the rows of steps, which are 0 at first. */
+  constructor(rows: Rows, began: number, ended: number) {
+    this.#began = new Moments(rows, began)
+    this.#ended = new Moments(rows, ended)
   }
 
   /** When its first task was handed out, or its waiting began; undefined before. */

@@ -19,15 +19,18 @@ function holds(run: ReadyRun, first: number, count: number, attempt: number): bo
   return run.attempt === attempt && run.first <= first && first + count <= run.first + run.count
 }
 
+/** Lines that are empty, as most are, share this. */
+const none: ReadyRun[] = []
+
 /** Runs in the order in which they go. */
 export class ReadyLine {
   /** The front part, its first run last: so that both ends of the line are ends of arrays. */
-  #front: ReadyRun[] = []
-  #back: ReadyRun[] = []
+  #front: ReadyRun[] = none
+  #back: ReadyRun[] = none
 
   /** The line with exactly these runs: a snapshot's are not merged anew, or a replay from it would differ. */
   constructor(runs: readonly ReadyRun[] = []) {
-    this.#front = runs.map(run => ({ ...run })).reverse()
+    if (runs.length > 0) this.#front = runs.map(run => ({ ...run })).reverse()
   }
 
   /** How many runs stand in line. */
@@ -50,6 +53,7 @@ export class ReadyLine {
   push(run: ReadyRun): void {
     const last = this.#back.length > 0 ? this.#back[this.#back.length - 1] : this.#front[0]
     if (last && follows(last, run)) last.count += run.count
+    else if (this.#back === none) this.#back = [{ ...run }]
     else this.#back.push({ ...run })
   }
 
@@ -59,7 +63,8 @@ export class ReadyLine {
     if (head && follows(run, head)) {
       head.first = run.first
       head.count += run.count
-    } else this.#front.push({ ...run })
+    } else if (this.#front === none) this.#front = [{ ...run }]
+    else this.#front.push({ ...run })
   }
 
   /** The run in which the task stands, at whatever attempt. */
@@ -109,12 +114,12 @@ export class ReadyLine {
   #turn(): void {
     if (this.#front.length > 0 || this.#back.length === 0) return
     this.#front = this.#back.reverse()
-    this.#back = []
+    this.#back = none
   }
 
   #rebuild(change: (run: ReadyRun) => ReadyRun[]): void {
     this.#front = [...this].flatMap(change).reverse()
-    this.#back = []
+    this.#back = none
   }
 }
 
