@@ -23,6 +23,8 @@ function faults(): string[] {
 }
 
 rmSync(dist, { recursive: true, force: true })
+/** A build in another folder is there to be measured: its types are verify's, and nobody reads their declarations. */
+const hurried = name === 'dist' ? [] : ['--noCheck', '--declaration', 'false']
 const compiled = await runStep('compile', process.execPath, [
   join(root, 'node_modules/typescript/bin/tsc'),
   '-p',
@@ -31,6 +33,7 @@ const compiled = await runStep('compile', process.execPath, [
   dist,
   '--pretty',
   'false',
+  ...hurried,
 ])
 if (!compiled.ok) {
   process.stderr.write(compiled.output)
