@@ -72,8 +72,8 @@ export const flowBugs: readonly Mutant[] = [
     'compensations-at-once',
     'compensations run beside one another',
     steps,
-    'if (frame.broken && mayUndo(on, undo)) run(on, undo)',
-    "if (frame.broken && mayUndo(on, undo)) { for (const one of frame.undos) if (flow.status(one) === 'waiting' && mayUndo(on, one)) run(on, one) }",
+    'if (frame.broken && mayUndo(flow, undo)) run(on, undo)',
+    "if (frame.broken && mayUndo(flow, undo)) { for (const one of frame.undos) if (flow.status(one) === 'waiting' && mayUndo(flow, one)) run(on, one) }",
   ),
   one(
     'compensation-too-early',
@@ -86,8 +86,8 @@ export const flowBugs: readonly Mutant[] = [
     'compensation-of-success',
     'compensations run although the workflow succeeded',
     steps,
-    'if (frame.broken && mayUndo(on, undo)) run(on, undo)',
-    'if (mayUndo(on, undo)) run(on, undo)',
+    'if (frame.broken && mayUndo(flow, undo)) run(on, undo)',
+    'if (mayUndo(flow, undo)) run(on, undo)',
   ),
   one(
     'compensation-left-out',
@@ -95,6 +95,13 @@ export const flowBugs: readonly Mutant[] = [
     steps,
     'while (frame.undone < frame.undos.length && flow.settled(frame.undos[frame.undone]!)) frame.undone++',
     'while (frame.undone < frame.undos.length && flow.settled(frame.undos[frame.undone]!)) frame.undone = frame.undos.length',
+  ),
+  one(
+    'compensation-not-on-cancel',
+    'a workflow that is cancelled with compensation ends without it',
+    steps,
+    'if (frame.broken && mayUndo(flow, undo)) run(on, undo)',
+    'if (frame.broken && !on.job.cancelling && mayUndo(flow, undo)) run(on, undo)',
   ),
   one(
     'fold-misses-a-level',

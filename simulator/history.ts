@@ -7,7 +7,7 @@ import type { DurableRow } from './world/store.ts'
 /** A call of a client. Without `endedMs` nobody knows what became of it. */
 export interface Call {
   node: string
-  operation: 'submit' | 'cancel' | 'rerun' | 'status' | 'result' | 'run' | 'map'
+  operation: 'submit' | 'cancel' | 'compensate' | 'rerun' | 'status' | 'result' | 'run' | 'map'
   job: string
   /** What the content of the job is, for submits; what the call's task is, for runs. */
   key: string

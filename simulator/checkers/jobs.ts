@@ -8,31 +8,35 @@ export type JobInput =
   | { kind: 'submit'; content: string }
   | { kind: 'reused'; content: string }
   | { kind: 'cancel' }
+  | { kind: 'compensate' }
   | { kind: 'rerun' }
   | { kind: 'missing' }
   | { kind: 'status'; state: string }
   | { kind: 'ends'; state: string }
 
-/** A job: not there, or `state content`. */
+/** A job: not there, or `state content`. `leaving`: it runs, and was asked to end with its compensations. */
 export const jobModel: Model<JobInput> = (state, input) => {
   const space = state.indexOf(' ')
   const now = state === '' ? '' : state.slice(0, space)
   const content = state.slice(space + 1)
+  const runs = now === 'running' || now === 'leaving'
   switch (input.kind) {
     case 'submit':
       return state === '' ? `running ${input.content}` : content === input.content ? state : undefined
     case 'reused':
       return state !== '' && content !== input.content ? state : undefined
     case 'cancel':
-      return state === '' ? undefined : now === 'running' ? `cancelled ${content}` : state
+      return state === '' ? undefined : runs ? `cancelled ${content}` : state
+    case 'compensate':
+      return state === '' ? undefined : runs ? `leaving ${content}` : state
     case 'rerun':
       return now === 'cancelled' || now === 'failed' ? `running ${content}` : undefined
     case 'missing':
       return state === '' ? state : undefined
     case 'status':
-      return now === input.state ? state : undefined
+      return (runs ? 'running' : now) === input.state ? state : undefined
     case 'ends':
-      return now === 'running' ? `${input.state} ${content}` : undefined
+      return runs ? `${input.state} ${content}` : undefined
   }
 }
 
@@ -45,6 +49,7 @@ function operationOf(call: Call): Operation<JobInput> | undefined {
   if (known && code !== undefined) return undefined
   if (operation === 'submit') return { input: { kind: 'submit', content: key }, ...times }
   if (operation === 'cancel') return { input: { kind: 'cancel' }, ...times }
+  if (operation === 'compensate') return { input: { kind: 'compensate' }, ...times }
   if (operation === 'rerun') return { input: { kind: 'rerun' }, ...times }
   if (operation === 'status' && known) return { input: { kind: 'status', state: String(call.value) }, ...times }
   return undefined

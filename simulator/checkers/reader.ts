@@ -215,6 +215,7 @@ const records: readonly (readonly [number, string, string])[] = [
   [83, 'JobTimedOut', 'job:text'],
   [85, 'JobPaused', 'job:text paused:flag'],
   [86, 'JobRerun', 'job:text rerun:text steps:range* program:text?'],
+  [106, 'JobCancelling', 'job:text reason:text'],
   [95, 'JobsArchived', 'jobs:text*'],
   [96, 'HistoryEmptied', 'first:whole count:whole'],
   [97, 'HistoryForgotten', 'first:whole count:whole'],

@@ -5,8 +5,9 @@ import { chunkOf } from '../../test/fakes/values.ts'
 import type { RandomStream } from '../kernel/random.ts'
 import { type Fate, resultOf } from '../world/fates.ts'
 import { simStage } from '../world/steps.ts'
+import { interrupt, pause, pauseAWhile, takeBack } from './control.ts'
 import { Jobs, planOf, submitPlan, untilEnded } from './life.ts'
-import { Gone, type Tools, type WorkloadMaker } from './workload.ts'
+import type { Tools, WorkloadMaker } from './workload.ts'
 
 type Needs = readonly (readonly [NeedKind, number])[]
 
@@ -177,10 +178,10 @@ class RandomFlow {
     this.#singles.push({ step, value: resultOf(expands === undefined ? key : `${key}/inner-${expands - 1}`) })
   }
 
-  /** It runs only where the workflow fails. */
+  /** It runs only where the workflow fails, or is taken back; so long that a leader may die meanwhile. */
   #compensation(): void {
     const from = this.#pick()
-    this.#add([['undo', from.step]], [{ ms: this.#random.exponential(10), expects: [from.value] }])
+    this.#add([['undo', from.step]], [{ ms: this.#random.exponential(40), expects: [from.value] }])
   }
 
   /** A step with a task for each of these inputs. */
@@ -242,40 +243,11 @@ async function flow(tools: Tools, job: string, paused: Set<string>): Promise<voi
   await untilEnded(tools, job, async round => {
     if (signals > 0) await signal(tools, job, `signal-${round % signals}`)
     if (tools.random.chance(0.1)) await pauseAWhile(tools, job, paused)
-    if (round === 0 && detached && !fails && tools.random.chance(0.3)) await interrupt(tools, job)
+    if (round !== 0 || !detached || fails) return
+    const whim = tools.random.number()
+    if (whim < 0.3) await interrupt(tools, job)
+    else if (whim < 0.6) await takeBack(tools, job)
   })
-}
-
-async function pause(tools: Tools, job: string, known: Set<string>, paused: boolean): Promise<void> {
-  const handle = tools.cluster.job(job)
-  if (paused) known.add(job)
-  // It may have ended meanwhile.
-  const answer = await tools.excused(() => (paused ? handle.pause() : handle.resume()), ['JOB_ENDED', 'NOT_FOUND'])
-  if (!paused && !(answer instanceof Gone && answer.code === 'CONNECTION_LOST')) known.delete(job)
-}
-
-async function pauseAWhile(tools: Tools, job: string, paused: Set<string>): Promise<void> {
-  await pause(tools, job, paused, true)
-  await tools.pause(tools.random.exponential(80))
-  await pause(tools, job, paused, false)
-}
-
-/** It is cancelled, and goes on from where it stood: each step gets what it must get all the same. */
-async function interrupt(tools: Tools, job: string): Promise<void> {
-  tools.mayBeCancelled(job)
-  await tools.call('cancel', job, '', async () => {
-    await tools.cluster.job(job).cancel()
-    return true
-  })
-  for (let tries = 0; tries < 20; tries++) {
-    await tools.pause(tools.random.exponential(60))
-    // Something of it may still be stopping; or it had succeeded before.
-    const done = await tools.call('rerun', job, '', async () => {
-      await tools.cluster.job(job).rerun()
-      return true
-    })
-    if (done) return
-  }
 }
 
 async function signal(tools: Tools, job: string, id: string): Promise<void> {

@@ -125,9 +125,14 @@ export class JobHandle<Output = unknown> {
     return readStep(this.#parts, this.id, step.step, 'input')
   }
 
-  /** Cancels the job; resolves when that is durable. A job that has ended stays as it ended. */
-  async cancel(reason = 'cancelled by its user'): Promise<void> {
-    await this.#parts.session.request({ kind: 'cancelJob', job: this.id, reason: reason.slice(0, 1000) })
+  /**
+   * Cancels the job; resolves when that is durable. A job that has ended stays as it ended. With `compensate`, of a workflow: what has not ended is given up, and what
+   * runs is told to stop; then the compensations of what had succeeded run, in reverse order, and only then it has ended, as cancelled. It goes on with that without
+   * a client. Cancelled again without it, it ends at once.
+   */
+  async cancel(reason = 'cancelled by its user', options: { compensate?: boolean } = {}): Promise<void> {
+    const kind = options.compensate === true ? 'compensateJob' : 'cancelJob'
+    await this.#parts.session.request({ kind, job: this.id, reason: reason.slice(0, 1000) })
   }
 
   /**

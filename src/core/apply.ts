@@ -34,6 +34,7 @@ const handlers: { [K in RecordKind]: (state: State, record: RecordOf<K>) => void
   TasksAdded: jobs.applyTasksAdded,
   StageSealed: jobs.applyStageSealed,
   JobCancelled: jobs.applyJobCancelled,
+  JobCancelling: jobs.applyJobCancelling,
   JobPaused: jobs.applyJobPaused,
   JobRerun: jobs.applyJobRerun,
   TasksCancelled: jobs.applyTasksCancelled,

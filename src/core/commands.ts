@@ -48,7 +48,8 @@ export type Command =
   | { kind: 'putProgram'; program: string; bytes: Uint8Array }
   | ({ kind: 'submitJob' } & Submission)
   | { kind: 'addTasks'; job: string; inputs: Inputs }
-  | { kind: 'cancelJob'; job: string; reason: string }
+  /** `compensate`: of a workflow, what its steps did is taken back first. */
+  | { kind: 'cancelJob'; job: string; reason: string; compensate?: boolean }
   | { kind: 'pauseJob'; job: string; paused: boolean }
   | { kind: 'rerunJob'; job: string; rerun: string; program: string | undefined }
   | { kind: 'cancelTasks'; job: string; stage: number; ranges: Range[] }

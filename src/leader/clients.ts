@@ -74,11 +74,11 @@ export class ClientSession {
       case 'listEntries':
         return void this.#readEntries(message)
       case 'cancelJob':
-        return this.#command(message.request, { kind: 'cancelJob', job: message.job, reason: message.reason }, 0, false)
-      case 'pauseJob':
-        return this.#command(message.request, { kind: 'pauseJob', job: message.job, paused: message.paused }, 0, false)
+      case 'compensateJob':
+        return this.#command(message.request, { ...message, kind: 'cancelJob', compensate: message.kind === 'compensateJob' }, 0, false)
       case 'rerunJob':
         return this.#command(message.request, message, 0, true)
+      case 'pauseJob':
       case 'cancelTasks':
         return this.#command(message.request, message, 0, false)
       case 'drainWorker':

@@ -101,6 +101,7 @@ export class Outbox implements RecordListener {
         return this.#acknowledge(record.lane, record.count)
       case 'StepTimedOut':
       case 'JobTimedOut':
+      case 'JobCancelling':
         return () => this.#stop(lateStops(this.#state, record.job))
       case 'JobCancelled':
         return () => {

@@ -1,4 +1,4 @@
-// Owns which workers are told to stop what, when tasks, a step or a job are cancelled or late. Must not send anything.
+// Owns which workers are told to stop what, when tasks, a step or a job are cancelled, late or given up. Must not send anything.
 import type { State } from '../core/index.ts'
 import type { LeaderToWorker, Range } from '../protocol/index.ts'
 
@@ -17,7 +17,7 @@ export function stopsOf(state: State, id: string, stage: number | undefined, ran
   return stops
 }
 
-/** The same for a job of which something is late: all of it where it has ended, else what is to stop of it. */
+/** The same for a job of which something is late or given up: all of it where it has ended, else what is to stop of it. */
 export function lateStops(state: State, id: string): Stop[] {
   const job = state.jobs.byId.get(id)!
   if (job.state !== 'running') return stopsOf(state, id, undefined, [])

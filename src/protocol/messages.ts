@@ -119,6 +119,7 @@ export const clientToLeader = union({
   triggerSchedule: [24, struct({ request, schedule: nameField, run: nameField })],
   pauseJob: [28, struct({ request, job: jobIdField, paused: boolean })],
   rerunJob: [29, struct({ request, job: jobIdField, rerun: nameField, program: optional(hashField) })],
+  compensateJob: [39, struct({ request, job: jobIdField, reason: string(1024) })],
   /** What a step of a workflow was given, or came to, from item `first` on. */
   readStep: [30, struct({ request, job: jobIdField, step: varint, part: enumeration('input', 'result'), first: varint })],
   setTrigger: [31, struct({ request, spec: triggerSpec, submission: triggerSubmission, replace: boolean })],

@@ -128,6 +128,8 @@ export const record = union({
   JobPaused: [85, struct({ job: jobIdField, paused: boolean })],
   /** A workflow that did not succeed goes on: these steps wait again. `rerun` names who asked, so that it counts once; with `program`, by the definitions of that one. */
   JobRerun: [86, struct({ job: jobIdField, rerun: nameField, steps: list(range), program: optional(hashField) })],
+  /** A workflow is being cancelled: nothing of it goes on but its compensations, and with them it ends. */
+  JobCancelling: [106, struct({ job: jobIdField, reason: string(4096) })],
   /** There is a trigger, or another one of its name; what its runs are made of is so small that it stands here. */
   TriggerSet: [90, struct({ spec: triggerSpec, submission: triggerSubmission })],
   TriggerPaused: [91, struct({ trigger: nameField, paused: boolean })],

@@ -42,6 +42,8 @@ export interface JobView {
   reason?: string
   /** True while it is paused: what runs of it runs on, and nothing more begins. */
   paused?: boolean
+  /** True while it is being cancelled: what it did is taken back by its compensations, and then it ends. */
+  cancelling?: boolean
   labels: string[]
   priority: number
   detached: boolean

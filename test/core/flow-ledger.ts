@@ -63,7 +63,8 @@ export class FlowLedger {
   readonly #fixed = new Map<number, Verdict>()
   /** Steps that were given up because they, or what they are part of, did not end in time. */
   readonly #late = new Set<number>()
-  #allLate = false
+  /** All of it was given up: what it ends as. */
+  #end: 'failed' | 'cancelled' | undefined
 
   readonly #nowMs: () => number
   readonly #sinceMs: number
@@ -105,7 +106,7 @@ export class FlowLedger {
       if (!waiting.has(number)) this.#fixed.set(number, verdict === 'pending' ? 'lost' : verdict)
       else if (!this.#isUndo(number)) assert.notEqual(verdict, 'skipped', `step ${number} was passed over and waits again`)
     }
-    this.#allLate = false
+    this.#end = undefined
     for (const number of waiting) {
       this.#fixed.delete(number)
       this.#late.delete(number)
@@ -196,17 +197,14 @@ export class FlowLedger {
     return step
   }
 
-  /** The step, or all of it, did not end in its time. What has ended by then stays as it is. */
-  timedOut(step: number | undefined): void {
-    this.#allLate ||= step === undefined
+  /** The step, or all of it, did not end in its time, or is being cancelled. What has ended by then stays as it is. */
+  givenUp(step: number | undefined, as: 'failed' | 'cancelled' = 'failed'): void {
+    if (step === undefined) this.#end = as
     const frames = new Set<number>(step === undefined ? this.#frames.keys() : [])
     for (const [number, { parent }] of this.#frames.entries())
       if (step !== undefined && parent !== undefined && (parent === step || frames.has(this.#steps[parent]!.frame))) frames.add(number)
     const late = [...this.#steps.keys()].filter(
-      one =>
-        (one === step || frames.has(this.#steps[one]!.frame)) &&
-        this.#verdict(one) === 'pending' &&
-        !this.#steps[one]!.needs.some(need => need.kind === 'undo'),
+      one => (one === step || (frames.has(this.#steps[one]!.frame) && !this.#isUndo(one))) && this.#verdict(one) === 'pending',
     )
     for (const one of late) this.#late.add(one)
     this.changed()
@@ -380,9 +378,9 @@ export class FlowLedger {
   }
 
   /** The job ended by itself: how it must have. Tasks that never ran must be of steps that were not to run. */
-  end(): 'succeeded' | 'failed' {
+  end(): 'succeeded' | 'failed' | 'cancelled' {
     this.ends()
-    const ended = this.#allLate || this.#frameVerdict(this.#frames[0]!, false) === 'lost' ? 'failed' : 'succeeded'
+    const ended = this.#end ?? (this.#frameVerdict(this.#frames[0]!, false) === 'lost' ? 'failed' : 'succeeded')
     for (const [number, step] of this.#steps.entries()) {
       if (step.plan.kind !== 'tasks') continue
       const frame = this.#frames[step.frame]!

@@ -34,7 +34,7 @@ interface LedgerJob {
   state: 'running' | 'succeeded' | 'failed' | 'cancelled'
   over: boolean
   paused?: boolean
-  /** It did not end in its time. */
+  /** It did not end in its time, or is being cancelled. */
   late: boolean
   stages: LedgerStage[]
   /** Its steps, if it is a workflow. */
@@ -377,16 +377,21 @@ export class Ledger extends ScheduleLedger {
 
   StepTimedOut(record: RecordOf<'StepTimedOut'>): void {
     const { flow } = this.#job(record.job)
-    flow!.timedOut(record.step)
+    flow!.givenUp(record.step)
     this.#stopLate(record.job)
   }
 
-  JobTimedOut(record: RecordOf<'JobTimedOut'>): void {
+  JobCancelling(record: RecordOf<'JobCancelling'>): void {
+    assert(this.#job(record.job).flow, `${record.job} is compensated and no workflow`)
+    this.JobTimedOut({ kind: 'JobTimedOut', job: record.job }, 'cancelled')
+  }
+
+  JobTimedOut(record: RecordOf<'JobTimedOut'>, as: 'failed' | 'cancelled' = 'failed'): void {
     const job = this.#job(record.job)
-    assert(job.state === 'running' && !this.limits.waits(record.job), `${record.job} is late and has not begun`)
+    assert(job.state === 'running' && !job.late && !this.limits.waits(record.job), `${record.job} has not begun, or is over`)
     job.late = true
     if (!job.flow) return this.#stop(job, 'failed')
-    job.flow.timedOut(undefined)
+    job.flow.givenUp(undefined, as)
     this.#stopLate(record.job)
   }
 
@@ -410,7 +415,6 @@ export class Ledger extends ScheduleLedger {
     const job = this.#job(record.job)
     assert.equal(job.over, false, `S11: job ${record.job} ended twice`)
     const flowed = job.flow && job.state === 'running' ? job.flow.end() : undefined
-    if (job.late) assert.equal(record.state, 'failed', `${record.job} was late, and is ${record.state}`)
     const tasks = job.stages.flatMap(stage => stage.tasks)
     assert(job.stages.every(stage => stage.sealed))
     assert(

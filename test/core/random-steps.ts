@@ -409,6 +409,17 @@ export const steps = {
     const id = pick(jobIds(cluster), a)
     if (id !== undefined) cluster.cancel(id)
   },
+  cancelCompensated(cluster, a) {
+    const flows = [...cluster.state.jobs.byId.values()].filter(job => job.flow)
+    const id = pick(flows, a)?.plan.job
+    if (id === undefined) return
+    for (let times = 0; times < 2; times++) {
+      const records = cluster.records.length
+      assert.equal(cluster.ask({ kind: 'cancelJob', job: id, reason: 'take it back', compensate: true }).kind, 'done')
+      if (times > 0) assert.equal(cluster.records.length, records, 'asked again it counts once')
+    }
+    cluster.settle()
+  },
   pause(cluster, a, b) {
     const job = pick([...cluster.state.jobs.byId.values()], a)
     if (!job) return

@@ -57,6 +57,12 @@ const rare: Record<string, (record: JournalRecord, all: readonly JournalRecord[]
   'a step was late': record => record.kind === 'StepTimedOut',
   'a job was late': record => record.kind === 'JobTimedOut',
   'a job made room for another': record => record.kind === 'JobCancelled' && record.reason.includes('takes its place'),
+  'a workflow was cancelled and compensated': (record, all) =>
+    record.kind === 'JobFinished' &&
+    all.some(one => one.kind === 'JobCancelling' && one.job === record.job) &&
+    !all.some(one => one.kind === 'JobCancelled' && one.job === record.job),
+  'a workflow was cancelled while it was compensated': (record, all) =>
+    record.kind === 'JobCancelled' && all.some(one => one.kind === 'JobCancelling' && one.job === record.job),
   'a job was forgotten': record => record.kind === 'JobsForgotten',
 }
 

@@ -27,6 +27,37 @@ export const gate = workflow({
     flow.run(gated, { log, gate, value: flow.run(first, { log, value }) }),
 })
 
+const hold = task({
+  name: 'hold',
+  async run({ log, value }: { log: string; value: number }, ctx) {
+    appendFileSync(log, `hold ${value}\n`)
+    await new Promise<void>(resolve => ctx.signal.addEventListener('abort', () => resolve(), { once: true }))
+    appendFileSync(log, 'told to stop\n')
+    return value
+  },
+})
+
+const undo = task({
+  name: 'undo',
+  async run({ log, gate, name }: { log: string; gate: string; name: string }) {
+    appendFileSync(log, `undo ${name}\n`)
+    while (!existsSync(gate)) await new Promise<void>(resolve => setTimeout(resolve, 10))
+    appendFileSync(log, `undone ${name}\n`)
+  },
+})
+
+/** Two steps that can be taken back, which waits for a gate, and one that holds until it is told to stop. */
+export const saga = workflow({
+  name: 'saga',
+  build(flow, { log, gate }: { log: string; gate: string }) {
+    const one = flow.run(first, { log, value: 1 })
+    flow.onFailure(one, undo, { log, gate, name: 'one' })
+    const two = flow.run(first, { log, value: one })
+    flow.onFailure(two, undo, { log, gate, name: 'two' })
+    return flow.run(hold, { log, value: two })
+  },
+})
+
 const link = task({
   name: 'link',
   async run({ log, value }: { log: string; value: number }) {

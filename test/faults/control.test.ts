@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { chain, gate } from './control-tasks.ts'
+import { chain, gate, saga } from './control-tasks.ts'
 import { errorOf, FaultCluster, linesOf, rejection, tally, until } from './harness.ts'
 
 const beside = (file: string): string => fileURLToPath(new URL(file, import.meta.url))
@@ -56,6 +56,41 @@ describe('a run that is controlled', { timeout: 120_000 }, () => {
     assert.match((await cluster.cox(['story', job.id])).stdout, /goes on: steps 1 wait again/)
     const refused = await rejection(job.rerun(), 'CANNOT_RERUN')
     assert.match(refused.message, /succeeded/)
+  })
+
+  test('takes back what it did when it is cancelled so, though the leader is killed meanwhile, and ends cancelled', async () => {
+    const log = cluster.path('saga.log')
+    const open = cluster.path('saga-gate')
+    const job = await cluster.client.submit(saga, { log, gate: open })
+    const refused = rejection(job.result(), 'TASK_CANCELLED')
+    await until('it has come to its last step', () => linesOf(log).includes('hold 3'))
+    const cancelled = await cluster.cox(['cancel', job.id, '--compensate', '--reason', 'wrong day'])
+    assert.equal(cancelled.code, 0, cancelled.stderr)
+    assert.match(cancelled.stdout, /Being cancelled/)
+    await until('the first compensation runs', () => linesOf(log).includes('undo two'))
+    await cluster.killLeader()
+    const view = await job.status()
+    assert.deepEqual([view.state, view.cancelling, view.reason], ['running', true, 'wrong day'])
+    assert.match((await cluster.cox(['job', job.id])).stdout, /running.*, being cancelled/)
+    assert.match((await cluster.cox(['why', job.id])).stdout, /is being cancelled \(wrong day\).* 2 compensations/)
+    assert.match((await cluster.cox(['story', job.id])).stdout, /being cancelled, its compensations run first: wrong day/)
+    writeFileSync(open, '')
+    assert.match((await refused).message, /wrong day/)
+    assert.equal((await job.status()).state, 'cancelled')
+    assert.deepEqual(linesOf(log), ['first 1', 'first 2', 'hold 3', 'told to stop', 'undo two', 'undone two', 'undo one', 'undone one'])
+  })
+
+  test('ends at once when it is cancelled again while it takes back', async () => {
+    const log = cluster.path('enough.log')
+    const job = await cluster.client.submit(saga, { log, gate: cluster.path('never-opened') })
+    await until('it has come to its last step', () => linesOf(log).includes('hold 3'))
+    await job.cancel('wrong day', { compensate: true })
+    await until('the first compensation runs', () => linesOf(log).includes('undo two'))
+    await job.cancel('enough')
+    const { state, reason } = await job.status()
+    assert.deepEqual([state, reason], ['cancelled', 'enough'])
+    await until('it has stopped', async () => (await job.status()).finishedAtMs !== undefined)
+    assert(!linesOf(log).includes('undo one'))
   })
 
   test('goes on by a corrected program, and not by one that lacks a definition', async () => {

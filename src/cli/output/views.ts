@@ -46,7 +46,7 @@ export function jobLines(jobs: readonly JobView[]): string[] {
     [
       { title: 'JOB', text: job => fit(job.id, nameColumnsMax) },
       { title: 'NAME', text: job => fit(job.name, nameColumnsMax) },
-      { title: 'STATE', text: job => (job.queuedFor === undefined ? job.state : 'queued') },
+      { title: 'STATE', text: job => (job.cancelling ? 'cancelling' : job.queuedFor === undefined ? job.state : 'queued') },
       { title: 'TASKS', align: 'right', text: job => countText(job.tasks.total) },
       { title: 'DONE', align: 'right', text: job => countText(job.tasks.succeeded) },
       { title: 'FAILED', align: 'right', text: job => countText(job.tasks.failed) },
@@ -123,8 +123,13 @@ export function lockLines(locks: readonly LockView[], nowMs: number): string[] {
 
 /** One job in full. */
 export function jobText(job: JobView): string[] {
+  const also = [
+    ...(job.cancelling ? ['being cancelled, its compensations run first'] : []),
+    ...(job.paused ? ['paused'] : []),
+    ...(job.queuedFor === undefined ? [] : [`queued for ${harmless(job.queuedFor)}`]),
+  ]
   const lines = [
-    `${styled('bold', harmless(job.id))}  ${harmless(job.name)}  ${stateText(job.state)}${job.paused ? `, ${styled('yellow', 'paused')}` : ''}${job.queuedFor === undefined ? '' : `, ${styled('yellow', `queued for ${harmless(job.queuedFor)}`)}`}`,
+    `${styled('bold', harmless(job.id))}  ${harmless(job.name)}  ${[stateText(job.state), ...also.map(text => styled('yellow', text))].join(', ')}`,
     `  submitted  ${momentText(job.submittedAtMs)}${job.detached ? ', goes on without its client' : ''}`,
   ]
   if (job.finishedAtMs !== undefined)

@@ -31,5 +31,6 @@ export function isAwaited({ job, step }: Deadline): boolean {
   const { flow } = job
   // A workflow whose steps are still to come has not ended.
   if (!flow) return !job.stages.every(stageDone)
-  return step < 0 ? !flow.ended && flow.frames[0]?.open !== 0 : flow.status(step) === 'open'
+  if (step >= 0) return flow.status(step) === 'open'
+  return !flow.ended && !job.cancelling && flow.frames[0]?.open !== 0
 }

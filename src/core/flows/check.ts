@@ -11,6 +11,7 @@ function assert(holds: boolean, what: string): asserts holds {
 export function checkFlow(job: Job, flow: StepTable): void {
   const name = job.plan.job
   if (job.state === 'cancelled') return
+  assert(!job.cancelling || flow.frames[0]!.broken, `${name} is being cancelled, and is not broken`)
   const held = job.stages.map(() => 0)
   const open = flow.frames.map(() => 0)
   for (let step = 0; step < flow.count; step++) {

@@ -1,4 +1,4 @@
-// Owns what a snapshot holds of the control of runs: which jobs are paused, when steps began and ended, and what a rerun goes on from.
+// Owns what a snapshot holds of the control of runs: which jobs are paused or being cancelled, when steps began and ended, and what a rerun goes on from.
 // Must not hold derived things.
 import { type Infer, list, string, struct, varint } from '../../protocol/index.ts'
 import type { State } from '../state.ts'
@@ -12,6 +12,7 @@ const stepAttempt = struct({ step: varint, attempt: varint })
 /** Of all jobs, what of it there is. */
 export const controlState = struct({
   paused: list(name, countMax),
+  cancelling: list(name, countMax),
   /** Of each workflow, step by step. */
   times: list(
     struct({
@@ -32,6 +33,7 @@ export function controlValue(state: State): ControlState {
   const jobs = [...state.jobs.byId.values()]
   return {
     paused: jobs.filter(job => job.paused).map(job => job.plan.job),
+    cancelling: jobs.filter(job => job.cancelling).map(job => job.plan.job),
     times: jobs.flatMap(({ plan, flow }) => (flow ? [{ job: plan.job, ...flowValue(flow) }] : [])),
   }
 }
@@ -48,7 +50,8 @@ function flowValue(flow: StepTable): Omit<ControlState['times'][number], 'job'> 
 }
 
 /** Jobs are there, and paused where they are. */
-export function restoreControl(state: State, { times }: ControlState): void {
+export function restoreControl(state: State, { cancelling, times }: ControlState): void {
+  for (const job of cancelling) state.jobs.byId.get(job)!.cancelling = true
   for (const { job, steps, reruns, rerun, attempts, firstAttempts } of times) {
     const flow = state.jobs.byId.get(job)!.flow!
     for (const [step, written] of steps.entries()) flow.times.restore(step, written)

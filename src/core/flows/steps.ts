@@ -11,6 +11,7 @@ import { type Ended, endsAs, type Flowing, sinceMs, stageOf } from './flowing.ts
 import { foldOf } from './fold.ts'
 import type { Frame } from './state.ts'
 import { abandon, foldOwn, hear, partsEnded, release, tasksEnded, widen } from './tasks.ts'
+import { mayUndo } from './undo.ts'
 import { deafen, pause } from './waits.ts'
 
 /** Lets a workflow move on by `act`, and by all that follows from it. */
@@ -202,7 +203,7 @@ export function endFrame(on: Flowing, frame: Frame): void {
   const undo = frame.undos[frame.undone]
   if (undo !== undefined) {
     if (flow.status(undo) === 'waiting') {
-      if (frame.broken && mayUndo(on, undo)) run(on, undo)
+      if (frame.broken && mayUndo(flow, undo)) run(on, undo)
       else abandon(on, undo, 'skipped')
     }
     return
@@ -212,10 +213,4 @@ export function endFrame(on: Flowing, frame: Frame): void {
     if (!frame.broken) flow.setAlias(frame.parent, frame.output)
     endsAs(on, frame.parent, frame.broken ? 'failed' : 'succeeded')
   }
-}
-
-/** A compensation has its turn if what it takes back was done, and all that it names is there. */
-function mayUndo({ flow }: Flowing, undo: number): boolean {
-  for (const { step } of flow.needs(undo)) if (flow.status(step) !== 'succeeded') return false
-  return true
 }

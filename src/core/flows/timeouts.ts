@@ -1,4 +1,5 @@
-// Owns what it does to a workflow when a step, or all of it, did not end in its time. Must not choose anything.
+// Owns how a workflow is given up, and its compensations have their turn: a step or all of it did not end in its time, or it is being cancelled.
+// Must not choose anything.
 import { stopRunning } from '../jobs/accounts.ts'
 import type { Job } from '../jobs/state.ts'
 import type { State } from '../state.ts'
@@ -24,6 +25,13 @@ export function timeOutStep(state: State, job: Job, step: number): void {
 /** The workflow has failed because it did not end in its time; its compensations have their turn. */
 export function timeOutFlow(state: State, job: Job, reason: string): void {
   job.reason = reason
+  moving(state, job, on => giveUp(on, new Set(on.flow.frames.keys())))
+}
+
+/** The workflow is being cancelled: nothing of it goes on but its compensations. */
+export function compensateFlow(state: State, job: Job, reason: string): void {
+  job.reason = reason
+  job.cancelling = true
   moving(state, job, on => giveUp(on, new Set(on.flow.frames.keys())))
 }
 

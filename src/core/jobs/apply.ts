@@ -4,6 +4,7 @@ import { forgetMet, noteDue } from '../deadlines/apply.ts'
 import { cancelFlow, cancelHeldTasks, forgetFlow, wakeStep } from '../flows/events.ts'
 import { goOn } from '../flows/rerun.ts'
 import { completeIfEnded } from '../flows/steps.ts'
+import { compensateFlow } from '../flows/timeouts.ts'
 import { joinKey, leaveKey, wakeKey } from '../keys/apply.ts'
 import { limitsTasks } from '../keys/state.ts'
 import { leaveProgram, useProgram } from '../programs/apply.ts'
@@ -35,6 +36,7 @@ export function applyJobSubmitted(state: State, record: RecordOf<'JobSubmitted'>
     finishedAtMs: 0,
     reason: '',
     paused: false,
+    cancelling: false,
     stages: [],
     flow: undefined,
     run: undefined,
@@ -88,9 +90,16 @@ export function applyJobCancelled(state: State, record: RecordOf<'JobCancelled'>
   stopJob(state, job, 'cancelled', record.reason)
 }
 
+export function applyJobCancelling(state: State, record: RecordOf<'JobCancelling'>): void {
+  const job = state.jobs.byId.get(record.job)
+  if (!job?.flow) throw new Error(`no workflow ${record.job}`)
+  compensateFlow(state, job, record.reason)
+}
+
 /** The job has its end, and nothing of it begins any more; what runs ends when its workers say so. */
 export function stopJob(state: State, job: Job, end: 'cancelled' | 'failed', reason: string): void {
   job.state = end
+  job.cancelling = false
   job.reason = reason
   cancelFlow(state, job)
   for (const stage of job.stages) {
@@ -128,6 +137,7 @@ export function applyJobFinished(state: State, record: RecordOf<'JobFinished'>):
     job.finishedAtMs = state.nowMs
   })
   job.paused = false
+  job.cancelling = false
   state.jobs.complete.delete(job)
   state.jobs.finished.add(job)
   runEnded(state, record.job)

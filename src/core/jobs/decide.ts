@@ -2,12 +2,13 @@
 import { CoxswainError, type Inputs, type JobPlan, type JournalRecord, OverloadedError, type PayloadId } from '../../protocol/index.ts'
 import { answer, type CommandOf, type Decision, refuse } from '../commands.ts'
 import { decideFlow } from '../flows/decide.ts'
+import { undosDue } from '../flows/undo.ts'
 import { checkBlocks, checkedCount } from '../items.ts'
 import { limitStages } from '../keys/decide.ts'
 import type { CoreLimits } from '../limits.ts'
 import { limitRun } from '../queues/decide.ts'
 import type { State } from '../state.ts'
-import type { Job, Stage } from './state.ts'
+import { goesOn, type Job, type Stage } from './state.ts'
 
 const retryAfterMs = 100
 
@@ -195,8 +196,15 @@ export function decideCancelJob(state: State, command: CommandOf<'cancelJob'>): 
   const job = state.jobs.byId.get(command.job)
   if (!job) return refuse(missing(command.job))
   // What ended stays as it ended; cancelling twice is the same as once.
-  if (job.state !== 'running') return answer({ kind: 'done' })
-  return { records: [{ kind: 'JobCancelled', job: command.job, reason: command.reason }], payloads: [], reply: { kind: 'done' } }
+  if (job.state !== 'running' || (command.compensate && compensates(job))) return answer({ kind: 'done' })
+  const kind = command.compensate && job.flow && undosDue(job.flow) > 0 ? 'JobCancelling' : 'JobCancelled'
+  return { records: [{ kind, job: command.job, reason: command.reason }], payloads: [], reply: { kind: 'done' } }
+}
+
+/** True for a workflow that is being cancelled, or has failed: its compensations have their turn already. */
+function compensates({ flow, cancelling, reason }: Job): boolean {
+  // A run that did not end in its time has a reason before it ends.
+  return flow !== undefined && (cancelling || reason !== '' || flow.frames[0]?.open === 0)
 }
 
 export function decidePauseJob(state: State, command: CommandOf<'pauseJob'>): Decision {
@@ -238,7 +246,7 @@ export function decideReleaseResults(state: State, command: CommandOf<'releaseRe
 export function decideEndSession(state: State, command: CommandOf<'endSession'>): Decision {
   const records: JournalRecord[] = []
   for (const job of state.jobs.bySession.get(command.session) ?? []) {
-    if (job.state !== 'running') continue
+    if (!goesOn(job)) continue
     const open = job.stages.some(stage => !stage.sealed)
     if (!job.plan.detached || open) records.push({ kind: 'JobCancelled', job: job.plan.job, reason: 'its client is gone' })
   }
@@ -249,6 +257,7 @@ export function decideEndSession(state: State, command: CommandOf<'endSession'>)
 /** The final state of a job whose tasks all have outcomes. */
 export function finalState(job: Job): 'succeeded' | 'failed' | 'cancelled' {
   if (job.state !== 'running') return job.state
+  if (job.cancelling) return 'cancelled'
   if (job.flow) return job.flow.frames[0]!.broken ? 'failed' : 'succeeded'
   if (job.stages.some(stage => stage.failed > 0)) return 'failed'
   return job.stages.some(stage => stage.abandoned) ? 'cancelled' : 'succeeded'

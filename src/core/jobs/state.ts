@@ -79,6 +79,8 @@ export interface Job {
   reason: string
   /** Nothing more of it is handed out; what happens to it is taken in. */
   paused: boolean
+  /** A workflow that is being cancelled: it ends as that once its compensations have run. */
+  cancelling: boolean
   stages: Stage[]
   /** Its steps, if it is a workflow. */
   flow: StepTable | undefined
@@ -138,6 +140,11 @@ export function createStage(job: Job, number: number, plan: StagePlan, schedulin
     inputBlocks: new SparseMap(),
     resultBlocks: new SparseMap(),
   }
+}
+
+/** True if the job goes on until somebody ends it: it runs, and is not being cancelled. */
+export function goesOn(job: Job): boolean {
+  return job.state === 'running' && !job.cancelling
 }
 
 /** True when every task that will ever be in the stage has an outcome. One without tasks is done only when those before it are. */

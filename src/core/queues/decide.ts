@@ -1,6 +1,6 @@
 // Owns what follows when a job is submitted whose key is full: it waits, others make room for it, or it is refused. Must not write state.
 import { CoxswainError, type JournalRecord, type RunPolicy } from '../../protocol/index.ts'
-import type { Job } from '../jobs/state.ts'
+import { goesOn, type Job } from '../jobs/state.ts'
 import type { State } from '../state.ts'
 
 /** Runs of a key that are named in an error. */
@@ -39,7 +39,7 @@ export function limitRun(
     })
   if (whenBusy !== 'cancel') return { first: [], own }
   // The newest is what counts: the oldest make room, also those that still wait.
-  const staying = runs.filter(one => one.state === 'running' && !leaving.has(one.plan.job)).sort((a, b) => a.number - b.number)
+  const staying = runs.filter(one => goesOn(one) && !leaving.has(one.plan.job)).sort((a, b) => a.number - b.number)
   const surplus = Math.max(0, staying.length + coming.length + 1 - concurrency)
   const first = staying.slice(0, surplus).map(
     (one): JournalRecord => ({

@@ -2,6 +2,7 @@
 import { CoxswainError, type JournalRecord, OverloadedError } from '../../protocol/index.ts'
 import { answer, type CommandOf, type Decision, refuse, type Submission } from '../commands.ts'
 import { decideSubmitJob } from '../jobs/decide.ts'
+import { goesOn } from '../jobs/state.ts'
 import type { CoreLimits } from '../limits.ts'
 import type { State } from '../state.ts'
 import { mayStart, queueMax, type ScheduleState } from './state.ts'
@@ -60,7 +61,10 @@ export function decideTickSchedule(state: State, command: CommandOf<'tickSchedul
   const decision = decideRun(state, schedule, submission, false, limits)
   if (decision.reply.kind === 'refused') return decision.reply.error.code === 'KEY_BUSY' ? only('skipped') : decision
   const made = decision.records.flatMap(record => (record.kind === 'JobCancelled' ? [record.job] : []))
-  const cancels = [...schedule.running].filter(job => state.jobs.byId.get(job)?.state === 'running' && !made.includes(job))
+  const cancels = [...schedule.running].filter(id => {
+    const job = state.jobs.byId.get(id)
+    return job && goesOn(job) && !made.includes(id)
+  })
   decision.records.unshift(
     ...cancels.map((job): JournalRecord => ({ kind: 'JobCancelled', job, reason: `the next tick of ${name} has come` })),
     ticked('ran'),

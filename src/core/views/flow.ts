@@ -3,6 +3,7 @@
 import { CoxswainError, type FlowView, type StepsQuery, type StepView, type TaskCounts } from '../../protocol/index.ts'
 import { causeOfFlow, failureOfStep } from '../flows/inputs.ts'
 import { type StepTable, stepStatuses } from '../flows/state.ts'
+import { mayUndo } from '../flows/undo.ts'
 import type { Job, Stage } from '../jobs/state.ts'
 
 /** What people call a step: its own name, or its task's. */
@@ -127,7 +128,14 @@ export function whyStep(job: Job, flow: StepTable, step: number): { rule: string
       return { rule: 'event', text: `waits for the event ${flow.name(step).replace('#', ' with the key ')}: cox emit` }
     return flow.kind(step) === 'sleep' ? { rule: 'sleep', text: `sleeps for ${flow.amount(step)} ms in all` } : undefined
   }
-  if (flow.isUndo(step)) return { rule: 'compensation', text: 'runs only if the workflow fails' }
+  if (flow.isUndo(step)) {
+    const text = flow.frame(step).broken
+      ? mayUndo(flow, step)
+        ? 'has its turn when all else has ended, and the compensations that were named after it'
+        : 'is to be passed over: what it takes back was not done'
+      : 'runs only if the workflow fails, or is cancelled with compensation'
+    return { rule: 'compensation', text }
+  }
   const missing = [...flow.needs(step)].filter(need => !flow.settled(need.step)).slice(0, stepsShownMax)
   const names = missing.map(need => `${stepName(job, flow, need.step)} (step ${need.step}, ${flow.status(need.step)})`)
   return { rule: 'dependency', text: `waits for ${names.join(', ')}` }

@@ -49,6 +49,7 @@ export function viewJob(job: Job): JobView {
     ...(job.finishedAtMs > 0 && { finishedAtMs: job.finishedAtMs }),
     ...(reason !== '' && { reason }),
     ...(job.paused && { paused: true }),
+    ...(job.cancelling && { cancelling: true }),
     ...(isQueued(job) && { queuedFor: job.run!.policy.key }),
     labels: job.plan.labels,
     priority: job.plan.priority,

@@ -162,6 +162,8 @@ export class Story {
         return this.#isJob(record.job) ? `stage ${record.stage} is complete: no more tasks will be added` : undefined
       case 'JobCancelled':
         return this.#isJob(record.job) ? `cancelled: ${record.reason}` : undefined
+      case 'JobCancelling':
+        return this.#isJob(record.job) ? `being cancelled, its compensations run first: ${record.reason}` : undefined
       case 'JobPaused':
         return this.#isJob(record.job) ? (record.paused ? 'paused: nothing more of it begins' : 'resumed') : undefined
       case 'JobRerun':

@@ -3,6 +3,7 @@
 import type { WhyView } from '../../protocol/index.ts'
 import { stepOf } from '../flows/apply.ts'
 import type { StepTable } from '../flows/state.ts'
+import { undosDue } from '../flows/undo.ts'
 import { type Job, type Stage, stageDone } from '../jobs/state.ts'
 import { type Key, keyText, roomOf } from '../keys/state.ts'
 import { fits, shortage } from '../membership/resources.ts'
@@ -161,6 +162,7 @@ export function why(state: State, observed: Observed, id: string): WhyView[] {
   const queued = whyQueued(job)
   if (queued) return [{ id, ...queued }]
   const steps = job.flow ? whySteps(job, job.flow) : []
+  const cancelling = job.flow && job.cancelling ? [whyCancelling(job, job.flow)] : []
   const waiting = job.stages.filter(stage => stage.readyCount + stage.delayedCount > 0)
   const held = waiting.map(stage => {
     const name = job.stages.length === 1 ? id : `${id}/${stage.number}`
@@ -169,11 +171,19 @@ export function why(state: State, observed: Observed, id: string): WhyView[] {
   if (job.paused) {
     const running = job.stages.reduce((sum, stage) => sum + stage.runningCount, 0)
     const text = `is paused: nothing more of it begins, and ${running} of its tasks run on: cox resume ${id}`
-    return [{ id, rule: 'paused', text }, ...steps]
+    return [{ id, rule: 'paused', text }, ...cancelling, ...steps]
   }
-  if (held.length + steps.length > 0) return [...held, ...steps]
+  const reasons = [...cancelling, ...held, ...steps]
+  if (reasons.length > 0) return reasons
   if (job.stages.some(stage => stage.runningCount > 0)) return [{ id, rule: 'running', text: 'does not wait: all its tasks are running' }]
   return [{ id, rule: 'inputs', text: 'all tasks so far are done; its client has not sent the rest yet' }]
+}
+
+/** That a workflow is being cancelled, and what keeps it from its end. */
+function whyCancelling({ plan, reason }: Job, flow: StepTable): WhyView {
+  const due = undosDue(flow)
+  const text = `is being cancelled (${reason}): it ends when what runs has stopped, and ${due} compensation${due === 1 ? ' has' : 's have'} run; another cox cancel ends it at once`
+  return { id: plan.job, rule: 'cancelling', text }
 }
 
 /** Why steps of a workflow wait, as many as people read. */

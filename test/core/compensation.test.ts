@@ -1,0 +1,315 @@
+// Shows how a workflow is cancelled so that what it did is taken back first: what is given up, what runs, what it ends as, and what changes that.
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { decodeSnapshot, encodeSnapshot } from '../../src/core/snapshot.ts'
+import { jobOf, viewJob } from '../../src/core/views/jobs.ts'
+import { Story } from '../../src/core/views/story.ts'
+import { why } from '../../src/core/views/why.ts'
+import type { RunPolicy } from '../../src/protocol/index.ts'
+import { Steps } from '../fakes/flows.ts'
+import { plan } from '../fakes/plans.ts'
+import { failed } from '../fakes/worker.ts'
+import { type Harness, scenario } from './harness.ts'
+import { runPolicy } from './limited.ts'
+
+interface Options {
+  id?: string
+  run?: RunPolicy
+  detached?: boolean
+}
+
+function submitFlow(cluster: Harness, steps: Steps, { id = 'job', run, detached = false }: Options = {}): void {
+  const reply = cluster.ask({
+    kind: 'submitJob',
+    plan: plan(id, { stages: steps.stages, detached }),
+    inputs: steps.inputs,
+    flow: steps.plan,
+    run,
+  })
+  assert.equal(reply.kind, 'submitted', reply.kind === 'refused' ? reply.error.message : '')
+  cluster.settle()
+}
+
+function compensate(cluster: Harness, job = 'job', reason = 'wrong day'): void {
+  assert.equal(cluster.ask({ kind: 'cancelJob', job, reason, compensate: true }).kind, 'done')
+  cluster.settle()
+}
+
+function statuses(cluster: Harness, job = 'job'): string[] {
+  const flow = cluster.state.jobs.byId.get(job)!.flow!
+  return Array.from({ length: flow.count }, (_, step) => flow.status(step))
+}
+
+/** The tasks that run now, by what they are called. */
+function running(cluster: Harness): string[] {
+  return [...cluster.state.tasks.lanes.values()].flatMap(lane => lane.runs.map(run => run.stage.plan.task))
+}
+
+/** Reserve, pay, ship: the first two can be taken back. */
+function saga(): Steps {
+  const flow = new Steps()
+  const reserve = flow.add([], { task: 'reserve' })
+  flow.add([['undo', reserve]], { task: 'release' })
+  const pay = flow.add([['value', reserve]], { task: 'pay' })
+  flow.add([['undo', pay]], { task: 'refund' })
+  flow.output = flow.add([['value', pay]], { task: 'ship' })
+  return flow
+}
+
+describe('a workflow that is cancelled with compensation', () => {
+  it(
+    'stops what runs, takes back what succeeded in reverse order, and ends cancelled for the reason that was given',
+    scenario(cluster => {
+      const worker = cluster.join('w1')
+      submitFlow(cluster, saga())
+      cluster.finish(worker, 1)
+      cluster.finish(worker, 1)
+      assert.deepEqual(running(cluster), ['ship'])
+      compensate(cluster)
+      assert.equal(cluster.jobState('job'), 'running')
+      assert.equal(cluster.stage('job', 4).cancelling.has(0), true)
+      assert.deepEqual(running(cluster), ['ship'], 'compensations wait until what runs has stopped')
+      const view = viewJob(jobOf(cluster.state, 'job'))
+      assert.deepEqual([view.state, view.cancelling, view.reason], ['running', true, 'wrong day'])
+      const [first, ...others] = why(cluster.state, cluster.observed, 'job')
+      assert.equal(first!.rule, 'cancelling')
+      assert.match(first!.text, /wrong day.* 2 compensations have run/)
+      assert.match(others.map(one => one.text).join(' '), /has its turn when all else has ended/)
+      // Whatever it ends as, it counts as cancelled, and nothing of it is taken back.
+      cluster.finish(worker, 1)
+      assert.deepEqual(running(cluster), ['refund'])
+      cluster.finish(worker, 1)
+      assert.deepEqual(running(cluster), ['release'])
+      assert.equal(cluster.jobState('job'), 'running')
+      cluster.finish(worker, 1)
+      const end = viewJob(jobOf(cluster.state, 'job'))
+      assert.deepEqual([end.state, end.cancelling, end.reason], ['cancelled', undefined, 'wrong day'])
+      assert.deepEqual(statuses(cluster), ['succeeded', 'succeeded', 'succeeded', 'succeeded', 'cancelled'])
+      const story = new Story('job', 100)
+      for (const [index, record] of cluster.records.entries()) story.next(index, 1, record)
+      assert.match(story.lines.map(line => line.text).join('\n'), /being cancelled, its compensations run first: wrong day/)
+      assert.equal(cluster.refused({ kind: 'rerunJob', job: 'job', rerun: 'r1', program: undefined }), 'CANNOT_RERUN')
+    }),
+  )
+
+  it(
+    'gives up what waits: for others, for a signal, for a time, for an event',
+    scenario(cluster => {
+      const worker = cluster.join('w1')
+      const flow = new Steps()
+      const done = flow.add([], { task: 'done' })
+      flow.add([['undo', done]], { task: 'undo' })
+      const wait = flow.add([], { kind: 'signal', name: 'go' })
+      flow.add([], { kind: 'sleep', amount: 1000 })
+      flow.add([], { kind: 'event', name: 'paid' })
+      flow.add([['after', wait]], { task: 'never' })
+      submitFlow(cluster, flow)
+      cluster.finish(worker)
+      compensate(cluster)
+      assert.deepEqual(statuses(cluster), ['succeeded', 'open', 'cancelled', 'cancelled', 'cancelled', 'cancelled'])
+      assert.equal(cluster.state.delayed.size, 0)
+      cluster.finish(worker)
+      assert.equal(cluster.jobState('job'), 'cancelled')
+    }),
+  )
+
+  it(
+    'takes back what a workflow did that is a step of it and has not ended, before its own',
+    scenario(cluster => {
+      const worker = cluster.join('w1')
+      const inner = new Steps()
+      const one = inner.add([], { task: 'inner' })
+      inner.add([['undo', one]], { task: 'undo-inner' })
+      inner.output = inner.add([['value', one]], { task: 'inner-last' })
+      const flow = new Steps()
+      const before = flow.add([], { task: 'before' })
+      flow.add([['undo', before]], { task: 'undo-before' })
+      const outer = flow.add([['value', before]], { task: 'outer' })
+      flow.add([['undo', outer]], { task: 'undo-outer' })
+      flow.output = outer
+      submitFlow(cluster, flow)
+      cluster.finish(worker)
+      cluster.end(worker, [
+        { kind: 'expanded', stages: inner.stages, inputs: inner.inputs, flow: inner.plan, policies: [], elapsedMicros: 10 },
+      ])
+      cluster.finish(worker)
+      compensate(cluster)
+      cluster.end(worker, [{ kind: 'skipped', count: 1 }])
+      const ran: string[] = []
+      for (; cluster.jobState('job') === 'running'; cluster.finish(worker)) ran.push(...running(cluster))
+      assert.deepEqual(ran, ['undo-inner', 'undo-before'])
+      assert.equal(cluster.jobState('job'), 'cancelled')
+    }),
+  )
+
+  it(
+    'goes on with that whoever leads, and knows it from a snapshot',
+    scenario(cluster => {
+      const worker = cluster.join('w1')
+      submitFlow(cluster, saga())
+      cluster.finish(worker)
+      cluster.finish(worker)
+      compensate(cluster)
+      cluster.end(worker, [{ kind: 'skipped', count: 1 }])
+      cluster.takeOver()
+      cluster.register(worker)
+      cluster.settle()
+      assert.equal(decodeSnapshot(encodeSnapshot(cluster.state)).jobs.byId.get('job')!.cancelling, true)
+      assert.deepEqual(running(cluster), ['refund'])
+      cluster.finishAll()
+      assert.equal(cluster.jobState('job'), 'cancelled')
+      assert.equal(viewJob(jobOf(cluster.state, 'job')).reason, 'wrong day')
+    }),
+  )
+
+  it(
+    'is cancelled though a compensation fails, which keeps no other from running',
+    scenario(cluster => {
+      const worker = cluster.join('w1')
+      submitFlow(cluster, saga())
+      cluster.finish(worker)
+      cluster.finish(worker)
+      compensate(cluster)
+      cluster.end(worker, [{ kind: 'skipped', count: 1 }])
+      cluster.end(worker, [failed('TASK_FAILED', false)])
+      assert.deepEqual(running(cluster), ['release'])
+      cluster.finish(worker)
+      assert.equal(cluster.jobState('job'), 'cancelled')
+      assert.deepEqual(statuses(cluster), ['succeeded', 'succeeded', 'succeeded', 'failed', 'cancelled'])
+    }),
+  )
+
+  it(
+    'counts once, and a plain cancel ends it at once',
+    scenario(cluster => {
+      const worker = cluster.join('w1')
+      submitFlow(cluster, saga())
+      cluster.finish(worker)
+      cluster.finish(worker)
+      compensate(cluster)
+      cluster.end(worker, [{ kind: 'skipped', count: 1 }])
+      const records = cluster.records.length
+      compensate(cluster, 'job', 'again')
+      assert.equal(cluster.records.length, records)
+      cluster.cancel('job', 'enough')
+      assert.equal(cluster.jobState('job'), 'cancelled')
+      cluster.end(worker, [{ kind: 'skipped', count: 1 }])
+      assert.equal(viewJob(jobOf(cluster.state, 'job')).reason, 'enough')
+      assert.equal(cluster.state.jobs.finished.size, 1)
+      compensate(cluster)
+      assert.equal(cluster.of('JobCancelling').length, 1)
+    }),
+  )
+
+  it(
+    'waits while it is paused',
+    scenario(cluster => {
+      const worker = cluster.join('w1')
+      submitFlow(cluster, saga())
+      cluster.finish(worker)
+      cluster.ask({ kind: 'pauseJob', job: 'job', paused: true })
+      compensate(cluster)
+      cluster.end(worker, [{ kind: 'skipped', count: 1 }])
+      assert.deepEqual(running(cluster), [])
+      assert.deepEqual(
+        why(cluster.state, cluster.observed, 'job')
+          .map(one => one.rule)
+          .slice(0, 2),
+        ['paused', 'cancelling'],
+      )
+      cluster.ask({ kind: 'pauseJob', job: 'job', paused: false })
+      cluster.settle()
+      cluster.finishAll()
+      assert.equal(cluster.jobState('job'), 'cancelled')
+    }),
+  )
+
+  it(
+    'goes on with that when its client goes, its time is over, or another run takes its place',
+    scenario(cluster => {
+      const worker = cluster.join('w1')
+      const run = runPolicy({ key: 'k', whenBusy: 'cancel', timeoutMs: 100 })
+      submitFlow(cluster, saga(), { run })
+      cluster.finish(worker)
+      compensate(cluster)
+      cluster.ask({ kind: 'endSession', session: 'session-1' })
+      const next = new Steps()
+      next.add([], { task: 'next' })
+      submitFlow(cluster, next, { id: 'next', run, detached: true })
+      cluster.advance(200)
+      assert.equal(cluster.of('JobCancelled').length + cluster.of('JobTimedOut').length, 0)
+      cluster.end(worker, [{ kind: 'skipped', count: 1 }])
+      assert.deepEqual(running(cluster), ['release'])
+      assert.equal(viewJob(jobOf(cluster.state, 'next')).queuedFor, 'k')
+      cluster.finish(worker)
+      assert.equal(cluster.jobState('job'), 'cancelled')
+      assert.deepEqual(running(cluster), ['next'])
+      cluster.finish(worker)
+    }),
+  )
+})
+
+describe('a cancel with compensation', () => {
+  it(
+    'is a plain one where nothing is to be taken back',
+    scenario(cluster => {
+      const worker = cluster.join('w1')
+      cluster.submit('array', 2)
+      compensate(cluster, 'array')
+      assert.equal(cluster.jobState('array'), 'cancelled')
+      cluster.end(worker, [{ kind: 'skipped', count: 1 }])
+      submitFlow(cluster, saga())
+      compensate(cluster)
+      assert.equal(cluster.jobState('job'), 'cancelled', 'nothing of it has succeeded')
+      cluster.end(worker, [{ kind: 'skipped', count: 1 }])
+      const run = runPolicy({ key: 'k' })
+      submitFlow(cluster, saga(), { id: 'first', run })
+      submitFlow(cluster, saga(), { id: 'second', run })
+      compensate(cluster, 'second')
+      assert.equal(cluster.jobState('second'), 'cancelled', 'it waited for its turn')
+      cluster.finishAll()
+      assert.equal(cluster.of('JobCancelling').length, 0)
+    }),
+  )
+
+  it(
+    'leaves alone what has ended, and what has failed and takes back already',
+    scenario(cluster => {
+      const worker = cluster.join('w1')
+      assert.equal(cluster.refused({ kind: 'cancelJob', job: 'nowhere', reason: '', compensate: true }), 'NOT_FOUND')
+      submitFlow(cluster, saga())
+      cluster.finish(worker)
+      cluster.end(worker, [failed('TASK_FAILED', false)])
+      assert.deepEqual(running(cluster), ['release'])
+      compensate(cluster)
+      cluster.finish(worker)
+      assert.equal(cluster.jobState('job'), 'failed')
+      compensate(cluster)
+      submitFlow(cluster, saga(), { id: 'late', run: runPolicy({ timeoutMs: 100 }) })
+      cluster.finish(worker)
+      cluster.advance(200)
+      compensate(cluster, 'late')
+      cluster.end(worker, [{ kind: 'skipped', count: 1 }])
+      cluster.finish(worker)
+      assert.equal(cluster.jobState('late'), 'failed')
+      assert.equal(cluster.of('JobCancelling').length, 0)
+    }),
+  )
+
+  it(
+    'is no obstacle to going on later where no compensation ran',
+    scenario(cluster => {
+      const worker = cluster.join('w1')
+      submitFlow(cluster, saga())
+      cluster.finish(worker)
+      compensate(cluster)
+      cluster.cancel('job')
+      cluster.end(worker, [{ kind: 'skipped', count: 1 }])
+      assert.equal(cluster.ask({ kind: 'rerunJob', job: 'job', rerun: 'r1', program: undefined }).kind, 'done')
+      cluster.settle()
+      assert.equal(cluster.state.jobs.byId.get('job')!.cancelling, false)
+      cluster.finishAll()
+      assert.equal(cluster.jobState('job'), 'succeeded')
+    }),
+  )
+})
