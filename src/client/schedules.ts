@@ -1,7 +1,7 @@
 // Owns schedules as a client holds them: making them known to the cluster, and what can be done with one.
 // Must not count ticks: the leader does.
 import { createHash } from 'node:crypto'
-import { CoxswainError, encodeMessage, limits, type ScheduleSpec, type ScheduleView, submission } from '../protocol/index.ts'
+import { CoxswainError, encodeStored, limits, type ScheduleSpec, type ScheduleView } from '../protocol/index.ts'
 import { JobHandle } from './job-handle.ts'
 import type { Parts } from './parts.ts'
 import type { Schedule } from './schedule.ts'
@@ -89,7 +89,7 @@ export async function setSchedule<Input>(
     name: plan.name,
     programs: [...new Set(plan.stages.map(stage => stage.program))],
   }
-  const bytes = encodeMessage(submission, messageOf(job))
+  const bytes = encodeStored(messageOf(job))
   await submitter.withPrograms([job], () => parts.session.request({ kind: 'setSchedule', spec, submission: bytes, replace }))
   return new ScheduleHandle(parts, name)
 }

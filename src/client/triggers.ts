@@ -1,7 +1,7 @@
 // Owns triggers as a client holds them: making them known to the cluster, and what can be done with one.
 // Must not start a run: the leader does, with the event.
 import { createHash } from 'node:crypto'
-import { CoxswainError, encodeMessage, eventStepName, limits, submission, type TriggerSpec, type TriggerView } from '../protocol/index.ts'
+import { CoxswainError, encodeStored, eventStepName, limits, type TriggerSpec, type TriggerView } from '../protocol/index.ts'
 import { prepareFlow } from './flow/flow-jobs.ts'
 import { type WorkflowOf, workflow } from './flow/workflow.ts'
 import type { Parts } from './parts.ts'
@@ -66,7 +66,7 @@ export async function setTrigger(parts: Parts, submitter: Submitter, definition:
   const job = { ...(await prepareFlow(parts, runOf(definition) as WorkflowOf<unknown, unknown>, undefined, options, true)), patienceMs: 0 }
   const { plan } = job
   // The input of a run comes with its event.
-  const bytes = encodeMessage(submission, messageOf({ ...job, inputs: [] }))
+  const bytes = encodeStored(messageOf({ ...job, inputs: [] }))
   if (bytes.length > limits.triggerBytesMax)
     throw new CoxswainError(
       'INVALID_TRIGGER',

@@ -2,7 +2,7 @@
 // Must not decide what becomes of a tick: core does, once for each, whoever leads.
 import { type Command, Heap, mayStart, type ScheduleState, type State, type Submission } from '../core/index.ts'
 import type { Cancel, Clock, Platform } from '../platform/index.ts'
-import { type ClientToLeader, CoxswainError, decodeMessage, type ScheduleSpec, submission } from '../protocol/index.ts'
+import { type ClientToLeader, CoxswainError, decodeStored, type ScheduleSpec } from '../protocol/index.ts'
 import type { LeaderContext } from './context.ts'
 import type { Loop } from './loop.ts'
 import type { Payloads } from './payloads.ts'
@@ -49,7 +49,7 @@ function runName(schedule: string, atMs: number): string {
 
 /** What is submitted, as a job of this name. */
 function submissionOf(bytes: Uint8Array, job: string): Submission {
-  const { watch: _, plan, ...rest } = decodeMessage(submission, bytes)
+  const { plan, ...rest } = decodeStored(bytes)
   return { plan: { ...plan, job }, ...rest }
 }
 

@@ -21,7 +21,7 @@ export const triggerSpec = struct({
 })
 export type TriggerSpec = Infer<typeof triggerSpec>
 
-/** What a run is made of: an encoded submission, whose job id and inputs are filled in. */
+/** What a run is made of: a stored submission, whose job id and inputs are filled in. */
 export const triggerSubmission = bytes(limits.triggerBytesMax)
 
 /** The key of an event; empty where it has none. */

@@ -70,7 +70,7 @@ export const viewName = enumeration(
 )
 export type ViewName = Infer<typeof viewName>
 
-/** A job with its first inputs; `watch`: this connection wants results and changes. In a schedule the same as bytes of their own. */
+/** A job with its first inputs; `watch`: this connection wants results and changes. What schedules keep is stored.ts's. */
 export const submission = struct({
   plan: jobPlan,
   inputs: list(inputs, limits.inputsMax),

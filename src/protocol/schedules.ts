@@ -24,7 +24,7 @@ export const scheduleSpec = struct({
 })
 export type ScheduleSpec = Infer<typeof scheduleSpec>
 
-/** What a run is made of: an encoded submission, whose job id is filled in. */
+/** What a run is made of: a stored submission, whose job id is filled in. */
 export const scheduledSubmission = bytes(limits.frameBytesMax)
 
 /** What became of a tick. */

@@ -1,6 +1,6 @@
 // Random steps about events, as those of random-steps.ts: triggers that come and go, and events that are sent, also twice.
 import assert from 'node:assert/strict'
-import { encodeMessage, submission } from '../../src/protocol/index.ts'
+import { encodeStored } from '../../src/protocol/index.ts'
 import { Steps } from '../fakes/flows.ts'
 import { chunkOf, plan, program } from '../fakes/plans.ts'
 import type { Harness } from './harness.ts'
@@ -9,13 +9,12 @@ import type { Harness } from './harness.ts'
 export function runOf(name: string, listensFor: string, task = 'started'): Uint8Array {
   const flow = new Steps()
   flow.add([['value', flow.add([], { kind: 'event', name: listensFor })]], { task, retries: 1 })
-  return encodeMessage(submission, {
+  return encodeStored({
     plan: plan(`${name}@event`, { stages: flow.stages }),
     inputs: [],
     flow: flow.plan,
     policies: [],
     run: undefined,
-    watch: false,
   })
 }
 

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test'
 import { createState } from '../../src/core/index.ts'
 import { Payloads } from '../../src/leader/payloads.ts'
 import { ScheduleClock } from '../../src/leader/schedules.ts'
-import { encodeMessage, type ScheduleSpec, submission } from '../../src/protocol/index.ts'
+import { encodeStored, type ScheduleSpec } from '../../src/protocol/index.ts'
 import type { ScriptedClient } from '../fakes/peers.ts'
 import { inputs } from '../fakes/plans.ts'
 import { World } from '../fakes/world.ts'
@@ -23,13 +23,12 @@ function specOf(more: Partial<ScheduleSpec>): ScheduleSpec {
 }
 
 async function make(house: House, client: ScriptedClient, more: Partial<ScheduleSpec> = {}): Promise<void> {
-  const what = encodeMessage(submission, {
+  const what = encodeStored({
     plan: house.plan('any'),
     inputs: [inputs(1)],
     flow: undefined,
     policies: [],
     run: undefined,
-    watch: false,
   })
   const answer = await client.ask({ kind: 'setSchedule', spec: specOf(more), submission: what, replace: false })
   assert.equal(answer?.kind, 'done')

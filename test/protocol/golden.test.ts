@@ -28,6 +28,7 @@ const whole = new Set([
   'record',
   'jobPlan',
   'stagePlan',
+  'storedSubmission',
 ])
 
 function samples(): { path: string; codec: Codec<unknown>; sample: unknown }[] {

@@ -1,7 +1,7 @@
 // Owns what follows when a trigger is made or changed, and when an event is sent. Must not write state.
 import {
   CoxswainError,
-  decodeMessage,
+  decodeStored,
   eventIdFlaw,
   eventInput,
   eventKeyFlaw,
@@ -9,7 +9,6 @@ import {
   eventStepName,
   type JournalRecord,
   OverloadedError,
-  submission,
   type TriggerSpec,
   limits as wire,
 } from '../../protocol/index.ts'
@@ -26,7 +25,7 @@ const perEventMax = wire.triggersPerEventMax / 2
 
 /** A run of a trigger: what was stored when it was made, with its name and its input. */
 function runOf(trigger: string, bytes: Uint8Array, id: string, input: Uint8Array): Submission {
-  const { watch: _, plan, ...rest } = decodeMessage(submission, bytes)
+  const { plan, ...rest } = decodeStored(bytes)
   const inputs = [{ stage: 0, first: 0, items: input, blocks: [], seal: false }]
   return { ...rest, plan: { ...plan, job: `${trigger}@${id}` }, inputs }
 }
