@@ -1,10 +1,10 @@
 // Owns schedules as a client holds them: making them known to the cluster, and what can be done with one.
 // Must not count ticks: the leader does.
-import { createHash } from 'node:crypto'
 import { CoxswainError, encodeStored, limits, type ScheduleSpec, type ScheduleView } from '../protocol/index.ts'
 import { JobHandle } from './job-handle.ts'
 import type { Parts } from './parts.ts'
 import type { Schedule } from './schedule.ts'
+import { changeStarter, checkStarter, starterSpec, starterView } from './starters.ts'
 import { prepareJob } from './submission.ts'
 import { messageOf, type Submitter } from './submitter.ts'
 
@@ -20,26 +20,23 @@ export class ScheduleHandle {
   }
 
   /** How it stands. Rejects with NOT_FOUND. */
-  async status(): Promise<ScheduleView> {
-    const reply = await this.#parts.session.request({ kind: 'ask', view: 'schedules', argument: JSON.stringify({ name: this.name }) })
-    const [view] = JSON.parse(reply.kind === 'view' ? reply.body : '[]') as ScheduleView[]
-    if (!view) throw new CoxswainError('NOT_FOUND', `There is no schedule ${this.name}.`, { id: this.name })
-    return view
+  status(): Promise<ScheduleView> {
+    return starterView(this.#parts, 'schedule', this.name)
   }
 
   /** No more ticks until `resume`; what runs goes on. Resolves when that is durable. */
-  async pause(): Promise<void> {
-    await this.#change('pause')
+  pause(): Promise<void> {
+    return changeStarter(this.#parts, 'schedule', this.name, 'pause')
   }
 
   /** Ticks again, from now on: those that passed meanwhile are not caught up with. */
-  async resume(): Promise<void> {
-    await this.#change('resume')
+  resume(): Promise<void> {
+    return changeStarter(this.#parts, 'schedule', this.name, 'resume')
   }
 
   /** Forgets the schedule; what runs goes on, what waits in its queue is given up. */
-  async delete(): Promise<void> {
-    await this.#change('delete')
+  delete(): Promise<void> {
+    return changeStarter(this.#parts, 'schedule', this.name, 'delete')
   }
 
   /** Runs it now, besides its ticks and whatever runs; resolves with the job. */
@@ -47,10 +44,6 @@ export class ScheduleHandle {
     const run = `trigger-${this.#parts.platform.random.uuid()}`
     await this.#parts.session.request({ kind: 'triggerSchedule', schedule: this.name, run })
     return new JobHandle(this.#parts, `${this.name}@${run}`, 'unknown')
-  }
-
-  async #change(change: 'pause' | 'resume' | 'delete'): Promise<void> {
-    await this.#parts.session.request({ kind: 'changeSchedule', schedule: this.name, change })
   }
 }
 
@@ -61,8 +54,7 @@ export async function setSchedule<Input>(
   definition: Schedule<Input>,
   replace: boolean,
 ): Promise<ScheduleHandle> {
-  if ((definition as { kind?: unknown } | undefined)?.kind !== 'schedule')
-    throw new CoxswainError('INVALID_ARGUMENT', 'The first argument is not a schedule: pass what schedule() returned.')
+  checkStarter(definition, 'schedule')
   const { name, cron = '', timezone = '', everyMs, overlap = 'skip', catchUp = 'last', labels = [], priority = 0 } = definition
   const what = (definition.workflow ?? definition.task)!
   const { concurrencyKey, concurrency, whenBusy, timeout } = definition
@@ -81,14 +73,8 @@ export async function setSchedule<Input>(
       `The input of schedule ${name} is larger than ${limits.inlineBytesMax} bytes: give it the place where that is.`,
       { id: name },
     )
-  const rules = JSON.stringify([cron, timezone, everyMs, overlap, catchUp, labels, priority, plan.contentHash])
-  const spec: ScheduleSpec = {
-    schedule: name,
-    contentHash: createHash('sha256').update(rules).digest('hex'),
-    ...{ cron, timezone, everyMs, overlap, catchUp },
-    name: plan.name,
-    programs: [...new Set(plan.stages.map(stage => stage.program))],
-  }
+  const rules = { cron, timezone, everyMs, overlap, catchUp }
+  const spec: ScheduleSpec = { schedule: name, ...rules, ...starterSpec([...Object.values(rules), labels, priority], plan) }
   const bytes = encodeStored(messageOf(job))
   await submitter.withPrograms([job], () => parts.session.request({ kind: 'setSchedule', spec, submission: bytes, replace }))
   return new ScheduleHandle(parts, name)

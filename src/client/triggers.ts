@@ -1,10 +1,10 @@
 // Owns triggers as a client holds them: making them known to the cluster, and what can be done with one.
 // Must not start a run: the leader does, with the event.
-import { createHash } from 'node:crypto'
 import { CoxswainError, encodeStored, eventStepName, limits, type TriggerSpec, type TriggerView } from '../protocol/index.ts'
 import { prepareFlow } from './flow/flow-jobs.ts'
 import { type WorkflowOf, workflow } from './flow/workflow.ts'
 import type { Parts } from './parts.ts'
+import { changeStarter, checkStarter, starterSpec, starterView } from './starters.ts'
 import { messageOf, type Submitter } from './submitter.ts'
 import type { Trigger } from './trigger.ts'
 
@@ -20,30 +20,23 @@ export class TriggerHandle {
   }
 
   /** How it stands. Rejects with NOT_FOUND. */
-  async status(): Promise<TriggerView> {
-    const reply = await this.#parts.session.request({ kind: 'ask', view: 'triggers', argument: JSON.stringify({ name: this.name }) })
-    const [view] = JSON.parse(reply.kind === 'view' ? reply.body : '[]') as TriggerView[]
-    if (!view) throw new CoxswainError('NOT_FOUND', `There is no trigger ${this.name}.`, { id: this.name })
-    return view
+  status(): Promise<TriggerView> {
+    return starterView(this.#parts, 'trigger', this.name)
   }
 
   /** Events start nothing until `resume`; what runs goes on. Resolves when that is durable. */
-  async pause(): Promise<void> {
-    await this.#change('pause')
+  pause(): Promise<void> {
+    return changeStarter(this.#parts, 'trigger', this.name, 'pause')
   }
 
   /** Events start it again; those that came meanwhile do not. */
-  async resume(): Promise<void> {
-    await this.#change('resume')
+  resume(): Promise<void> {
+    return changeStarter(this.#parts, 'trigger', this.name, 'resume')
   }
 
   /** Forgets the trigger; what runs goes on. */
-  async delete(): Promise<void> {
-    await this.#change('delete')
-  }
-
-  async #change(change: 'pause' | 'resume' | 'delete'): Promise<void> {
-    await this.#parts.session.request({ kind: 'changeTrigger', trigger: this.name, change })
+  delete(): Promise<void> {
+    return changeStarter(this.#parts, 'trigger', this.name, 'delete')
   }
 }
 
@@ -59,8 +52,7 @@ function runOf({ event, key, workflow: flow, task }: Trigger<never>): WorkflowOf
 
 /** Makes a trigger known. Rejects with TRIGGER_CHANGED where there is another one of its name and `replace` is not set. */
 export async function setTrigger(parts: Parts, submitter: Submitter, definition: Trigger<never>, replace: boolean): Promise<TriggerHandle> {
-  if ((definition as { kind?: unknown } | undefined)?.kind !== 'trigger')
-    throw new CoxswainError('INVALID_ARGUMENT', 'The first argument is not a trigger: pass what trigger() returned.')
+  checkStarter(definition, 'trigger')
   const { name, event, key = '', labels = [], priority = 0 } = definition
   const options = { id: `${name}@event`, labels: [...labels, `trigger:${name}`], priority }
   const job = { ...(await prepareFlow(parts, runOf(definition) as WorkflowOf<unknown, unknown>, undefined, options, true)), patienceMs: 0 }
@@ -75,15 +67,7 @@ export async function setTrigger(parts: Parts, submitter: Submitter, definition:
         id: name,
       },
     )
-  const spec: TriggerSpec = {
-    trigger: name,
-    contentHash: createHash('sha256')
-      .update(JSON.stringify([eventStepName(event, key), labels, priority, plan.contentHash]))
-      .digest('hex'),
-    ...{ event, key },
-    name: plan.name,
-    programs: [...new Set(plan.stages.map(stage => stage.program))],
-  }
+  const spec: TriggerSpec = { trigger: name, event, key, ...starterSpec([eventStepName(event, key), labels, priority], plan) }
   await submitter.withPrograms([job], () => parts.session.request({ kind: 'setTrigger', spec, submission: bytes, replace }))
   return new TriggerHandle(parts, name)
 }
