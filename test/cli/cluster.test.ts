@@ -180,10 +180,49 @@ describe('cox on a cluster', () => {
     assert.equal((await run(['cancel', 'endless-2'])).code, 0)
   })
 
-  test('--timeout cancels the job and ends with 1', async () => {
+  test('--timeout lets the job fail, which ends with 1', async () => {
     const late = await run(['run', `${tasks}#endless`, '--input', '"t"', '--id', 'late-1', '--timeout', '300ms', '--json'])
-    assert.deepEqual([late.code, errorCode(late)], [1, 'TASK_TIMEOUT'])
-    assert.equal((await json<JobView>(['job', 'late-1'])).state, 'cancelled')
+    assert.deepEqual([late.code, errorCode(late)], [1, 'RUN_TIMEOUT'])
+    assert.equal((await json<JobView>(['job', 'late-1'])).state, 'failed')
+    assert.equal((await run(['submit', `${tasks}#endless`, '--input', '"t"', '--id', 'late-2', '--timeout', '300ms'])).code, 0)
+    assert.equal(errorCode(await run(['result', 'late-2', '--json'])), 'RUN_TIMEOUT')
+  })
+
+  test('--key, --concurrency and --when-busy limit runs; wrong values are refused before anything is done', async () => {
+    const keyed = (id: string, ...more: string[]): string[] => [
+      'submit',
+      `${tasks}#endless`,
+      '--input',
+      '"k"',
+      '--id',
+      id,
+      '--key',
+      'k',
+      ...more,
+    ]
+    assert.equal((await run(keyed('keyed-1', '--labels', 'limited', '--priority', '3'))).code, 0)
+    const { labels, priority } = await json<JobView>(['job', 'keyed-1'])
+    assert.deepEqual([labels, priority], [['limited'], 3])
+    assert.equal((await run(keyed('keyed-2'))).code, 0)
+    assert.equal((await json<JobView>(['job', 'keyed-2'])).queuedFor, 'k')
+    const refused = await run([...keyed('keyed-3', '--when-busy', 'reject'), '--json'])
+    assert.deepEqual([refused.code, errorCode(refused)], [4, 'KEY_BUSY'])
+    const other = await run([...keyed('keyed-4', '--concurrency', '2'), '--json'])
+    assert.deepEqual([other.code, errorCode(other)], [4, 'LIMIT_CONFLICT'])
+    assert.equal((await run(keyed('keyed-5', '--when-busy', 'cancel'))).code, 0)
+    for (const id of ['keyed-1', 'keyed-2']) assert.equal((await json<JobView>(['job', id])).state, 'cancelled')
+    assert.equal((await run(['cancel', 'keyed-5'])).code, 0)
+    for (const wrong of [
+      ['--when-busy', 'reject'],
+      ['--concurrency', '2'],
+      ['--key', 'k', '--concurrency', '0'],
+      ['--key', 'k', '--when-busy', 'no'],
+    ]) {
+      const result = await run(['submit', `${tasks}#endless`, ...wrong])
+      assert.equal(result.code, 2, result.stderr)
+    }
+    const empty = await run(['submit', `${tasks}#endless`, '--input', '"k"', '--key', '', '--json'])
+    assert.equal(errorCode(empty), 'INVALID_ARGUMENT')
   })
 
   test('why names the rule and the numbers', async () => {

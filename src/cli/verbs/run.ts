@@ -1,6 +1,6 @@
 // Owns `cox run FILE#TASK`: one call of a task, its logs on stderr, its result as JSON on stdout.
 // Must not leave the job running when it is interrupted: it started it.
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { JobHandle, SubmitOptions } from '../../client/index.ts'
 import { durationArgument, integerArgument, textsArgument } from '../arguments.ts'
 import { type ClusterOptions, withCluster, withClusterOptions } from '../cluster.ts'
@@ -11,11 +11,15 @@ export interface CallOptions extends ClusterOptions {
   id?: string
   labels?: string[]
   priority?: number
+  key?: string
+  concurrency?: number
+  whenBusy?: 'queue' | 'cancel' | 'reject'
   timeout?: number
   quiet?: boolean
 }
 
 const priorityMax = 100
+const concurrencyMax = 1_000_000
 /** So long the end of a finished job's logs is waited for. */
 const logsEndMsMax = 2_000
 
@@ -27,6 +31,12 @@ export function withCallOptions(command: Command): Command {
     .option('--id <job>', 'id of the job: the same id with the same content is the same job')
     .option('--labels <names>', 'labels of the job', textsArgument)
     .option('--priority <n>', 'higher goes first, -100 to 100', integerArgument(-priorityMax, priorityMax))
+    .option('--key <text>', 'of all jobs with this key one runs at a time, or --concurrency of them')
+    .option('--concurrency <n>', 'how many jobs with the key run at once', integerArgument(1, concurrencyMax))
+    .addOption(
+      new Option('--when-busy <rule>', 'if as many run: wait, cancel the oldest, or be refused').choices(['queue', 'cancel', 'reject']),
+    )
+    .option('--timeout <duration>', 'let it fail with RUN_TIMEOUT so long after its start', durationArgument)
 }
 
 function checkReference(text: string): string {
@@ -41,7 +51,6 @@ export function declare(program: Command): void {
     .description(
       'Imports FILE, runs the task that it exports, shows its logs on stderr and its result as JSON on stdout. Starts a cluster for itself if none is up.',
     )
-    .option('--timeout <duration>', 'cancel it after this long', durationArgument)
     .option('--quiet', "do not show the task's logs")
     .addHelpText(
       'after',
@@ -49,7 +58,8 @@ export function declare(program: Command): void {
 Examples:
   cox run tasks.ts#greet --input '"world"'
   cox run tasks.ts#resize --input @input.json > result.json
-  echo '{"n": 3}' | cox run tasks.ts#sum --input -`,
+  echo '{"n": 3}' | cox run tasks.ts#sum --input -
+  cox run tasks.ts#nightly --key nightly --when-busy reject --timeout 2h`,
     )
     .action(run)
 }
@@ -69,13 +79,21 @@ export async function readInput(text: string | undefined, whence = '--input'): P
   }
 }
 
-/** What the options say about the job. */
-export function submitOptions(options: CallOptions, detached: boolean): SubmitOptions {
-  const { id, labels, priority } = options
+/** What the options say about the job. Throws USAGE for those that say nothing without another one. */
+export async function submitOptions(options: CallOptions, detached: boolean): Promise<SubmitOptions> {
+  const { id, labels, priority, key, concurrency, whenBusy, timeout } = options
+  if (key === undefined && (concurrency !== undefined || whenBusy !== undefined)) {
+    const { CoxswainError } = await import('../../protocol/index.ts')
+    throw new CoxswainError('USAGE', '--concurrency and --when-busy say how many jobs of a key may run: name it with --key.')
+  }
   const wanted: SubmitOptions = { detached }
   if (id !== undefined) wanted.id = id
   if (labels !== undefined) wanted.labels = labels
   if (priority !== undefined) wanted.priority = priority
+  if (key !== undefined) wanted.concurrencyKey = key
+  if (concurrency !== undefined) wanted.concurrency = concurrency
+  if (whenBusy !== undefined) wanted.whenBusy = whenBusy
+  if (timeout !== undefined) wanted.timeout = timeout
   return wanted
 }
 
@@ -90,29 +108,24 @@ async function showLogs(handle: JobHandle<unknown>): Promise<void> {
 }
 
 async function run(reference: string, options: CallOptions): Promise<void> {
-  const { CoxswainError } = await import('../../protocol/index.ts')
   const { loadTask } = await import('../load-task.ts')
   const { printLine } = await import('../output/print.ts')
   const { valueText } = await import('../output/value.ts')
+  const wanted = await submitOptions(options, false)
   const input = await readInput(options.input)
   const task = await loadTask(reference)
   const value = await withCluster(
     options,
     async (cluster, interrupted) => {
-      const limit = options.timeout === undefined ? [] : [AbortSignal.timeout(options.timeout)]
-      const signal = AbortSignal.any([interrupted, ...limit])
-      const handle = await cluster.submit(task, input, submitOptions(options, false))
-      const result = handle.result({ signal })
+      const handle = await cluster.submit(task, input, wanted)
+      const result = handle.result({ signal: interrupted })
       const logs = options.quiet ? Promise.resolve() : showLogs(handle)
       try {
         return await result
       } catch (error) {
-        if (!signal.aborted) throw error
-        await handle.cancel(interrupted.aborted ? 'interrupted' : 'timeout')
-        if (interrupted.aborted) throw interrupted.reason
-        throw new CoxswainError('TASK_TIMEOUT', `Job ${handle.id} was cancelled: it took longer than --timeout ${options.timeout} ms.`, {
-          id: handle.id,
-        })
+        if (!interrupted.aborted) throw error
+        await handle.cancel('interrupted')
+        throw interrupted.reason
       } finally {
         await Promise.race([logs, new Promise(resolve => setTimeout(resolve, logsEndMsMax).unref())])
       }

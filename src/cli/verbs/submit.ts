@@ -13,7 +13,7 @@ export function declare(program: Command): void {
     .option('--dry-run', 'print the steps of a workflow and submit nothing; no cluster is needed')
     .addHelpText(
       'after',
-      '\nExamples:\n  cox submit tasks.ts#nightly --id nightly-2026-11-23\n  cox result $(cox submit tasks.ts#sum --input @numbers.json)\n  cox submit tasks.ts#nightly --dry-run',
+      '\nExamples:\n  cox submit tasks.ts#nightly --id nightly-2026-11-23\n  cox submit tasks.ts#import --key imports --concurrency 2 --timeout 1h\n  cox result $(cox submit tasks.ts#sum --input @numbers.json)\n  cox submit tasks.ts#nightly --dry-run',
     )
     .action(submit)
 }
@@ -39,10 +39,11 @@ async function submit(reference: string, options: SubmitVerbOptions): Promise<vo
   const { loadTask } = await import('../load-task.ts')
   const { printJson, printLine } = await import('../output/print.ts')
   const { harmless } = await import('../output/text.ts')
+  const wanted = await submitOptions(options, true)
   const input = await readInput(options.input)
   const task = await loadTask(reference)
   if (options.dryRun) return showSteps(task, input, options)
-  const id = await withCluster(options, async cluster => (await cluster.submit(task, input, submitOptions(options, true))).id)
+  const id = await withCluster(options, async cluster => (await cluster.submit(task, input, wanted)).id)
   if (options.json) printJson({ job: id })
   else printLine(harmless(id))
 }
