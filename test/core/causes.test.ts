@@ -75,6 +75,27 @@ describe('the cause of a failed workflow', () => {
   )
 
   it(
+    'of several tasks of one step is the one that failed first, whatever its place',
+    scenario(cluster => {
+      const worker = cluster.join('w1', 3)
+      const flow = new Steps()
+      flow.add([], { count: 3, task: 'many' })
+      submitFlow(cluster, flow)
+      const laneOf = (index: number) => worker.busy.find(lane => lane.open[0]!.index === index)!
+      for (const [index, code] of [
+        [2, 'TASK_FAILED'],
+        [0, 'TASK_CRASHED'],
+        [1, 'TASK_TIMEOUT'],
+      ] as const) {
+        cluster.advance(10)
+        cluster.end(worker, [failed(code, false)], laneOf(index))
+      }
+      assert.deepEqual(cause(cluster), [0, 'TASK_FAILED'])
+      assert.deepEqual(viewJob(cluster.state.jobs.byId.get('job')!).flow!.cause!.task, { stage: 0, index: 2 })
+    }),
+  )
+
+  it(
     'is in the workflow that was a step, and not what that caught, nor its compensation that failed as well',
     scenario(cluster => {
       const worker = cluster.join('w1')

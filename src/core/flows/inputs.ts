@@ -3,7 +3,7 @@
 import type { Need, NeedKind } from '../../protocol/index.ts'
 import type { Stage } from '../jobs/state.ts'
 import type { Piece } from '../segments.ts'
-import { failureOfTask } from '../views/jobs.ts'
+import { firstFailureOf } from '../views/jobs.ts'
 import { foldedBy } from './fold.ts'
 import type { Frame, StepTable } from './state.ts'
 
@@ -141,11 +141,8 @@ export function failureOfStep(stages: readonly Stage[], flow: StepTable, step: n
     return { code: 'EVENT_TIMEOUT', message: `No event ${flow.name(cause)} came within ${flow.amount(cause)} ms.`, task: '' }
   const stage = stages[flow.stage(cause)]!
   if (flow.late.has(cause)) return { code: 'STEP_TIMEOUT', message: `It did not end within ${stage.policy!.stepTimeoutMs} ms.`, task: '' }
-  const end = flow.first(cause) + flow.width(cause)
-  for (let task = flow.first(cause); task < end; task++) {
-    const failure = failureOfTask(stage, task)
-    if (failure) return { code: failure.code, message: failure.message, task: `${stage.number}/${task}` }
-  }
+  const failure = firstFailureOf(stage, flow.first(cause), flow.width(cause))
+  if (failure) return { code: failure.code, message: failure.message, task: `${stage.number}/${failure.index}` }
   return { code: 'TASK_CANCELLED', message: 'One of its tasks was cancelled.', task: '' }
 }
 

@@ -103,6 +103,21 @@ export function failureOfTask(stage: Stage, index: number): TaskFailure | undefi
   return trouble?.final && { index, ...trouble.final, attempts: trouble.attempts }
 }
 
+/** Of these tasks, the failure that came first of those for good; undefined if none of them has failed so. */
+export function firstFailureOf(stage: Stage, first: number, count: number): TaskFailure | undefined {
+  let found: TaskFailure | undefined
+  const atMs = ({ attempts }: TaskFailure): number => attempts[attempts.length - 1]!.atMs
+  const sooner = (one: TaskFailure, other: TaskFailure): boolean =>
+    atMs(one) < atMs(other) || (atMs(one) === atMs(other) && one.index < other.index)
+  // Few of many have failed, mostly.
+  const tasks = count <= stage.troubles.size ? Array.from({ length: count }, (_, task) => first + task) : stage.troubles.keys()
+  for (const task of tasks) {
+    const failure = task >= first && task < first + count ? failureOfTask(stage, task) : undefined
+    if (failure && (!found || sooner(failure, found))) found = failure
+  }
+  return found
+}
+
 /** Where one task stands; throws NOT_FOUND. */
 export function viewTask(state: State, id: string, number: number, index: number): TaskView {
   const stage = jobOf(state, id).stages[number]
