@@ -1,6 +1,6 @@
-// Owns the combinators by which each message and record is declared once: its type, its bytes and a description to test it by.
+// Owns the combinators by which each message and record is declared once: its type, its bytes and a description to test it by; and the bytes of a whole one.
 // Must not know any message.
-import { malformed, type Reader, type Writer } from './bytes.ts'
+import { malformed, Reader, Writer } from './bytes.ts'
 
 /** How a codec is built, so that tests can derive arbitrary values and documents can list fields. */
 export type Shape =
@@ -199,4 +199,20 @@ export function union<C extends Record<string, readonly [number, Codec<any>]>>(c
       return value as Value
     },
   }
+}
+
+/** The bytes of one message; `expectedBytes` of what is large in it spares growing step by step. */
+export function encodeMessage<T>(codec: Codec<T>, message: T, expectedBytes = 0): Buffer {
+  const writer = new Writer(256 + expectedBytes)
+  codec.write(writer, message)
+  // The writer is used once, so its memory is the message's: a large one is not copied again.
+  return writer.view()
+}
+
+/** The message in these bytes; throws FRAME_MALFORMED or FRAME_TOO_LARGE. */
+export function decodeMessage<T>(codec: Codec<T>, frame: Uint8Array): T {
+  const reader = new Reader(frame)
+  const message = codec.read(reader)
+  reader.finish()
+  return message
 }

@@ -1,7 +1,6 @@
 // Owns every message between client, leader and worker. Inputs and results are opaque chunks in them.
 // Must not hold behaviour. docs/protocol.md tells in which order they go.
-import { Reader, Writer } from './bytes.ts'
-import { boolean, bytes, type Codec, enumeration, float64, type Infer, list, optional, string, struct, union, varint } from './codec.ts'
+import { boolean, bytes, enumeration, float64, type Infer, list, optional, string, struct, union, varint } from './codec.ts'
 import { eventKey, triggerSpec, triggerSubmission } from './events.ts'
 import { flowPlan } from './flow.ts'
 import { exchange, lockMode, spaceKey } from './grants.ts'
@@ -283,19 +282,3 @@ export const leaderToCandidate = union({
   refused: [3, struct({ code: nameField, message: string(4096) })],
 })
 export type LeaderToCandidate = Infer<typeof leaderToCandidate>
-
-/** The bytes of one message; `expectedBytes` of what is large in it spares growing step by step. */
-export function encodeMessage<T>(codec: Codec<T>, message: T, expectedBytes = 0): Buffer {
-  const writer = new Writer(256 + expectedBytes)
-  codec.write(writer, message)
-  // The writer is used once, so its memory is the message's: a large one is not copied again.
-  return writer.view()
-}
-
-/** The message in these bytes; throws FRAME_MALFORMED or FRAME_TOO_LARGE. */
-export function decodeMessage<T>(codec: Codec<T>, frame: Uint8Array): T {
-  const reader = new Reader(frame)
-  const message = codec.read(reader)
-  reader.finish()
-  return message
-}

@@ -1,9 +1,8 @@
 // Owns what schedules and triggers keep of the runs that they start: bytes of their own in the journal, with a version of their own.
 // Must not follow the messages: those may change with the protocol, and what is stored is read for ever.
-import { boolean, bytes, type Infer, list, optional, struct, union, varint } from './codec.ts'
+import { boolean, bytes, decodeMessage, encodeMessage, type Infer, list, optional, struct, union, varint } from './codec.ts'
 import { flowPlan } from './flow.ts'
 import { limits } from './limits.ts'
-import { decodeMessage, encodeMessage } from './messages.ts'
 import { jobPlan, taskBlock } from './plan.ts'
 import { runPolicy, stagePolicy } from './policies.ts'
 
