@@ -2,7 +2,7 @@
 // it starts do, and what a step that it wakes must get.
 // Must not leave a trigger behind.
 import { type Cluster, type Emitted, trigger } from '../../src/client/index.ts'
-import type { FlowPlan } from '../../src/protocol/index.ts'
+import type { FlowStep } from '../../src/protocol/index.ts'
 import { chunkOf } from '../../test/fakes/values.ts'
 import type { Call } from '../history.ts'
 import { type Fate, resultOf } from '../world/fates.ts'
@@ -20,7 +20,7 @@ async function wait(tools: Tools, job: string, event: string, said: Fate): Promi
   tools.expect({ job, fates: [fate], ends: 'succeeded', mayBeCancelled: true })
   const listensFor = tools.random.chance(0.5) ? event : `${event}#k`
   const before = tools.random.chance(0.5)
-  const steps: FlowPlan['steps'] = [
+  const steps: FlowStep[] = [
     { kind: 'event', stage: 0, count: 0, name: listensFor, amount: 0, needs: [] },
     { kind: 'tasks', stage: 0, count: 1, name: '', amount: 0, needs: [{ kind: 'value', step: 0 }] },
   ]

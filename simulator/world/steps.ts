@@ -3,7 +3,7 @@
 import {
   decodeTemplate,
   decodeValue,
-  type FlowPlan,
+  type FlowStep,
   type Inputs,
   type ItemPlace,
   itemComposed,
@@ -99,7 +99,7 @@ export function flowOutcome(fate: Fate, elapsedMicros: number): Outcome | undefi
     const fails = fate.breaks && i === fate.expands! - 1 ? 99 : 0
     return { key, ms: 1, fails, ...(i > 0 && { expects: [resultOf(`${fate.key}/inner-${i - 1}`)] }) }
   })
-  const steps: FlowPlan['steps'] = inner.map((_, i) => ({
+  const steps: FlowStep[] = inner.map((_, i) => ({
     kind: 'tasks',
     stage: 0,
     count: 1,

@@ -1,6 +1,7 @@
 // Owns the plan of a workflow: steps and what each waits for, as plain data. Which function a step runs is said by its stage.
 // Must not hold anything that changes while the workflow runs.
-import { enumeration, type Infer, list, string, struct, varint } from './codec.ts'
+import { Reader } from './bytes.ts'
+import { type Codec, enumeration, type Infer, list, string, struct, varint } from './codec.ts'
 import { limits } from './limits.ts'
 
 /**
@@ -43,6 +44,56 @@ export const flowStep = struct({
 })
 export type FlowStep = Infer<typeof flowStep>
 
+/** Steps in order. */
+export type FlowSteps = Iterable<FlowStep> & { readonly length: number }
+
+/** More steps than this are read one by one, when they are looked at. */
+const listedStepsMax = 256
+
+/** Steps as they were written. A list of a hundred thousand objects would be the largest thing that a leader ever holds, and garbage at once. */
+class EncodedSteps implements FlowSteps {
+  /** Their number, and all of them. */
+  readonly bytes: Uint8Array
+  readonly length: number
+
+  constructor(bytes: Uint8Array, length: number) {
+    this.bytes = bytes
+    this.length = length
+  }
+
+  *[Symbol.iterator](): Generator<FlowStep> {
+    const reader = new Reader(this.bytes)
+    reader.varint()
+    for (let left = this.length; left > 0; left--) yield flowStep.read(reader)
+  }
+}
+
+const listed = list(flowStep, limits.stepsMax)
+
+const steps: Codec<FlowSteps> = {
+  shape: listed.shape,
+  write(writer, value) {
+    if (value instanceof EncodedSteps) return writer.raw(value.bytes)
+    writer.varint(value.length)
+    for (const step of value) flowStep.write(writer, step)
+  },
+  read(reader) {
+    const from = reader.position
+    const count = reader.varint()
+    if (count > listedStepsMax && count <= limits.stepsMax) {
+      // All of it is read once, so that what comes later can rely on it.
+      for (let left = count; left > 0; left--) flowStep.read(reader)
+      return new EncodedSteps(reader.buffer.subarray(from, reader.position), count)
+    }
+    reader.position = from
+    return listed.read(reader)
+  },
+}
+
 /** The steps of a workflow, or of one that became part of another: numbers are counted from its own first step. */
-export const flowPlan = struct({ steps: list(flowStep, limits.stepsMax), output: varint })
+export const flowPlan = struct({ steps, output: varint })
 export type FlowPlan = Infer<typeof flowPlan>
+/** One whose steps are all at hand, as who makes it has them. */
+export interface ListedPlan extends FlowPlan {
+  steps: FlowStep[]
+}

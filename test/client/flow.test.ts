@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import { assemble } from '../../src/client/flow/assemble.ts'
 import { dryRun, type Flow, task, workflow } from '../../src/client/index.ts'
 import { signalItem } from '../../src/client/telling.ts'
-import { decodeTemplate, decodeValue, type FlowPlan, limits, readTemplate } from '../../src/protocol/index.ts'
+import { decodeTemplate, decodeValue, type FlowStep, limits, readTemplate } from '../../src/protocol/index.ts'
 
 const add = task({ name: 'add', run: ({ a, b }: { a: number; b: number }) => a + b })
 const one = task({ name: 'one', run: (n: number) => n })
@@ -17,7 +17,7 @@ function planned(build: (flow: Flow, input: undefined) => unknown): ReturnType<t
 
 /** Steps as `kind task×count: needs`. */
 function lines({ plan, stages }: ReturnType<typeof assemble>): string[] {
-  return plan.steps.map((step: FlowPlan['steps'][number]) => {
+  return plan.steps.map((step: FlowStep) => {
     const what = step.kind === 'tasks' ? `${stages[step.stage]!.task}×${step.count}` : step.kind
     return [what, ...step.needs.map(need => `${need.kind} ${need.step}`)].join(' ')
   })

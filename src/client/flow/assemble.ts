@@ -4,9 +4,10 @@ import {
   beginTemplate,
   ChunkWriter,
   CoxswainError,
-  type FlowPlan,
+  type FlowStep,
   type Inputs,
   itemInline,
+  type ListedPlan,
   limits,
   type Need,
   needKinds,
@@ -30,7 +31,7 @@ export interface Built {
 export interface Assembled {
   stages: StagePlan[]
   items: Uint8Array[][]
-  plan: FlowPlan
+  plan: ListedPlan
   /** Limits of stages. */
   policies: StagePolicy[]
 }
@@ -96,7 +97,7 @@ class Assembler {
 
   assemble(): Assembled {
     const { steps, output } = this.#built
-    const plan: FlowPlan = { steps: steps.map((step, number) => this.#step(step, number)), output }
+    const plan: ListedPlan = { steps: steps.map((step, number) => this.#step(step, number)), output }
     const policies = this.#stages.flatMap(({ policy }, stage) => (policy ? [{ stage, ...policy }] : []))
     return { stages: this.#stages.map(one => one.plan), items: this.#stages.map(one => one.items), plan, policies }
   }
@@ -106,7 +107,7 @@ class Assembler {
     return new CoxswainError('INVALID_WORKFLOW', `Workflow ${workflow}: ${what}.`, { id: workflow })
   }
 
-  #step(step: NotedStep, number: number): FlowPlan['steps'][number] {
+  #step(step: NotedStep, number: number): FlowStep {
     const { kind, name, amount, definition } = step
     if (!definition) return { kind, stage: 0, count: 0, name, amount, needs: step.needs }
     const count = step.inputs?.length ?? 0

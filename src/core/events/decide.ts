@@ -32,12 +32,13 @@ function runOf(trigger: string, bytes: Uint8Array, id: string, input: Uint8Array
 
 /** What is wrong with a trigger, or undefined. The SDK never sends such a one; other clients may. */
 function triggerFlaw(spec: TriggerSpec, { plan, flow }: Submission): string | undefined {
-  const [first] = flow?.steps ?? []
+  const steps = [...(flow?.steps ?? [])]
+  const [first] = steps
   const flaw = eventNameFlaw(spec.event) ?? (spec.key === '' ? undefined : eventKeyFlaw(spec.key))
   if (flaw !== undefined) return flaw
   if (spec.trigger === '' || Buffer.byteLength(spec.trigger) > wire.triggerNameBytesMax) return 'its name is empty or too long'
   if (first?.kind !== 'event' || first.name !== eventStepName(spec.event, spec.key)) return 'its runs do not begin with its event'
-  return flow!.steps.filter(step => step.kind === 'event').length > 1 || plan.stages.length !== 1 ? 'it runs more than one task' : undefined
+  return steps.filter(step => step.kind === 'event').length > 1 || plan.stages.length !== 1 ? 'it runs more than one task' : undefined
 }
 
 /** Its runs are checked now as they will be when they are submitted. */

@@ -54,10 +54,9 @@ export function applyStepsAdded(state: State, record: RecordOf<'StepsAdded'>): v
   flow.frames.push(frame)
   // Stages of this frame are those behind the frames before it: their numbers in the plan are counted from there.
   const base = job.stages.findIndex(stage => !stage.sealed)
-  flow.reserve(
-    steps.length,
-    steps.reduce((sum, step) => sum + step.needs.length, 0),
-  )
+  let needs = 0
+  for (const step of steps) needs += step.needs.length
+  flow.reserve(steps.length, needs)
   for (const step of steps) {
     const stage = step.kind === 'tasks' ? job.stages[base + step.stage]! : undefined
     const from = stage ? (stage.wide < 0 ? stage.owners.length : stage.added) : 0

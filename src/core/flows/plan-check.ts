@@ -13,24 +13,47 @@ export function flowFlaw(flow: FlowPlan, tasks: readonly number[]): string | und
   if (output >= steps.length) return `its output, step ${output}, does not exist`
   const given = tasks.map(() => 0)
   const owners = new Map<number, { alone: boolean }>()
-  for (const [number, step] of steps.entries()) {
-    const flaw = needsFlaw(steps, number, step) ?? (step.kind === 'tasks' ? tasksFlaw(step, tasks.length, owners) : otherFlaw(step))
-    if (flaw !== undefined) return `step ${number} ${flaw}`
+  const widths = new Widths(steps.length)
+  for (const step of steps) {
+    const flaw = needsFlaw(widths, step) ?? (step.kind === 'tasks' ? tasksFlaw(step, tasks.length, owners) : otherFlaw(step))
+    if (flaw !== undefined) return `step ${widths.length} ${flaw}`
     if (step.kind === 'tasks') given[step.stage]! += step.count
+    widths.push(step)
   }
   const stage = tasks.findIndex((count, at) => count !== given[at])
   return stage < 0 ? undefined : `${tasks[stage]} inputs were sent for stage ${stage}, whose steps have ${given[stage]} tasks`
 }
 
-function needsFlaw(steps: readonly FlowStep[], number: number, step: FlowStep): string | undefined {
+/** What others need to know of the steps before them: whether they have tasks, and whether just one. */
+class Widths {
+  readonly #tasks: Uint8Array
+  length = 0
+
+  constructor(steps: number) {
+    this.#tasks = new Uint8Array(steps)
+  }
+
+  push({ kind, count }: FlowStep): void {
+    this.#tasks[this.length++] = kind !== 'tasks' ? 0 : count === 1 ? 1 : 2
+  }
+
+  hasTasks(step: number): boolean {
+    return this.#tasks[step]! > 0
+  }
+
+  isSingle(step: number): boolean {
+    return this.#tasks[step] === 1
+  }
+}
+
+function needsFlaw(before: Widths, step: FlowStep): string | undefined {
   let widths = 0
-  for (const { kind, step: before } of step.needs) {
-    const producer = before < number ? steps[before] : undefined
-    if (!producer) return `needs step ${before}, which is not before it`
+  for (const { kind, step: producer } of step.needs) {
+    if (producer >= before.length) return `needs step ${producer}, which is not before it`
     if (widthKinds.has(kind)) widths++
     if (kind === 'option' && step.kind !== 'choice') return 'has options and is no choice'
-    if ((kind === 'each' || kind === 'fold') && producer.kind !== 'tasks') return `takes tasks of step ${before}, which has none`
-    if (singleKinds.has(kind) && (producer.kind !== 'tasks' || producer.count !== 1)) return `needs one task of step ${before}`
+    if ((kind === 'each' || kind === 'fold') && !before.hasTasks(producer)) return `takes tasks of step ${producer}, which has none`
+    if (singleKinds.has(kind) && !before.isSingle(producer)) return `needs one task of step ${producer}`
     if (kind === 'fold' && step.amount < 2) return `folds ${step.amount} results at a time`
   }
   if (widths > 1 || (widths > 0 && (step.kind !== 'tasks' || step.count > 0))) return 'has its tasks from more than one place'
