@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { reasonOf, viewJob } from '../../src/core/views/jobs.ts'
+import { stepResult } from '../../src/core/views/step-data.ts'
 import { why } from '../../src/core/views/why.ts'
 import { Steps } from '../fakes/flows.ts'
 import { inputs, plan, stage } from '../fakes/plans.ts'
@@ -260,7 +261,10 @@ describe('a step that does not end in its time', () => {
       cluster.takeOver()
       cluster.advance(1)
       assert.deepEqual(statuses(cluster), ['succeeded', 'failed'])
-      assert.match(viewJob(cluster.state.jobs.byId.get('job')!).flow!.cause!.code, /STEP_TIMEOUT/)
+      const job = cluster.state.jobs.byId.get('job')!
+      assert.equal(viewJob(job).flow!.cause!.code, 'STEP_TIMEOUT')
+      // Whoever asks for its result is told so as well.
+      assert.throws(() => stepResult(job, 1), { code: 'STEP_TIMEOUT' })
     }),
   )
 

@@ -5,8 +5,9 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import type { Cluster } from '../../src/index.ts'
-import { FaultCluster, rejection } from './harness.ts'
+import type { Cluster, LockGrant } from '../../src/index.ts'
+import type { LockView } from '../../src/protocol/index.ts'
+import { FaultCluster, rejection, until } from './harness.ts'
 import { tallied, teller, told, wrongCommit } from './lock-tasks.ts'
 import { echo } from './tasks.ts'
 
@@ -171,6 +172,37 @@ describe('locks', { timeout: 120_000 }, () => {
       tokens.toSorted((a, b) => a - b),
     )
     assert.equal(new Set(tokens).size, clients.length * 25)
+  })
+
+  test('are given in the order in which clients ask, again and again, also by the next leader', async () => {
+    const clients = [await cluster.connect(), await cluster.connect(), await cluster.connect()]
+    const waiting = async (): Promise<number> => {
+      const { stdout } = await cluster.cox(['locks', 'in turn', '--json'])
+      return (JSON.parse(stdout) as LockView[])[0]?.waiting ?? 0
+    }
+    const order: number[] = []
+    const ask = async (number: number): Promise<{ number: number; grant: LockGrant }> => {
+      const grant = await clients[number]!.lock('in turn')
+      order.push(number)
+      return { number, grant }
+    }
+    let holder = { number: -1, grant: await cluster.client.lock('in turn') }
+    const line: Promise<{ number: number; grant: LockGrant }>[] = []
+    for (const number of clients.keys()) {
+      line.push(ask(number))
+      await until(`${number + 1} wait`, async () => (await waiting()) === number + 1)
+    }
+    for (let turn = 0; turn < 7; turn++) {
+      if (turn === 3) await cluster.killLeader()
+      await holder.grant.release()
+      holder = await line.shift()!
+      // It asks again before it gives back: behind the others.
+      line.push(ask(holder.number))
+      await until('all wait again', async () => (await waiting()) === clients.length)
+    }
+    await holder.grant.release()
+    for (const next of line) await (await next).grant.release()
+    assert.deepEqual(order, [0, 1, 2, 0, 1, 2, 0, 1, 2, 0])
   })
 
   test('outlive their leader, and go when their holder is killed', async () => {

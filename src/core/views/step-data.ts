@@ -52,7 +52,11 @@ export function stepResult(job: Job, step: number): StepResult {
   const [stage, index] = task.split('/').map(Number)
   const failure = task === '' ? undefined : failureOfTask(job.stages[stage!]!, index!)
   if (failure) return { stage: stage!, failure }
-  throw new CoxswainError(code === 'SIGNAL_TIMEOUT' || code === 'EVENT_TIMEOUT' ? code : 'TASK_CANCELLED', message, { id })
+  throw new CoxswainError(
+    code === 'SIGNAL_TIMEOUT' || code === 'EVENT_TIMEOUT' || code === 'STEP_TIMEOUT' ? code : 'TASK_CANCELLED',
+    message,
+    { id },
+  )
 }
 
 function givenBy(job: Job, flow: StepTable, step: number): StepResult {
