@@ -383,7 +383,7 @@ export class Harness {
     for (const segment of this.stage(job, number).results) {
       assert(!this.#dropped.has(segment.payload), 'a result was dropped that is needed')
       const chunk = new Chunk(this.payloads.get(segment.payload)!)
-      for (let i = 0; i < segment.count; i++) results.set(segment.first + i, chunk.item(i).toString())
+      for (let i = 0; i < segment.count; i++) results.set(segment.first + i, chunk.item(segment.from + i).toString())
     }
     return results
   }

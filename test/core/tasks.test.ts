@@ -257,6 +257,34 @@ describe('a report', () => {
   )
 
   it(
+    'of tasks of several runs completes their stage once, and each has its own result',
+    scenario(cluster => {
+      const worker = cluster.join('w1')
+      cluster.submit('job', 8, { stages: [stage({ retries: 1, backoffMs: 100 }), stage({ after: [0] })] })
+      cluster.end(worker, [failed()])
+      cluster.advance(150)
+      cluster.finish(worker, 1)
+      const [lane] = worker.busy
+      assert.deepEqual(
+        cluster.state.tasks.lanes.get(lane!.id)!.runs.map(run => [run.first, run.count, run.attempt]),
+        [
+          [0, 1, 2],
+          [2, 6, 1],
+        ],
+      )
+      cluster.end(worker, [finished(lane!, 7)])
+      assert.equal(cluster.of('TasksFinished').length, 2)
+      assert.deepEqual(
+        [...cluster.results('job')].sort(),
+        [0, 1, 2, 3, 4, 5, 6, 7].map(index => [index, `result of job/0/${index}`]),
+      )
+      assert.equal(cluster.stage('job', 1).blockedBy, 0)
+      cluster.finishAll()
+      assert.equal(cluster.jobState('job'), 'succeeded')
+    }),
+  )
+
+  it(
     'of an incarnation that was lost is not heard, and the result of the next attempt counts',
     scenario(cluster => {
       const old = cluster.join('w1')

@@ -163,15 +163,18 @@ export function applyTasksFinished(state: State, record: RecordOf<'TasksFinished
   let from = 0
   const parts = advance(state, lane, record.count)
   for (const done of parts) {
-    const { stage } = done
     keepResults(state, record, done, from)
     from += done.count
+  }
+  if (lane.runs.length === 0) closeLane(state, lane)
+  // Counted part by part: a stage is complete with the last of them, and that is noticed once.
+  for (const done of parts) {
+    const { stage } = done
     if (stage.troubles.size > 0) for (let task = done.first; task < done.first + done.count; task++) stage.troubles.delete(task)
     stage.succeeded += done.count
     settleInputs(state, stage, done)
+    finishTasks(state, stage, done, 'succeeded')
   }
-  if (lane.runs.length === 0) closeLane(state, lane)
-  for (const done of parts) finishTasks(state, done.stage, done, 'succeeded')
 }
 
 /** What is remembered of a task's failures, made where there is nothing yet. */
