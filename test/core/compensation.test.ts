@@ -58,6 +58,28 @@ function saga(): Steps {
 
 describe('a workflow that is cancelled with compensation', () => {
   it(
+    'does not try again what waits for its next attempt, and does not wait for its time',
+    scenario(cluster => {
+      const worker = cluster.join('w1')
+      const flow = new Steps()
+      const reserve = flow.add([], { task: 'reserve' })
+      flow.add([['undo', reserve]], { task: 'release' })
+      flow.output = flow.add([['value', reserve]], { task: 'pay' })
+      const patient = flow.stages.map(one => ({ ...one, retry: { ...one.retry, retriesMax: 3, backoffMs: 60_000 } }))
+      cluster.ask({ kind: 'submitJob', plan: plan('job', { stages: patient }), inputs: flow.inputs, flow: flow.plan })
+      cluster.settle()
+      cluster.finish(worker, 1)
+      cluster.end(worker, [failed()])
+      assert.equal(cluster.stage('job', 2).delayedCount, 1)
+      compensate(cluster)
+      assert.deepEqual(running(cluster), ['release'])
+      assert.equal(cluster.stage('job', 2).delayedCount, 0)
+      cluster.finish(worker, 1)
+      assert.equal(cluster.jobState('job'), 'cancelled')
+    }),
+  )
+
+  it(
     'stops what runs, takes back what succeeded in reverse order, and ends cancelled for the reason that was given',
     scenario(cluster => {
       const worker = cluster.join('w1')

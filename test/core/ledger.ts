@@ -395,11 +395,15 @@ export class Ledger extends ScheduleLedger {
     this.#stopLate(record.job)
   }
 
-  /** Of a step that is late no result is taken. */
+  /** Of a step that is late no result is taken, and nothing of it is tried again. */
   #stopLate(id: string): void {
     const { flow, stages } = this.#job(id)
-    for (const task of stages.flatMap(stage => stage.tasks))
-      if (task.status === 'running' && flow!.isLate(flow!.stepOf(task.stage, task.index))) task.stopping = true
+    for (const task of stages.flatMap(stage => stage.tasks)) {
+      if (task.status !== 'running' && task.status !== 'delayed') continue
+      if (!flow!.isLate(flow!.stepOf(task.stage, task.index))) continue
+      if (task.status === 'running') task.stopping = true
+      else task.status = 'waiting'
+    }
   }
 
   TasksCancelled(record: RecordOf<'TasksCancelled'>): void {
