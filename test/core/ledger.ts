@@ -399,10 +399,9 @@ export class Ledger extends ScheduleLedger {
   #stopLate(id: string): void {
     const { flow, stages } = this.#job(id)
     for (const task of stages.flatMap(stage => stage.tasks)) {
-      if (task.status !== 'running' && task.status !== 'delayed') continue
       if (!flow!.isLate(flow!.stepOf(task.stage, task.index))) continue
       if (task.status === 'running') task.stopping = true
-      else task.status = 'waiting'
+      else if (task.status === 'delayed') task.status = 'waiting'
     }
   }
 
