@@ -33,8 +33,15 @@ export class SegmentList {
   #parts: Segment[][] = none
   #length = 0
 
-  constructor(items: readonly Segment[] = []) {
-    for (const item of items) this.insert({ ...item })
+  /** With these segments, each of which begins its chunk. */
+  constructor(items: readonly Omit<Segment, 'from'>[] = []) {
+    for (const { first, count, payload, bytes, needed } of items) this.insert({ first, count, payload, from: 0, bytes, needed })
+  }
+
+  /** True if each segment begins its chunk: none stands behind another one. */
+  get startWhole(): boolean {
+    for (const segment of this) if (segment.from > 0) return false
+    return true
   }
 
   get length(): number {

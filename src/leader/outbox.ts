@@ -1,6 +1,6 @@
 // Owns what the outside is told of each fact: assignments at once, everything else when its fact is durable.
 // Must not choose: it only looks at facts and at the state on both sides of them.
-import { failureOfTask, inputsOf, nextTasks, type Stage, type State } from '../core/index.ts'
+import { failureOfTask, inputsOf, RunCursor, type Stage, type State } from '../core/index.ts'
 import {
   Chunk,
   CoxswainError,
@@ -195,8 +195,8 @@ export class Outbox implements RecordListener {
   }
 
   #finished(record: RecordOf<'TasksFinished'>): undefined {
-    const parts = nextTasks(this.#state.tasks.lanes.get(record.lane)!, record.count)
-    const { job } = parts[0]!.stage
+    const { runs } = this.#state.tasks.lanes.get(record.lane)!
+    const { job } = runs[0]!.stage
     this.#acknowledge(record.lane, record.count)
     const items = this.#results.get(record.payload)!
     // Other steps will want it; who waits for the workflow wants its end.
@@ -207,6 +207,7 @@ export class Outbox implements RecordListener {
     const index = this.#state.index + 1
     const { job: id } = job.plan
     if (!this.#links.watchers(id)) return undefined
+    const parts = new RunCursor(runs).take(record.count)
     let from = 0
     for (const { stage, first, count } of parts) {
       const own = parts.length === 1 ? items : new Chunk(items).slice(from, count)

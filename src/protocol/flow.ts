@@ -55,10 +55,13 @@ class EncodedSteps implements FlowSteps {
   /** Their number, and all of them. */
   readonly bytes: Uint8Array
   readonly length: number
+  /** Needs of all of them. */
+  readonly needs: number
 
-  constructor(bytes: Uint8Array, length: number) {
+  constructor(bytes: Uint8Array, length: number, needs: number) {
     this.bytes = bytes
     this.length = length
+    this.needs = needs
   }
 
   *[Symbol.iterator](): Generator<FlowStep> {
@@ -66,6 +69,14 @@ class EncodedSteps implements FlowSteps {
     reader.varint()
     for (let left = this.length; left > 0; left--) yield flowStep.read(reader)
   }
+}
+
+/** How many needs these steps have together. */
+export function needsOf(steps: FlowSteps): number {
+  if (steps instanceof EncodedSteps) return steps.needs
+  let needs = 0
+  for (const step of steps) needs += step.needs.length
+  return needs
 }
 
 const listed = list(flowStep, limits.stepsMax)
@@ -82,8 +93,9 @@ const steps: Codec<FlowSteps> = {
     const count = reader.varint()
     if (count > listedStepsMax && count <= limits.stepsMax) {
       // All of it is read once, so that what comes later can rely on it.
-      for (let left = count; left > 0; left--) flowStep.read(reader)
-      return new EncodedSteps(reader.buffer.subarray(from, reader.position), count)
+      let needs = 0
+      for (let left = count; left > 0; left--) needs += flowStep.read(reader).needs.length
+      return new EncodedSteps(reader.buffer.subarray(from, reader.position), count, needs)
     }
     reader.position = from
     return listed.read(reader)

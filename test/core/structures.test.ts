@@ -138,7 +138,7 @@ describe('a list of segments', () => {
       }),
       { seed: 3 },
     )
-    const list = new SegmentList([{ first: 0, count: 1, payload: 1, from: 0, bytes: 1, needed: 1 }])
+    const list = new SegmentList([{ first: 0, count: 1, payload: 1, bytes: 1, needed: 1 }])
     const [segment] = list
     list.remove(segment!)
     assert.throws(() => list.remove(segment!), /removed twice/)

@@ -4,7 +4,7 @@ import { eventKeyFlaw, eventNameFlaw, eventStepName, limits } from '../../protoc
 import type { Duration } from '../amounts.ts'
 import { isTask, type TaskOf } from '../define.ts'
 import { identity } from './identity.ts'
-import { type NotedStep, Notes, noOptions, type StepOptions } from './notes.ts'
+import { type NotedStep, Notes, type StepOptions } from './notes.ts'
 import { type Given, type Ref, type Resolved, refTarget } from './ref.ts'
 import { isWorkflow, type WorkflowOf } from './workflow.ts'
 
@@ -42,7 +42,7 @@ export class Flow {
     task: TaskOf<Input, Output> | WorkflowOf<Input, Output>,
     ...call: undefined extends Input ? [input?: Given<Input>, options?: StepOptions] : [input: Given<Input>, options?: StepOptions]
   ): Ref<Output> {
-    const [input, options = noOptions] = call
+    const [input, options = {}] = call
     return this.#notes.value(this.#notes.tasks(this.#checked(task, 'run'), [input], this.#single(options, task.name)))
   }
 

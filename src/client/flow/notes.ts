@@ -20,9 +20,6 @@ export interface StepOptions extends TaskLimits {
   stepTimeout?: Duration
 }
 
-/** Nothing is said about a step. */
-export const noOptions: StepOptions = Object.freeze({})
-
 /** A step as it was asked for. */
 export interface NotedStep {
   kind: 'tasks' | 'sleep' | 'signal' | 'choice' | 'event'
@@ -156,7 +153,6 @@ export class Notes {
 
   /** Limits of a step, or undefined where it has none. Throws INVALID_WORKFLOW. */
   #limitsOf(options: StepOptions, what: string, group: number): NotedStep['limits'] {
-    if (options === noOptions) return undefined
     const where = `Workflow ${this.workflow}, ${what}: `
     const given = parseTaskLimits(options, where, 'INVALID_WORKFLOW')
     const { stepTimeout } = options

@@ -1,7 +1,7 @@
 // Owns what facts do to deadlines: they are set, come, and lead to the failure of a step or job.
 // Must not choose anything.
 import type { RecordOf } from '../../protocol/index.ts'
-import { timeOutFlow, timeOutStep } from '../flows/timeouts.ts'
+import { giveUpFlow, timeOutStep } from '../flows/timeouts.ts'
 import { stopJob } from '../jobs/apply.ts'
 import type { Job } from '../jobs/state.ts'
 import type { State } from '../state.ts'
@@ -57,6 +57,6 @@ export function applyJobTimedOut(state: State, record: RecordOf<'JobTimedOut'>):
   const job = jobOf(state, record.job)
   forgetDue(state, job, -1)
   const reason = `RUN_TIMEOUT: it did not end within ${job.run!.policy.timeoutMs} ms`
-  if (job.flow) timeOutFlow(state, job, reason)
+  if (job.flow) giveUpFlow(state, job, reason)
   else stopJob(state, job, 'failed', reason)
 }

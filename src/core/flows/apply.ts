@@ -1,5 +1,5 @@
 // Owns what the facts about workflows do to the state. Must not choose anything.
-import type { RecordOf } from '../../protocol/index.ts'
+import { needsOf, type RecordOf } from '../../protocol/index.ts'
 import { finishTasks, needBlock, settleInputs } from '../jobs/accounts.ts'
 import { addStage, applyJobSubmitted } from '../jobs/apply.ts'
 import type { Job, Stage } from '../jobs/state.ts'
@@ -54,9 +54,7 @@ export function applyStepsAdded(state: State, record: RecordOf<'StepsAdded'>): v
   flow.frames.push(frame)
   // Stages of this frame are those behind the frames before it: their numbers in the plan are counted from there.
   const base = job.stages.findIndex(stage => !stage.sealed)
-  let needs = 0
-  for (const step of steps) needs += step.needs.length
-  flow.reserve(steps.length, needs)
+  flow.reserve(steps.length, needsOf(steps))
   for (const step of steps) {
     const stage = step.kind === 'tasks' ? job.stages[base + step.stage]! : undefined
     const from = stage ? (stage.wide < 0 ? stage.owners.length : stage.added) : 0

@@ -22,16 +22,9 @@ export function timeOutStep(state: State, job: Job, step: number): void {
   })
 }
 
-/** The workflow has failed because it did not end in its time; its compensations have their turn. */
-export function timeOutFlow(state: State, job: Job, reason: string): void {
+/** The workflow did not end in its time, or is being cancelled: nothing of it goes on but its compensations. */
+export function giveUpFlow(state: State, job: Job, reason: string): void {
   job.reason = reason
-  moving(state, job, on => giveUp(on, new Set(on.flow.frames.keys())))
-}
-
-/** The workflow is being cancelled: nothing of it goes on but its compensations. */
-export function compensateFlow(state: State, job: Job, reason: string): void {
-  job.reason = reason
-  job.cancelling = true
   moving(state, job, on => giveUp(on, new Set(on.flow.frames.keys())))
 }
 

@@ -4,7 +4,7 @@ import { forgetMet, noteDue } from '../deadlines/apply.ts'
 import { cancelFlow, cancelHeldTasks, forgetFlow, wakeStep } from '../flows/events.ts'
 import { goOn } from '../flows/rerun.ts'
 import { completeIfEnded } from '../flows/steps.ts'
-import { compensateFlow } from '../flows/timeouts.ts'
+import { giveUpFlow } from '../flows/timeouts.ts'
 import { joinKey, leaveKey, wakeKey } from '../keys/apply.ts'
 import { limitsTasks } from '../keys/state.ts'
 import { leaveProgram, useProgram } from '../programs/apply.ts'
@@ -93,7 +93,8 @@ export function applyJobCancelled(state: State, record: RecordOf<'JobCancelled'>
 export function applyJobCancelling(state: State, record: RecordOf<'JobCancelling'>): void {
   const job = state.jobs.byId.get(record.job)
   if (!job?.flow) throw new Error(`no workflow ${record.job}`)
-  compensateFlow(state, job, record.reason)
+  job.cancelling = true
+  giveUpFlow(state, job, record.reason)
 }
 
 /** The job has its end, and nothing of it begins any more; what runs ends when its workers say so. */

@@ -88,8 +88,8 @@ export function restoreStage(state: State, job: Job, number: number, { plan, pol
   if (limited && job.finishedAtMs === 0) joinKey(state, stage)
   const { sealed, added, blockedBy, abandoned, delayedCount, runningCount, succeeded, failed, cancelled } = value
   Object.assign(stage, { sealed, added, blockedBy, abandoned, delayedCount, runningCount, succeeded, failed, cancelled })
-  stage.inputs = new SegmentList(value.inputs.map(one => ({ ...one, from: 0 })))
-  stage.results = new SegmentList(value.results.map(one => ({ ...one, from: 0 })))
+  stage.inputs = new SegmentList(value.inputs)
+  stage.results = new SegmentList(value.results)
   stage.released = new RangeSet(value.released)
   stage.cancelling = new RangeSet(value.cancelling)
   for (const { index, ...one } of value.troubles) stage.troubles.set(index, one)
@@ -114,8 +114,8 @@ export function sharedValue(state: State): Infer<typeof sharedResults> {
   const shared: Infer<typeof sharedResults> = []
   for (const job of state.jobs.byId.values()) {
     for (const stage of job.stages) {
-      const from = [...stage.results].map(segment => segment.from)
-      if (from.some(one => one > 0)) shared.push({ job: job.plan.job, stage: stage.number, from })
+      if (stage.results.startWhole) continue
+      shared.push({ job: job.plan.job, stage: stage.number, from: [...stage.results].map(segment => segment.from) })
     }
   }
   return shared

@@ -9,6 +9,7 @@ import { markMoved, type Worker } from '../membership/state.ts'
 import type { State } from '../state.ts'
 import { forgetClassIfUnused } from './classes.ts'
 import { takeDelayed, takeReady, unshiftReady, waitDelayed } from './ready.ts'
+import { takeOff } from './runs.ts'
 import { type Lane, type LaneRun, outstanding } from './state.ts'
 
 /** Failed attempts remembered per task. */
@@ -96,22 +97,11 @@ export function applyTasksAssigned(state: State, record: RecordOf<'TasksAssigned
 /** Moves the lane on by `count` tasks, and says which they were: parts of its runs, in order. */
 function advance(state: State, lane: Lane, count: number): LaneRun[] {
   if (outstanding(lane) < count) throw new Error(`lane ${lane.id} has no ${count} tasks`)
-  const done: LaneRun[] = []
-  let whole = 0
-  for (let left = count; left > 0; ) {
-    const head = lane.runs[whole]!
-    const part = head.count <= left ? head : { ...head, count: left }
-    if (part === head) whole++
-    else {
-      head.first += left
-      head.count -= left
-    }
-    left -= part.count
+  const done = takeOff(lane.runs, count)
+  for (const part of done) {
     part.stage.runningCount -= part.count
     releaseKey(state, part.stage, part.count)
-    done.push(part)
   }
-  lane.runs.splice(0, whole)
   lane.done += count
   return done
 }

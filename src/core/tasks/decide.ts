@@ -20,38 +20,8 @@ import type { CoreLimits } from '../limits.ts'
 import { addRest, exchangeFlaw, writesOf } from '../spaces/decide.ts'
 import type { State } from '../state.ts'
 import { type Failure, failureOf } from './failures.ts'
-import { type Lane, type LaneRun, outstanding } from './state.ts'
-
-/** Walks a lane's runs without changing them. */
-class Cursor {
-  readonly #runs: readonly LaneRun[]
-  #at = 0
-  #used = 0
-  #left: number
-
-  constructor(lane: Lane) {
-    this.#runs = lane.runs
-    this.#left = outstanding(lane)
-  }
-
-  /** The next `count` tasks as parts of runs, or undefined where there are not so many. */
-  take(count: number): LaneRun[] | undefined {
-    if (count === 0 || count > this.#left) return undefined
-    this.#left -= count
-    const parts: LaneRun[] = []
-    for (let left = count; left > 0; ) {
-      const run = this.#runs[this.#at]!
-      const part = { ...run, first: run.first + this.#used, count: Math.min(left, run.count - this.#used) }
-      parts.push(part)
-      left -= part.count
-      this.#used += part.count
-      if (this.#used < run.count) break
-      this.#at++
-      this.#used = 0
-    }
-    return parts
-  }
-}
+import { RunCursor } from './runs.ts'
+import type { Lane, LaneRun } from './state.ts'
 
 /** The lane if it is this incarnation's, or undefined: then the report is of a life that is over. */
 function ownLane(state: State, command: { worker: string; incarnation: number; lane: number }): Lane | 'dismissed' | undefined {
@@ -69,7 +39,7 @@ export function decideReport(state: State, command: CommandOf<'report'>, limits:
   // A lane that is closed has all its outcomes recorded: this is a repetition.
   if (!lane) return answer({ kind: 'done' })
   const decision: Decision = { records: [], payloads: [], reply: { kind: 'done' } }
-  const cursor = new Cursor(lane)
+  const cursor = new RunCursor(lane.runs)
   let number = command.from
   if (number > lane.done) return refuse(gap(lane, `outcomes from task ${number} on, where ${lane.done} is next`))
   let nextPayload = state.nextPayload
@@ -78,16 +48,18 @@ export function decideReport(state: State, command: CommandOf<'report'>, limits:
     const repeated = number + count <= lane.done
     number += count
     if (repeated) continue
-    const parts = number - count < lane.done ? undefined : cursor.take(count)
-    if (!parts) return refuse(gap(lane, `an outcome of ${count} tasks that it was not given`))
+    if (count === 0 || number - count < lane.done || number > lane.assigned)
+      return refuse(gap(lane, `an outcome of ${count} tasks that it was not given`))
+    const parts = cursor.take(count)
     const success = outcome.kind === 'committed' ? outcome.outcome : outcome
+    const results = success.kind === 'finished' ? new Chunk(success.items) : undefined
     if (success.kind === 'finished') {
-      if (success.count !== count || checkedCount(success.items) !== count)
+      if (success.count !== count || results!.count !== count)
         return refuse(gap(lane, `${count} tasks as finished without a result for each`))
       // Which task a block is of is only clear among those of one run.
       if (success.blocks.length > 0) checkBlocks(success.blocks, parts.length === 1 ? parts[0]! : { first: 0, count: 0 })
     }
-    const turn = { state, lane, head: parts[0]!, parts, jitter: command.jitter, limits }
+    const turn = { state, lane, head: parts[0]!, parts, results, jitter: command.jitter, limits }
     nextPayload = outcome.kind === 'committed' ? commit(turn, outcome, decision, nextPayload) : judge(turn, outcome, decision, nextPayload)
   }
   return decision
@@ -104,6 +76,8 @@ interface Judgement {
   /** Its tasks; and the first of these parts of runs, which holds all of them but where many finished. */
   parts: readonly LaneRun[]
   head: LaneRun
+  /** What they came to, where they finished. */
+  results: Chunk | undefined
   jitter: number
   limits: CoreLimits
 }
@@ -176,7 +150,7 @@ function judge(on: Judgement, outcome: Exclude<Outcome, { kind: 'committed' }>, 
     records.push({ kind: 'TasksSkipped', lane: lane.id, count: outcome.count })
     return nextPayload
   }
-  if (outcome.kind === 'finished') return judgeResults(on, outcome, decision, nextPayload)
+  if (outcome.kind === 'finished') return judgeResults(on, on.results!, outcome.blocks, decision, nextPayload)
   const fail = (failure: Failure): PayloadId => {
     records.push(failureOf(lane, head, failure, state.nowMs, jitter, limits))
     return nextPayload
@@ -256,23 +230,23 @@ function stretchesOf(parts: readonly LaneRun[]): Stretch[] {
 /** Results are kept in one payload for each job: it goes with the job. */
 function judgeResults(
   { lane, parts, head }: Judgement,
-  outcome: Extract<Outcome, { kind: 'finished' }>,
+  results: Chunk,
+  ofAll: readonly TaskBlock[],
   decision: Decision,
   nextPayload: PayloadId,
 ): PayloadId {
-  const chunk = new Chunk(outcome.items)
   let item = 0
   for (const { stage, first, count } of parts) {
-    if (stage.job.state === 'running') decision.records.push(...branchesOf(stage, { first, count }, chunk, item))
+    if (stage.job.state === 'running') decision.records.push(...branchesOf(stage, { first, count }, results, item))
     item += count
   }
   let payload = nextPayload
   let from = 0
   for (const { count, job } of stretchesOf(parts)) {
     if (job) {
-      const bytes = chunk.slice(from, count)
+      const bytes = results.slice(from, count)
       const first = head.first + from
-      const blocks = outcome.blocks.filter((block: TaskBlock) => block.index >= first && block.index < first + count)
+      const blocks = ofAll.filter(block => block.index >= first && block.index < first + count)
       decision.records.push({ kind: 'TasksFinished', lane: lane.id, count, payload, bytes: bytes.length, blocks })
       decision.payloads.push({ payload: payload++, bytes })
     } else decision.records.push({ kind: 'TasksSkipped', lane: lane.id, count })

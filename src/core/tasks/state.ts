@@ -89,19 +89,6 @@ export function classKey(plan: StagePlan, limited: boolean): string {
   ])
 }
 
-/** The next `count` tasks of a lane, as parts of its runs. There must be so many. */
-export function nextTasks(lane: Lane, count: number): LaneRun[] {
-  const parts: LaneRun[] = []
-  let left = count
-  for (const run of lane.runs) {
-    if (left === 0) break
-    const part = { ...run, count: Math.min(left, run.count) }
-    parts.push(part)
-    left -= part.count
-  }
-  return parts
-}
-
 /** Tasks of a lane without an outcome. */
 export function outstanding(lane: Lane): number {
   return lane.assigned - lane.done

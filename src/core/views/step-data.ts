@@ -20,6 +20,8 @@ export interface StepInput {
 
 /** Inputs of so many tasks are looked for at once. */
 const tasksMax = 1000
+/** How a step fails of which no task has: with a code of its own. */
+const ownCodes = ['SIGNAL_TIMEOUT', 'EVENT_TIMEOUT', 'STEP_TIMEOUT'] as const
 
 function flowOf(job: Job, step: number): StepTable {
   const { flow } = job
@@ -52,11 +54,7 @@ export function stepResult(job: Job, step: number): StepResult {
   const [stage, index] = task.split('/').map(Number)
   const failure = task === '' ? undefined : failureOfTask(job.stages[stage!]!, index!)
   if (failure) return { stage: stage!, failure }
-  throw new CoxswainError(
-    code === 'SIGNAL_TIMEOUT' || code === 'EVENT_TIMEOUT' || code === 'STEP_TIMEOUT' ? code : 'TASK_CANCELLED',
-    message,
-    { id },
-  )
+  throw new CoxswainError(ownCodes.find(one => one === code) ?? 'TASK_CANCELLED', message, { id })
 }
 
 function givenBy(job: Job, flow: StepTable, step: number): StepResult {

@@ -1,4 +1,4 @@
-// Owns how a story names runs of tasks, and how it takes them off a lane.
+// Owns how a story names runs of tasks.
 // Must not know records.
 
 /** Runs that one line names; the others are counted. */
@@ -27,19 +27,4 @@ export function inStage(run: { stage: number; first: number; count: number }): s
 export function listed(texts: readonly string[]): string {
   const more = texts.length - partsToldMax
   return more > 0 ? `${texts.slice(0, partsToldMax).join(', ')} and ${more} more` : texts.join(', ')
-}
-
-/** Takes the next `count` tasks off a lane's runs, and says which they were. */
-export function taken(runs: Told[], count: number): Told[] {
-  const parts: Told[] = []
-  for (let left = count; left > 0 && runs.length > 0; ) {
-    const head = runs[0]!
-    const part = { ...head, count: Math.min(left, head.count) }
-    parts.push(part)
-    left -= part.count
-    head.first += part.count
-    head.count -= part.count
-    if (head.count === 0) runs.shift()
-  }
-  return parts
 }

@@ -1,8 +1,9 @@
 // Owns the telling of records in words: everything the journal knows about one id. Reads records in order and follows lanes, because
 // most facts about a task name only its lane. Must not need the state.
 import { type JournalRecord, laneText, type RecordOf, type Run, type StoryLine } from '../../protocol/index.ts'
+import { takeOff } from '../tasks/runs.ts'
 import { policyText, runText } from './policies.ts'
-import { inStage, listed, type Told, taken, tasksText } from './story-runs.ts'
+import { inStage, listed, type Told, tasksText } from './story-runs.ts'
 import { eventLine, scheduleLine } from './story-starts.ts'
 
 interface LaneTold {
@@ -220,7 +221,7 @@ export class Story {
     const lane = this.#lanes.get(record.lane)
     // The lane was opened before the first record we were given.
     if (!lane || lane.runs.length === 0) return undefined
-    const parts = taken(lane.runs, 'count' in record ? record.count : 1)
+    const parts = takeOff(lane.runs, 'count' in record ? record.count : 1)
     if (lane.runs.length === 0) this.#lanes.delete(record.lane)
     const mine = parts.filter(part => this.#concerns(part))
     if (mine.length === 0 && !this.#isWorker(lane.worker) && this.#subject.id !== laneText(record.lane)) return undefined
