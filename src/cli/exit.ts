@@ -1,6 +1,6 @@
 // Owns which exit code each error gets. docs/cli.md lists the same table and a test compares them.
 // Must not print.
-import { CoxswainError, type ErrorCode } from '../protocol/index.ts'
+import { CoxswainError, type ErrorCode } from '../protocol/errors.ts'
 
 /** The exit codes of `cox`. */
 export const exitCodes = {

@@ -1,6 +1,6 @@
 // Owns Ctrl-C: the first one asks what is under way to stop, the second one forces.
 // Must not know what is under way.
-import { CoxswainError } from '../protocol/index.ts'
+import { CoxswainError } from '../protocol/errors.ts'
 import { exitCodes } from './exit.ts'
 
 const abort = new AbortController()

@@ -10,10 +10,14 @@ if (Number(process.versions.node.split('.')[0]) < nodeMajorMin) {
 } else {
   const { enableCompileCache } = await import('node:module')
   const { compileCacheFolder } = await import('./state/cache.ts')
-  enableCompileCache(compileCacheFolder())
+  const compiled = compileCacheFolder()
+  enableCompileCache(compiled)
   const [verb, ...args] = process.argv.slice(2)
-  if (verb === 'node') await (await import('./nodes/main.ts')).runNode(args)
-  else await (await import('./program.ts')).main(process.argv.slice(2))
+  if (verb === 'node') {
+    // Its threads look for it there.
+    process.env.NODE_COMPILE_CACHE = compiled
+    await (await import('./nodes/main.ts')).runNode(args)
+  } else await (await import('./program.ts')).main(process.argv.slice(2))
 }
 
 export {}

@@ -1,7 +1,8 @@
 // Owns the command tree of `cox` and the way every verb ends: its exit code, its errors in words or JSON.
 // Must not load a verb that was not asked for: starting fast is part of the promise.
 import { Command, CommanderError } from 'commander'
-import { CoxswainError, release } from '../protocol/index.ts'
+import { CoxswainError } from '../protocol/errors.ts'
+import { release } from '../protocol/release.ts'
 import { exitCodeOf, exitCodes } from './exit.ts'
 import { drained, endQuietlyOnClosedPipe, printError } from './output/print.ts'
 

@@ -6,8 +6,8 @@ export { type Argument, type ComposedInput, causeOfFlow, failureOfStep, inputsOf
 export { Heap } from './heap.ts'
 export { type KeptJob, type KeptStage, keptJob, payloadsOf } from './history/kept.ts'
 export type { Job, Stage } from './jobs/state.ts'
-export { failureRateAt, priorityAt, priorityDefault, priorityMax, rankStandbys } from './leadership/state.ts'
-export { type CoreLimits, defaultLimits } from './limits.ts'
+export { failureRateAt, priorityAt, rankStandbys } from './leadership/state.ts'
+export { type CoreLimits, defaultLimits, priorityDefault } from './limits.ts'
 export {
   clusterLoad,
   createObserved,

@@ -63,3 +63,8 @@ export const defaultLimits: CoreLimits = {
   spaceEntriesMax: 1_000_000,
   spaceBytesMax: 256 * 2 ** 20,
 }
+
+/** Largest priority of a candidate. */
+export const priorityMax = 1000
+/** Priority of a candidate that did not say. */
+export const priorityDefault = 100

@@ -1,7 +1,8 @@
 // Owns what the history is on every backend: a row per finished job, what a question may ask for, and the order of the answers.
 // Must not know what a row's body means.
 import { crc32 } from 'node:zlib'
-import { CoxswainError, type JobId, type PayloadId, type Range } from '../protocol/index.ts'
+import { CoxswainError } from '../protocol/errors.ts'
+import type { JobId, PayloadId, Range } from '../protocol/index.ts'
 
 /** How a job may have ended; the position of each is how it is kept. */
 export const endStates = ['succeeded', 'failed', 'cancelled'] as const

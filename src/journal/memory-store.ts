@@ -1,6 +1,7 @@
 // Owns one handle on a disk in memory: the three interfaces, with all rules of a real backend.
 // Must not share anything with other handles but through the disk.
-import { CoxswainError, OverloadedError, type PayloadId } from '../protocol/index.ts'
+import { CoxswainError, OverloadedError } from '../protocol/errors.ts'
+import type { PayloadId } from '../protocol/index.ts'
 import type { History } from './history.ts'
 import type { Append, Claim, Journal, JournalRow, JournalSize, Leadership, Snapshot, Snapshots, Store } from './journal.ts'
 import type { KeptSnapshot, MemoryDisk } from './memory.ts'

@@ -1,6 +1,7 @@
 // Owns the journal in memory: a shared disk from which several handles are opened, for tests and the simulator. It keeps all rules of a real one.
 // Must not outlive its process: nothing here survives a crash of the process itself.
-import { CoxswainError, type PayloadId } from '../protocol/index.ts'
+import { CoxswainError } from '../protocol/errors.ts'
+import type { PayloadId } from '../protocol/index.ts'
 import type { HistoryRow } from './history.ts'
 import type { LeadershipView, Snapshot } from './journal.ts'
 import { MemoryStore } from './memory-store.ts'

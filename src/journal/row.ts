@@ -2,7 +2,8 @@
 // Must not know where rows are kept, or what records mean.
 import { createHash, hash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
-import { CoxswainError, type PayloadId } from '../protocol/index.ts'
+import { CoxswainError } from '../protocol/errors.ts'
+import type { PayloadId } from '../protocol/index.ts'
 import type { JournalRow } from './journal.ts'
 
 /** Bytes of a hash. */

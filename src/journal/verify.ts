@@ -1,6 +1,6 @@
 // Owns the check of a whole store: every row, hash, payload and snapshot. It only reads.
 // Must not stop at the first problem where it can look further, and must not repair anything.
-import { CoxswainError } from '../protocol/index.ts'
+import { CoxswainError } from '../protocol/errors.ts'
 import type { Journal, JournalRow } from './journal.ts'
 import { sameBytes } from './row.ts'
 import type { Inspectable } from './rules.ts'

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { tableLines } from '../../src/cli/output/table.ts'
-import { bytesText, displayWidth, durationText, fit, harmless, harmlessLines } from '../../src/cli/output/text.ts'
+import { bytesText, countText, displayWidth, durationText, fit, harmless, harmlessLines } from '../../src/cli/output/text.ts'
 
 test('a character of a CJK script and an emoji take two columns, a combining mark none', () => {
   assert.equal(displayWidth('abc'), 3)
@@ -53,4 +53,9 @@ test('amounts for people', () => {
   assert.equal(durationText(12.4), '12 ms')
   assert.equal(durationText(61_000), '1 min 1 s')
   assert.equal(durationText(2 * 3_600_000 + 5 * 60_000), '2 h 5 min')
+})
+
+test('thousands are marked', () => {
+  const texts = ['0', '999', '1,000', '12,345', '123,456', '1,234,567', '-1,234', '-123']
+  assert.deepEqual([0, 999, 1000, 12_345, 123_456, 1_234_567, -1234, -123].map(countText), texts)
 })

@@ -1,7 +1,8 @@
 // Holds the facts about candidates to what they mean: who is there, how they rank, and that failures are forgotten with time.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { candidatesKeptMax, failureRateAt, priorityAt, priorityMax, rankStandbys } from '../../src/core/leadership/state.ts'
+import { candidatesKeptMax, failureRateAt, priorityAt, rankStandbys } from '../../src/core/leadership/state.ts'
+import { priorityMax } from '../../src/core/limits.ts'
 import { decodeSnapshot, encodeSnapshot } from '../../src/core/snapshot.ts'
 import { Story } from '../../src/core/views/story.ts'
 import { Harness } from './harness.ts'

@@ -48,11 +48,15 @@ const samples: Record<keyof typeof checks, Sample> = {
     ],
     good: {
       'src/leader/b.ts': "import { y } from '../core/index.ts'\nimport { z } from './z.ts'",
+      'src/cli/c.ts': "import { max } from '../core/limits.ts'",
       'src/leader/z.ts': "import type { p } from '../platform/index.ts'",
       'src/platform/node/n.ts': "import type { p } from '../platform.ts'",
       'test/core/f.test.ts': "import { y } from '../../src/core/deep.ts'",
       ...Object.fromEntries(
-        ['src/core/index.ts', 'src/core/deep.ts', 'src/platform/index.ts', 'src/platform/platform.ts'].map(path => [path, '']),
+        ['src/core/index.ts', 'src/core/deep.ts', 'src/core/limits.ts', 'src/platform/index.ts', 'src/platform/platform.ts'].map(path => [
+          path,
+          '',
+        ]),
       ),
     },
   },

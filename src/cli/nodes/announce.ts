@@ -1,6 +1,6 @@
 // Owns the lines that a node process tells its supervisor on stdout: that it is ready, or why it cannot be.
 // Must not carry secrets or logs.
-import { CoxswainError, isErrorCode } from '../../protocol/index.ts'
+import { CoxswainError, isErrorCode } from '../../protocol/errors.ts'
 
 /** What a node process tells its supervisor. */
 export type Announcement = { ready: Record<string, unknown> } | { failed: { code: string; message: string; id?: string } }

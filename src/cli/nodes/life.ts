@@ -1,6 +1,7 @@
 // Owns how a node process ends: when its supervisor asks (SIGTERM), when its supervisor is gone (stdin ends), or by its own fault.
 // Must not outlive its supervisor, and must not end on Ctrl-C: that is for the supervisor to decide.
 import { flushCompileCache } from 'node:module'
+import { setFlagsFromString } from 'node:v8'
 import { announce, failure } from './announce.ts'
 
 /** A node's work, as this file starts and stops it. */
@@ -47,6 +48,9 @@ export async function live(node: NodeLife): Promise<void> {
     if (stopping) return
     announce({ ready })
     flushCompileCache()
+    // Messages live outside V8's heap. By default each 32 MiB of them cost a full collection, a third of all processor time with 64 KiB tasks;
+    // so they count as memory like any other. docs/performance.md has the figures. Not before all is loaded: see main.ts on flags.
+    setFlagsFromString('--external-memory-accounted-in-global-limit')
   } catch (error) {
     if (stopping) return
     process.stdout.write(`${JSON.stringify(failure(error))}\n`, () => process.exit(failedToStartCode))

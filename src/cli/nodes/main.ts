@@ -10,9 +10,9 @@ const ownerOnlyMask = 0o077
 /** Runs one node process. */
 export async function runNode([kind, ...args]: string[]): Promise<void> {
   process.umask(ownerOnlyMask)
-  // Messages live outside V8's heap. By default each 32 MiB of them cost a full collection, a third of all processor time with 64 KiB tasks;
-  // so they count as memory like any other. docs/performance.md has the figures.
-  setFlagsFromString('--external-memory-accounted-in-global-limit')
+  // The heap has its size. V8 uses no code that was compiled under other flags than those of now: with this one left as it is,
+  // all of Node's own modules would be compiled anew in each process and thread, half of their start.
+  setFlagsFromString('--initial-heap-size=0')
   if (kind === 'candidate') return (await import('./candidate.ts')).runCandidate(args)
   if (kind === 'worker') return (await import('./worker.ts')).runWorker(args)
   process.stderr.write('cox: USAGE: `cox node` is for the supervisor of `cox up`.\n')

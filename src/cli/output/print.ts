@@ -1,6 +1,6 @@
 // Owns what goes to stdout and stderr: answers, JSON, errors with their advice. Nobody else in the CLI writes there.
 // Must not choose exit codes: that is exit.ts.
-import { CoxswainError, TaskFailedError } from '../../protocol/index.ts'
+import { CoxswainError, TaskFailedError } from '../../protocol/errors.ts'
 import { harmless, harmlessLines, styled } from './text.ts'
 
 /** A line of an answer. */

@@ -3,7 +3,7 @@
 import { chmodSync, mkdirSync, type Stats, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { CoxswainError } from '../../protocol/index.ts'
+import { CoxswainError } from '../../protocol/errors.ts'
 
 const ownerOnly = 0o700
 const othersMask = 0o077

@@ -1,6 +1,7 @@
 // Owns telling which process the leader of a cluster is, if it is one that the supervisor of a state folder started.
 // Must not name a process of which that is not certain: who asks wants to signal it.
-import { CoxswainError, type StatusView } from '../../protocol/index.ts'
+import { CoxswainError } from '../../protocol/errors.ts'
+import type { StatusView } from '../../protocol/index.ts'
 import { readEndpoint } from './endpoint.ts'
 import type { Home } from './home.ts'
 import type { ProcessIdentity } from './processes.ts'

@@ -1,7 +1,7 @@
 // Owns up.json: which supervisor holds a state folder, and its node processes. Only one supervisor can hold it.
 // Must not be taken for the leadership: that is the journal's lock.
 import { linkSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
-import { CoxswainError } from '../../protocol/index.ts'
+import { CoxswainError } from '../../protocol/errors.ts'
 import { readEndpoint } from './endpoint.ts'
 import { type Home, onHome } from './home.ts'
 import { identify, lives, type ProcessIdentity } from './processes.ts'

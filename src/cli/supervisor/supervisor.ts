@@ -2,7 +2,7 @@
 // Must not run any of the cluster's work itself, and must leave no process behind.
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { CoxswainError } from '../../protocol/index.ts'
+import { CoxswainError } from '../../protocol/errors.ts'
 import { announcedError } from '../nodes/announce.ts'
 import { type CandidateOptions, candidateArguments, type WorkerOptions, workerArguments } from '../nodes/options.ts'
 import { type Endpoint, readEndpoint, removeEndpoint } from '../state/endpoint.ts'

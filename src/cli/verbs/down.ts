@@ -30,7 +30,7 @@ export function declare(program: Command): void {
 
 async function down(options: DownOptions): Promise<void> {
   const { rmSync } = await import('node:fs')
-  const { CoxswainError } = await import('../../protocol/index.ts')
+  const { CoxswainError } = await import('../../protocol/errors.ts')
   const { printJson, printLine } = await import('../output/print.ts')
   const { Home } = await import('../state/home.ts')
   const { lives, signalProcess } = await import('../state/processes.ts')

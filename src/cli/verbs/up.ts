@@ -1,8 +1,8 @@
 // Owns `cox up`: the options of a cluster on this machine, and what its user is told while it runs.
 // Must not manage processes: the supervisor does.
 import { type Command, Option } from 'commander'
-import { defaultLimits, priorityDefault, priorityMax } from '../../core/index.ts'
-import { limits } from '../../protocol/index.ts'
+import { defaultLimits, priorityDefault, priorityMax } from '../../core/limits.ts'
+import { limits } from '../../protocol/limits.ts'
 import { durationArgument, integerArgument, memoryArgument, millisArgument, namedAmountsArgument, textsArgument } from '../arguments.ts'
 import { logLevels } from '../nodes/options.ts'
 

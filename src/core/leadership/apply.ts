@@ -1,8 +1,9 @@
 // Owns what the facts about leaders and time do to the state. Must not read a clock.
 import type { RecordOf } from '../../protocol/index.ts'
 import { wakeDelayed } from '../jobs/apply.ts'
+import { priorityDefault } from '../limits.ts'
 import type { State } from '../state.ts'
-import { type Candidate, candidatesKeptMax, priorityDefault, rateFailure } from './state.ts'
+import { type Candidate, candidatesKeptMax, rateFailure } from './state.ts'
 
 /** The candidate with this name, made where it is new. */
 function candidateOf(state: State, id: string): Candidate {

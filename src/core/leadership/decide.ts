@@ -1,8 +1,8 @@
 // Owns what follows when a candidate comes, goes, or hands over. Must not write state.
 import { CoxswainError } from '../../protocol/index.ts'
 import { answer, type CommandOf, type Decision, refuse } from '../commands.ts'
+import { priorityMax } from '../limits.ts'
 import type { State } from '../state.ts'
-import { priorityMax } from './state.ts'
 
 export function decideJoinCandidate(state: State, { candidate, priority }: CommandOf<'joinCandidate'>): Decision {
   if (!Number.isInteger(priority) || priority < 1 || priority > priorityMax)

@@ -22,10 +22,6 @@ export interface Leadership {
   resignedTo: string
 }
 
-/** Largest P0. */
-export const priorityMax = 1000
-/** P0 of a candidate that did not say. */
-export const priorityDefault = 100
 /** Candidates that are away are remembered for their failure rate, at most so many; the one that was rated longest ago goes first. */
 export const candidatesKeptMax = 64
 const rateHalfLifeMs = 600_000

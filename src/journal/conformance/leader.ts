@@ -1,7 +1,8 @@
 // Owns a leader as the suite's cases play it, and how they look at what was kept.
 // Must not hold cases.
 import assert from 'node:assert/strict'
-import { CoxswainError, type ErrorCode, type PayloadId } from '../../protocol/index.ts'
+import { CoxswainError, type ErrorCode } from '../../protocol/errors.ts'
+import type { PayloadId } from '../../protocol/index.ts'
 import type { HistoryChange } from '../history.ts'
 import type { Append, JournalRow, PayloadWrite, Snapshot } from '../journal.ts'
 import type { TestStore } from './backend.ts'

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
-import { CoxswainError } from '../../protocol/index.ts'
+import { CoxswainError } from '../../protocol/errors.ts'
 import { corruptRow, type KeptRow } from '../row.ts'
 import { fault, isBusy } from './faults.ts'
 import { databasePath } from './files.ts'

@@ -1,6 +1,6 @@
 // Owns the translation of SQLite's and the file system's errors into ours, and their way between threads.
 // Must not decide what a failed store does next.
-import { CoxswainError, type ErrorCode, OverloadedError } from '../../protocol/index.ts'
+import { CoxswainError, type ErrorCode, OverloadedError } from '../../protocol/errors.ts'
 
 /** An error as it travels between threads. */
 export interface WireError {

@@ -3,7 +3,7 @@
 import { constants } from 'node:fs'
 import { access, chmod, mkdir, open, readFile, realpath, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { CoxswainError } from '../../protocol/index.ts'
+import { CoxswainError } from '../../protocol/errors.ts'
 
 /** What `statfs` calls file systems whose locks or syncs reach beyond this machine (Linux). */
 const networkMagic = new Map<number, string>([

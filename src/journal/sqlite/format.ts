@@ -1,7 +1,8 @@
 // Owns the format of the database: its tables and their version, how they are made, recognised and brought up to date.
 // Must not read or write rows but the leader's.
 import { DatabaseSync } from 'node:sqlite'
-import { CoxswainError, recordVersion } from '../../protocol/index.ts'
+import { CoxswainError } from '../../protocol/errors.ts'
+import { recordVersion } from '../../protocol/limits.ts'
 import type { LeadershipView } from '../journal.ts'
 import { databasePath } from './files.ts'
 import { historyTables } from './history.ts'

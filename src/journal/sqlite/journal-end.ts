@@ -1,6 +1,6 @@
 // Owns the look at where the journal ends, and what keeps a process from going on there: an end that cannot be believed, or somebody who holds it.
 // Must not write.
-import { CoxswainError } from '../../protocol/index.ts'
+import { CoxswainError } from '../../protocol/errors.ts'
 import { corruptRow, noHash, rowProblem } from '../row.ts'
 import { rowFrom } from './database.ts'
 import type { Mark } from './files.ts'

@@ -2,7 +2,7 @@
 // Must not write it: the ledger does.
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { crc32 } from 'node:zlib'
-import { CoxswainError } from '../../protocol/index.ts'
+import { CoxswainError } from '../../protocol/errors.ts'
 import type { LeadershipView } from '../journal.ts'
 
 /** The checksum of what a claim writes into the leader's row. All else in that row is compared with the journal's rows and totals. */

@@ -1,7 +1,7 @@
 // Owns the SQL of what is written.
 // Must not run any of it.
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { recordVersion } from '../../protocol/index.ts'
+import { recordVersion } from '../../protocol/limits.ts'
 import { rowColumns } from './database.ts'
 import { leaderStatement } from './leader-row.ts'
 

@@ -1,7 +1,9 @@
 // Owns what is written: one transaction per group of appends, claims, snapshots' rows. Every write compares epoch and index in the same transaction.
 // Must not retry anything: after a failed write the outcome is unknown and the store is given up.
 import type { DatabaseSync } from 'node:sqlite'
-import { CoxswainError, type PayloadId, recordVersion } from '../../protocol/index.ts'
+import { CoxswainError } from '../../protocol/errors.ts'
+import type { PayloadId } from '../../protocol/index.ts'
+import { recordVersion } from '../../protocol/limits.ts'
 import type { Append, Claim, Snapshot } from '../journal.ts'
 import { encodeManifest, noHash, payloadChecksum, rowBytes, rowHash } from '../row.ts'
 import { snapshotIsOf } from '../rules.ts'

@@ -1,7 +1,7 @@
 // Owns the leader's side of the reader's thread: questions and answers, with a named limit, and what happens when the thread dies.
 // Must not block: everything that touches a disk is on the other side.
 import { MessageChannel, type MessagePort, type TransferListItem, type Worker } from 'node:worker_threads'
-import { CoxswainError, OverloadedError } from '../../protocol/index.ts'
+import { CoxswainError, OverloadedError } from '../../protocol/errors.ts'
 import { readsInFlightMax } from '../rules.ts'
 import { fromWire } from './faults.ts'
 import { extension, failure, lastWords, opened, spawn, type ThreadOwner } from './threads.ts'

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, fdatasyncSync, openSync, readFileSync, readSync, renameSync, writeSync } from 'node:fs'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { OverloadedError } from '../../protocol/index.ts'
+import { OverloadedError } from '../../protocol/errors.ts'
 import type { Snapshot } from '../journal.ts'
 import { noSnapshotHolds, sameBytes, snapshotHash } from '../row.ts'
 import { isScarce } from './faults.ts'

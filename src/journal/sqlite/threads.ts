@@ -1,7 +1,7 @@
 // Owns how the journal's threads are started, and what their owner is told.
 // Must not know what they are asked.
 import { type MessagePort, receiveMessageOnPort, type TransferListItem, Worker } from 'node:worker_threads'
-import { CoxswainError } from '../../protocol/index.ts'
+import { CoxswainError } from '../../protocol/errors.ts'
 import { fromWire } from './faults.ts'
 import type { Log } from './ledger.ts'
 import type { FromReader, FromWriter } from './wire.ts'

@@ -1,7 +1,8 @@
 // Owns compaction, in steps so small that appends between them hardly wait: old rows, sparse segments, free pages, and the write-ahead log's size.
 // Must not remove what a start from the older snapshot needs.
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { CoxswainError, type PayloadId } from '../../protocol/index.ts'
+import { CoxswainError } from '../../protocol/errors.ts'
+import type { PayloadId } from '../../protocol/index.ts'
 import { corruptPayload, rowBytes } from '../row.ts'
 import { compactableTo } from '../rules.ts'
 import { pragma } from './format.ts'

@@ -1,7 +1,7 @@
 // Owns the leader's side of the writer's thread: what was asked and not answered, in order, with named limits, and what happens when the thread dies.
 // Must not block: everything that touches a disk is on the other side.
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads'
-import { CoxswainError, OverloadedError } from '../../protocol/index.ts'
+import { CoxswainError, OverloadedError } from '../../protocol/errors.ts'
 import type { Append } from '../journal.ts'
 import { appendsInFlightMax } from '../rules.ts'
 import { fromWire, type WireError } from './faults.ts'

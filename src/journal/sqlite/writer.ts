@@ -1,7 +1,7 @@
 // Owns the writer's thread: takes what was asked from the ring in order, commits queued appends as one group, compacts in between.
 // Must not read for others: the reader's thread does, so that no read delays an append.
 import { receiveMessageOnPort, workerData } from 'node:worker_threads'
-import { CoxswainError } from '../../protocol/index.ts'
+import { CoxswainError } from '../../protocol/errors.ts'
 import type { Append } from '../journal.ts'
 import { checkpointedLogBytes } from './database.ts'
 import { fault, toWire } from './faults.ts'
