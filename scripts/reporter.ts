@@ -54,6 +54,18 @@ function coverage(summary: NonNullable<TestEvent['data']['summary']>): string {
   return text
 }
 
+interface Count {
+  passed: number
+  failed: number
+  skipped: number
+  durationMs: number
+}
+
+/** One line about a file. */
+function line(file: string, { passed, failed, durationMs }: Count): string {
+  return `${failed > 0 ? '✖' : '✔'} ${relative(root, file)} (${passed} passed${failed > 0 ? `, ${failed} failed` : ''}, ${(durationMs / 1000).toFixed(1)} s)\n`
+}
+
 /** What a failed file wrote. */
 function words(text: string | undefined): string {
   return text ? `--- what it wrote ---\n${text.trimEnd()}\n---\n` : ''
@@ -61,12 +73,13 @@ function words(text: string | undefined): string {
 
 /** A reporter for `node --test --test-reporter`. */
 export default async function* report(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
-  const counts = new Map<string, { passed: number; failed: number; skipped: number }>()
+  const counts = new Map<string, Count>()
   const output = new Map<string, string>()
   for await (const { type, data } of source) {
     const file = data.file ?? ''
-    const count = counts.get(file) ?? { passed: 0, failed: 0, skipped: 0 }
-    counts.set(file, count)
+    const count = counts.get(file) ?? { passed: 0, failed: 0, skipped: 0, durationMs: 0 }
+    if (file !== '') counts.set(file, count)
+    if ((type === 'test:pass' || type === 'test:fail') && data.nesting === 0) count.durationMs += data.details?.duration_ms ?? 0
     const isTest = data.details?.type !== 'suite'
     if (type === 'test:stdout' || type === 'test:stderr')
       output.set(file, `${output.get(file) ?? ''}${data.message}`.slice(-outputCharactersMax))
@@ -81,14 +94,18 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
       count.failed++
       yield failure([data.name ?? ''], data)
     } else if (type === 'test:summary' && data.file) {
-      const duration = (data as { duration_ms?: number }).duration_ms ?? 0
-      yield `${count.failed > 0 ? '✖' : '✔'} ${relative(root, file)} (${count.passed} passed${count.failed > 0 ? `, ${count.failed} failed` : ''}, ${(duration / 1000).toFixed(1)} s)\n`
+      yield line(file, { ...count, durationMs: (data as { duration_ms?: number }).duration_ms ?? 0 })
       if (count.failed > 0) yield words(output.get(file))
       output.delete(file)
+      counts.delete(file)
     } else if (type === 'test:coverage' && data.summary) yield coverage(data.summary)
     else if (type === 'test:diagnostic' && (data.nesting ?? 0) === 0) {
-      // A file that could not be loaded, or was ended, never came to its summary.
-      for (const [path, text] of output) if ((counts.get(path)?.failed ?? 0) > 0) yield `${relative(root, path)}\n${words(text)}`
+      // A file that could not be loaded, or was ended, never came to its summary; files that share a process have none of their own.
+      for (const [path, one] of counts) {
+        if (one.passed + one.failed > 0) yield line(path, one)
+        if (one.failed > 0) yield words(output.get(path))
+      }
+      counts.clear()
       output.clear()
       yield `ℹ ${data.message}\n`
     }

@@ -66,9 +66,13 @@ function runTests(files: readonly string[], atOnce: number, flags: readonly stri
   })
 }
 
-/** core's own tests are under coverage, which a compile cache would make less exact. Long campaigns are left out: it makes them three times as slow. */
+/**
+ * core's own tests are under coverage, which a compile cache would make less exact; they touch nothing but core, so one process serves all of them and loads it
+ * once. Long campaigns are left out: coverage makes them three times as slow.
+ */
 function runCore(files: readonly string[]): Promise<Outcome> {
   const flags = [
+    '--test-isolation=none',
     '--experimental-test-coverage',
     '--test-coverage-include=src/core/**',
     `--test-coverage-lines=${coveragePercentMin}`,

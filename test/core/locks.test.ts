@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Command, Reply } from '../../src/core/commands.ts'
+import { viewLocks } from '../../src/core/views/locks.ts'
 import type { LockMode, Outcome } from '../../src/protocol/index.ts'
 import { Steps } from '../fakes/flows.ts'
 import { inputs, plan, stage } from '../fakes/plans.ts'
@@ -43,6 +44,29 @@ describe('locks', () => {
       assert.equal(cluster.state.grants.locks.size, 0, 'nothing is kept of a lock that nobody wants')
       ask(cluster, 'd')
       assert.equal(cluster.state.grants.byId.get('d')!.token, 4, 'the next one is larger all the same')
+    }),
+  )
+
+  it(
+    'are listed by their names, with who holds them and who is next',
+    scenario(cluster => {
+      ask(cluster, 'r', 'read')
+      cluster.advance(100)
+      ask(cluster, 'w')
+      ask(cluster, 'p', 'permit', { lock: 'other' })
+      const [one, other] = viewLocks(cluster.state)
+      const sinceMs = cluster.nowMs - 100
+      assert.deepEqual(one, {
+        name: 'one',
+        held: [{ session: 'of r', mode: 'read', token: 1, sinceMs, ttlMs: 5000 }],
+        waiting: 1,
+        line: [{ session: 'of w', mode: 'exclusive', sinceMs: cluster.nowMs, ttlMs: 5000 }],
+      })
+      assert.deepEqual([other!.name, other!.permits, other!.waiting], ['other', 2, 0])
+      assert.deepEqual(
+        viewLocks(cluster.state, 'oth').map(lock => lock.name),
+        ['other'],
+      )
     }),
   )
 

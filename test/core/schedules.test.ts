@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Command, Reply } from '../../src/core/commands.ts'
 import { momentOf } from '../../src/core/views/moment.ts'
+import { viewSchedules } from '../../src/core/views/schedules.ts'
 import { Story } from '../../src/core/views/story.ts'
 import { why } from '../../src/core/views/why.ts'
 import type { ScheduleSpec } from '../../src/protocol/index.ts'
@@ -210,4 +211,30 @@ describe('a schedule', () => {
     for (let day = 0; day < 60_000; day += 1)
       assert.equal(momentOf(day * 86_400_000).slice(0, 10), new Date(day * 86_400_000).toISOString().slice(0, 10))
   })
+})
+
+describe('the view of schedules', () => {
+  it(
+    'is in the order of their names, page by page, or of one',
+    scenario(cluster => {
+      cluster.join('w')
+      make(cluster)
+      make(cluster, { schedule: 'often', cron: '', everyMs: 5000, overlap: 'queue' })
+      make(cluster, { schedule: 'berlin', timezone: 'Europe/Berlin' })
+      const names = (query: Parameters<typeof viewSchedules>[1]): string[] => viewSchedules(cluster.state, query).map(one => one.name)
+      assert.deepEqual(names({}), ['berlin', 'hourly', 'often'])
+      assert.deepEqual(names({ after: 'berlin', limit: 1 }), ['hourly'])
+      assert.deepEqual(names({ name: 'often' }), ['often'])
+      assert.deepEqual(names({ name: 'never' }), [])
+      const [before] = viewSchedules(cluster.state, { name: 'hourly' })
+      const { name, cron, paused, nextAtMs, running, ran } = before!
+      assert.deepEqual([name, cron, paused, nextAtMs, running, ran], ['hourly', '0 * * * *', false, hourMs, [], 0])
+      assert.equal('lastJob' in before! || 'timezone' in before! || 'everyMs' in before!, false)
+      const [every] = viewSchedules(cluster.state, { name: 'often' })
+      assert.deepEqual([every!.everyMs, 'cron' in every!], [5000, false])
+      tick(cluster, 1)
+      const [after] = viewSchedules(cluster.state, { name: 'hourly' })
+      assert.deepEqual([after!.running, after!.lastJob, after!.ran], [['hourly@1'], 'hourly@1', 1])
+    }),
+  )
 })

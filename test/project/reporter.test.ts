@@ -37,6 +37,15 @@ describe('reporter', () => {
     assert.doesNotMatch(output, /chatter/)
   })
 
+  it('has a line for each of the files that share a process', () => {
+    writeFileSync(join(folder, 'beside.test.mjs'), "import { it } from 'node:test'\nit('c', () => { throw new Error('no') })\n")
+    const text = "import { it } from 'node:test'\nit('a', () => {})\n"
+    const { output, code } = report('shares.test.mjs', text, '--test-isolation=none', join(folder, 'beside.test.mjs'))
+    assert.equal(code, 1)
+    assert.match(output, /✔ .*shares\.test\.mjs \(1 passed, /)
+    assert.match(output, /✖ .*beside\.test\.mjs \(0 passed, 1 failed, /)
+  })
+
   it('tells a failure with its name, place, message and what the file wrote', () => {
     const text =
       "import assert from 'node:assert'\nimport { describe, it } from 'node:test'\ndescribe('outer', () => {\n  it('inner', () => {\n    console.log('a clue')\n    assert.equal(1, 2, 'one is not two')\n  })\n  it('fine', () => {})\n})\n"
