@@ -1,6 +1,6 @@
 // Owns what has to come about at least once in a campaign (M2, M3): every kind of fault, and the rare things that the rules are about.
 // Must not judge a single run: in most of them most of these never happen.
-import type { Facts } from './checkers/journal.ts'
+import type { Facts } from './checkers/facts.ts'
 import { kindsKnown } from './checkers/reader.ts'
 import type { History } from './history.ts'
 import { faultKinds } from './scenario.ts'
@@ -49,6 +49,7 @@ export const expectedProbes: readonly string[] = [
   'append durable after the death of its process',
   'cancelled while it ran',
   'claim refused',
+  'counted though it was to stop',
   'death while it wrote its file',
   'death while it wrote its journal',
   'death while it wrote its snapshot',

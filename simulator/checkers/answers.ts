@@ -1,7 +1,7 @@
 // Owns what answers promise: S3 (durable when acknowledged) and how jobs had to end, held against when facts became durable.
 // Must not look into nodes.
 import type { Call, History } from '../history.ts'
-import type { Facts } from './journal.ts'
+import type { Facts } from './facts.ts'
 
 function late(call: Call, factMs: number | undefined): boolean {
   return factMs === undefined || factMs > call.endedMs!

@@ -2,7 +2,7 @@
 // N1 (a leader's death re-runs nothing). Must not judge results: the journal's checker does.
 import type { History } from '../history.ts'
 import { type FaultKind, harmlessKinds } from '../scenario.ts'
-import type { Facts } from './journal.ts'
+import type { Facts } from './facts.ts'
 
 const deathsMax = 3
 
@@ -22,6 +22,12 @@ export function checkEpochs(history: History, facts: Facts): void {
     )
     if (obeyed) history.violate('S8', `${order.worker} obeys the leader of epoch ${order.epoch}, which was deposed`, obeyed.atMs)
   }
+}
+
+/** What ended with a value that its worker heard of: its lane, its name and attempt. A step that only became steps has done nothing yet. */
+export function toldOf(history: History): Set<string> {
+  const told = history.executions.filter(({ what, execution }) => what === 'ended' && execution.told && execution.fate.expands === undefined)
+  return new Set(told.map(({ execution: { lane, job, stage, index, attempt } }) => `${lane} ${job}/${stage}/${index}#${attempt}`))
 }
 
 /** What kills its executor each time is not run for ever. */

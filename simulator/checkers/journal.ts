@@ -7,29 +7,9 @@ import type { ExecutionEvent, History } from '../history.ts'
 import { type Fate, resultOf } from '../world/fates.ts'
 import { committedSpace } from '../world/steps.ts'
 import type { DurableRow } from '../world/store.ts'
+import { toldOf } from './executions.ts'
+import { createFacts } from './facts.ts'
 import { hashOf, readRecords } from './reader.ts'
-
-/** When facts became durable. */
-export interface Facts {
-  submittedMs: Map<string, number>
-  cancelledMs: Map<string, number>
-  finishedMs: Map<string, { atMs: number; state: string }>
-  /** By the task's key. */
-  resultMs: Map<string, number>
-  /** Epoch in which a task's input became durable, by `job/stage/index`. */
-  addedEpochs: Map<string, number>
-  /** Epoch of a stage's latest result, by `job/stage`; and the stages that a stage waits for. */
-  resultEpochs: Map<string, number>
-  /** Epoch in which an attempt's failure became durable, by `job/stage/index#attempt`. */
-  failedEpochs: Map<string, number>
-  producers: Map<string, string[]>
-  lanes: Set<number>
-  workersLost: number
-  clusters: Set<string>
-  poisoned: Set<string>
-  /** The token of each grant, and when it became durable that it has its turn. */
-  granted: Map<string, { token: number; atMs: number }>
-}
 
 function inline(item: Uint8Array): unknown {
   const read = readItem(item)
@@ -37,21 +17,7 @@ function inline(item: Uint8Array): unknown {
 }
 
 export class JournalChecker {
-  readonly facts: Facts = {
-    submittedMs: new Map(),
-    cancelledMs: new Map(),
-    finishedMs: new Map(),
-    resultMs: new Map(),
-    addedEpochs: new Map(),
-    resultEpochs: new Map(),
-    failedEpochs: new Map(),
-    producers: new Map(),
-    lanes: new Set(),
-    workersLost: 0,
-    clusters: new Set(),
-    poisoned: new Set(),
-    granted: new Map(),
-  }
+  readonly facts = createFacts()
   readonly #history: History
   readonly #ledger = new Ledger()
   readonly #keys = new Map<string, string>()
@@ -64,8 +30,11 @@ export class JournalChecker {
   #committed: string[] = []
   #commits: string[] = []
 
+  readonly #told: ReadonlySet<string>
+
   constructor(history: History) {
     this.#history = history
+    this.#told = toldOf(history)
   }
 
   check(): void {
@@ -184,20 +153,26 @@ export class JournalChecker {
         facts.workersLost++
         return
       case 'TasksAdded':
-        this.#added(record, row)
-        return
+        return this.#added(record, row)
       case 'TasksAssigned':
         facts.lanes.add(record.lane)
         if (record.adopted) this.#history.probe('adopted')
         return
       case 'TaskFailed':
-        this.#failed(record.lane, row)
-        if (record.code === 'TASK_POISONED' || record.code === 'TASK_CRASHED') this.#spoiled(record.lane)
-        return
+        return this.#failed(record.lane, record.code, row)
+      case 'TasksSkipped':
+        return this.#skipped(record, row)
       case 'EntriesWritten':
         for (const { space, key } of record.writes) if (space === committedSpace) this.#committed.push(key)
         return
       case 'TasksFinished':
+        if (
+          this.#ledger.lanes
+            .get(record.lane)
+            ?.queue.slice(0, record.count)
+            .some(task => task.stopping)
+        )
+          this.#history.probe('counted though it was to stop')
         this.#finished(record, row)
     }
   }
@@ -217,14 +192,11 @@ export class JournalChecker {
     }
   }
 
-  #failed(lane: number, row: DurableRow): void {
+  #failed(lane: number, code: string, row: DurableRow): void {
     const task = this.#ledger.lanes.get(lane)?.queue[0]
-    if (task) this.facts.failedEpochs.set(`${task.key}#${task.attempt}`, row.epoch)
-  }
-
-  #spoiled(lane: number): void {
-    const task = this.#ledger.lanes.get(lane)?.queue[0]
-    if (task) this.facts.poisoned.add(task.job)
+    if (!task) return
+    this.facts.failedEpochs.set(`${task.key}#${task.attempt}`, row.epoch)
+    if (code === 'TASK_POISONED' || code === 'TASK_CRASHED') this.facts.poisoned.add(task.job)
   }
 
   #added({ job, stage, first, count, payload }: Extract<JournalRecord, { kind: 'TasksAdded' }>, row: DurableRow): void {
@@ -260,6 +232,15 @@ export class JournalChecker {
       if (value !== resultOf(key)) this.#history.violate('S9', `task ${task} (${key}) has the result ${String(value)}`, row.atMs)
       this.facts.resultMs.set(key, row.atMs)
       if (this.#history.fates.get(key)?.commits) this.#commits.push(key)
+    }
+  }
+
+  /** What a compensation goes by counts if it succeeded, though it was told to stop: what it did is to be taken back. */
+  #skipped({ lane, count }: Extract<JournalRecord, { kind: 'TasksSkipped' }>, row: DurableRow): void {
+    for (const { key, job, stage, index, attempt } of this.#ledger.lanes.get(lane)?.queue.slice(0, count) ?? []) {
+      const { state, flow } = this.#ledger.jobs.get(job)!
+      if (state === 'running' && flow?.counts(stage, index) && this.#told.has(`${lane} ${key}#${attempt}`))
+        this.#history.violate('S11', `${key} succeeded and counts as cancelled: what it did is not taken back`, row.atMs)
     }
   }
 

@@ -1,7 +1,7 @@
 // Owns S13, S3 and S7 for locks: grants and releases happened as if one by one, tokens only grow, nobody overtakes, nobody believes for too long.
 // Must not trust the leader's account of who holds what.
 import type { Belief, GrantSeen, History } from '../history.ts'
-import type { Facts } from './journal.ts'
+import type { Facts } from './facts.ts'
 import { linearizable, type Model, type Operation } from './linearizable.ts'
 
 /** What happens to one lock. `wrote`: something that is only done while it is held; `ended`: it was given back, or it was lost. */

@@ -181,6 +181,10 @@ class RandomFlow {
   /** It runs only where the workflow fails, or is taken back; so long that a leader may die meanwhile. */
   #compensation(): void {
     const from = this.#pick()
+    const { kind, stage } = this.steps[from.step]!
+    // What it takes back takes its time, and does not always stop when it is told to.
+    if (kind === 'tasks' && this.#random.chance(0.7))
+      Object.assign(this.fates[stage]![0]!, { ms: this.#random.exponential(60), deaf: this.#random.chance(0.7) })
     this.#add([['undo', from.step]], [{ ms: this.#random.exponential(40), expects: [from.value] }])
   }
 

@@ -4,6 +4,7 @@ import { Chunk, ChunkWriter, itemInline, type Outcome, outcomeTasks, writeValue 
 import type { PoolHandlers } from '../../src/worker/executors/pool.ts'
 import type { Batch, ExecutorExit, ExecutorId } from '../../src/worker/machine/index.ts'
 import type { Boot, Kernel } from '../kernel/kernel.ts'
+import { taskAt } from './batches.ts'
 import { type Fate, resultOf } from './fates.ts'
 import { committedOutcome, flowOutcome, readFate } from './steps.ts'
 
@@ -20,6 +21,8 @@ export interface Execution {
   fate: Fate
   /** What a task without a fate of its own was given. */
   got?: string[] | undefined
+  /** It ended with a value, and its worker was told. */
+  told?: boolean
 }
 
 /** How executors behave; faults change it. */
@@ -51,6 +54,8 @@ interface LaneInside {
   generation: number
   next: number
   outcomes: Outcome[]
+  /** Those among them that ended with a value. */
+  ended: Execution[]
   chunk: ChunkWriter
   chunkSinceMs: number
   flushedAtMs: number
@@ -59,16 +64,6 @@ interface LaneInside {
 }
 
 /** One executor process. */
-/** Which task stands at this position of a batch. */
-function taskAt({ runs }: Batch, position: number): { job: string; stage: number; attempt: number; index: number } {
-  let before = 0
-  for (const { job, stage, attempt, first, count } of runs) {
-    if (position < before + count) return { job, stage, attempt, index: first + position - before }
-    before += count
-  }
-  throw new Error(`a batch has no task ${position}`)
-}
-
 export class SimExecutor {
   readonly #pool: PoolOfExecutors
   readonly #boot: Boot
@@ -94,8 +89,11 @@ export class SimExecutor {
     })
   }
 
-  tell(event: Parameters<PoolHandlers['event']>[0]): void {
-    this.#after(pipeMs, () => this.#pool.handlers.event(event))
+  tell(event: Parameters<PoolHandlers['event']>[0], ended: readonly Execution[] = []): void {
+    this.#after(pipeMs, () => {
+      for (const execution of ended) execution.told = true
+      this.#pool.handlers.event(event)
+    })
   }
 
   receive(batch: Batch): void {
@@ -106,7 +104,16 @@ export class SimExecutor {
     let lane = this.#lanes.get(batch.lane)
     if (!lane) {
       const chunk = new ChunkWriter()
-      const fresh = { queue: [], generation: 0, next: batch.from, outcomes: [], flushedAtMs: 0, running: undefined, cancelled: [] }
+      const fresh = {
+        queue: [],
+        generation: 0,
+        next: batch.from,
+        outcomes: [],
+        ended: [],
+        flushedAtMs: 0,
+        running: undefined,
+        cancelled: [],
+      }
       lane = { id: batch.lane, ...fresh, chunk, chunkSinceMs: 0 }
       this.#lanes.set(lane.id, lane)
     }
@@ -204,7 +211,9 @@ export class SimExecutor {
       if (over) return
       if (fate.exits) this.tell({ kind: 'exiting', executor: this.id, lane: lane.id, number })
       if (dies || fate.exits) return this.die(dies ? 'SIGSEGV' : 'exit code 3')
-      end(() => (attempt <= (fate.fails ?? 0) ? this.#failed(lane, 'TASK_FAILED', startedAtMs, true) : this.#finished(lane, fate, wrong)))
+      end(() =>
+        attempt <= (fate.fails ?? 0) ? this.#failed(lane, 'TASK_FAILED', startedAtMs, true) : this.#finished(lane, execution, wrong),
+      )
     })
   }
 
@@ -219,7 +228,9 @@ export class SimExecutor {
     lane.outcomes.push({ kind: 'finished', count, items: lane.chunk.finish(), blocks: [], elapsedMicros })
   }
 
-  #finished(lane: LaneInside, fate: Fate, wrong: string | undefined): void {
+  #finished(lane: LaneInside, execution: Execution, wrong: string | undefined): void {
+    const { fate } = execution
+    lane.ended.push(execution)
     // The journal's checker knows what it should have been.
     const value = wrong === undefined ? resultOf(fate.key) : `wrong: ${wrong}`
     const elapsedMicros = Math.round(fate.ms * 1000)
@@ -254,8 +265,9 @@ export class SimExecutor {
     const count = this.#waiting(lane)
     if (count === 0) return
     this.#closeChunk(lane)
-    this.tell({ kind: 'outcomes', executor: this.id, lane: lane.id, from: lane.next, outcomes: lane.outcomes })
+    this.tell({ kind: 'outcomes', executor: this.id, lane: lane.id, from: lane.next, outcomes: lane.outcomes }, lane.ended)
     lane.outcomes = []
+    lane.ended = []
     lane.next += count
   }
 

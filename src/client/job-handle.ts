@@ -127,7 +127,7 @@ export class JobHandle<Output = unknown> {
 
   /**
    * Cancels the job; resolves when that is durable. A job that has ended stays as it ended. With `compensate`, of a workflow: what has not ended is given up, and what
-   * runs is told to stop; then the compensations of what had succeeded run, in reverse order, and only then it has ended, as cancelled. It goes on with that without
+   * runs is told to stop; then the compensations of what succeeded run, also of what did so although it was told to stop, in reverse order, and only then it has ended, as cancelled. It goes on with that without
    * a client. Cancelled again without it, it ends at once.
    */
   async cancel(reason = 'cancelled by its user', options: { compensate?: boolean } = {}): Promise<void> {

@@ -7,7 +7,7 @@ import { Story } from '../../src/core/views/story.ts'
 import { why } from '../../src/core/views/why.ts'
 import type { RunPolicy } from '../../src/protocol/index.ts'
 import { Steps } from '../fakes/flows.ts'
-import { plan } from '../fakes/plans.ts'
+import { chunkOf, plan } from '../fakes/plans.ts'
 import { failed } from '../fakes/worker.ts'
 import { type Harness, scenario } from './harness.ts'
 import { runPolicy } from './limited.ts'
@@ -271,6 +271,144 @@ describe('a workflow that is cancelled with compensation', () => {
   )
 })
 
+describe('a step that runs when its workflow is cancelled with compensation', () => {
+  it(
+    'is taken back if it succeeds though it was told to stop, its result as the input',
+    scenario(cluster => {
+      const worker = cluster.join('w1')
+      const flow = new Steps()
+      const reserve = flow.add([], { task: 'reserve' })
+      flow.add([['undo', reserve]], { task: 'release' })
+      const pay = flow.add([['value', reserve]], { task: 'pay' })
+      const refund = flow.add([['undo', pay]], { task: 'refund' })
+      flow.steps[refund]!.needs.push({ kind: 'value', step: pay })
+      flow.output = flow.add([['value', pay]], { task: 'ship' })
+      submitFlow(cluster, flow)
+      cluster.finish(worker)
+      assert.deepEqual(running(cluster), ['pay'])
+      compensate(cluster)
+      assert.equal(cluster.stage('job', 2).cancelling.has(0), true, 'it is told to stop')
+      assert.match(why(cluster.state, cluster.observed, 'job')[0]!.text, /2 compensations have run/)
+      assert.equal(decodeSnapshot(encodeSnapshot(cluster.state)).jobs.byId.get('job')!.flow!.undoable.has(pay), true)
+      cluster.takeOver()
+      cluster.register(worker)
+      cluster.settle()
+      cluster.finish(worker)
+      assert.deepEqual(running(cluster), ['refund'])
+      cluster.finish(worker)
+      assert.deepEqual(running(cluster), ['release'])
+      cluster.finish(worker)
+      assert.equal(cluster.jobState('job'), 'cancelled')
+      assert.deepEqual(statuses(cluster), ['succeeded', 'succeeded', 'succeeded', 'succeeded', 'cancelled'])
+    }),
+  )
+
+  it(
+    'is not if it fails or stops, is not tried again, nor if its worker is lost',
+    scenario(cluster => {
+      const retried = (id: string): void => {
+        const flow = saga()
+        const stages = flow.stages.map(one => ({ ...one, retry: { ...one.retry, retriesMax: 3, backoffMs: 0 } }))
+        cluster.ask({ kind: 'submitJob', plan: plan(id, { stages }), inputs: flow.inputs, flow: flow.plan })
+        cluster.settle()
+        cluster.finish(cluster.workers.get('w1')!)
+        compensate(cluster, id)
+      }
+      const taken = (id: string): void => {
+        assert.deepEqual(running(cluster), ['release'])
+        cluster.finishAll()
+        assert.deepEqual(statuses(cluster, id), ['succeeded', 'succeeded', 'cancelled', 'skipped', 'cancelled'])
+        assert.equal(cluster.jobState(id), 'cancelled')
+      }
+      const worker = cluster.join('w1')
+      retried('fails')
+      cluster.end(worker, [failed()])
+      taken('fails')
+      retried('stops')
+      cluster.end(worker, [{ kind: 'skipped', count: 1 }])
+      taken('stops')
+      retried('lost')
+      cluster.lose(worker)
+      cluster.join('w2')
+      taken('lost')
+    }),
+  )
+
+  it(
+    'counts with all of its tasks: what of them has not begun never does, and then it is none that succeeded',
+    scenario(cluster => {
+      const worker = cluster.join('w1', 2)
+      const wide = (): Steps => {
+        const flow = new Steps()
+        const before = flow.add([], { task: 'before' })
+        flow.add([['undo', before]], { task: 'undo-before' })
+        const many = flow.add([['after', before]], { task: 'many', count: 2 })
+        flow.add([['undo', many]], { task: 'undo-many' })
+        flow.output = many
+        return flow
+      }
+      submitFlow(cluster, wide())
+      cluster.finish(worker)
+      assert.deepEqual(running(cluster), ['many', 'many'])
+      compensate(cluster)
+      cluster.finish(worker, 1)
+      cluster.finish(worker, 1)
+      assert.deepEqual(running(cluster), ['undo-many'])
+      cluster.finishAll()
+      assert.equal(cluster.jobState('job'), 'cancelled')
+      submitFlow(cluster, wide(), { id: 'half' })
+      cluster.finish(worker)
+      compensate(cluster, 'half')
+      cluster.finish(worker, 1)
+      cluster.end(worker, [{ kind: 'skipped', count: 1 }])
+      cluster.finishAll()
+      assert.deepEqual(statuses(cluster, 'half'), ['succeeded', 'succeeded', 'cancelled', 'skipped'])
+    }),
+  )
+
+  it(
+    'counts also where it is what a choice has open, is a list, writes with its result, or its run is out of time',
+    scenario(cluster => {
+      const worker = cluster.join('w1')
+      const flow = new Steps()
+      const risky = flow.add([], { task: 'risky' })
+      const handler = flow.add([['failure', risky]], { task: 'handler' })
+      const chosen = flow.add(
+        [
+          ['option', risky],
+          ['option', handler],
+        ],
+        { kind: 'choice' },
+      )
+      flow.add([['undo', chosen]], { task: 'undo-chosen' })
+      flow.output = flow.add([['value', chosen]], { task: 'last' })
+      submitFlow(cluster, flow)
+      compensate(cluster)
+      assert.equal(cluster.jobState('job'), 'running')
+      cluster.finish(worker)
+      assert.deepEqual(running(cluster), ['undo-chosen'])
+      cluster.finishAll()
+      assert.deepEqual(statuses(cluster), ['succeeded', 'cancelled', 'succeeded', 'succeeded', 'cancelled'])
+
+      const list = new Steps()
+      const split = list.add([], { task: 'split' })
+      list.add([['undo', split]], { task: 'undo-split' })
+      list.output = list.add([['spread', split]], { task: 'part', count: 0 })
+      submitFlow(cluster, list, { id: 'list', run: runPolicy({ timeoutMs: 100 }) })
+      cluster.advance(200)
+      assert.equal(cluster.of('JobTimedOut').length, 1)
+      const exchange = { checks: [], writes: [{ space: 'one', key: 'k', item: chunkOf(['v']) }], grants: [], signals: [] }
+      const outcome = { kind: 'spread' as const, items: chunkOf(['a', 'b']), blocks: [], elapsedMicros: 1 }
+      cluster.end(worker, [{ kind: 'committed', outcome, exchange, jobs: [] }])
+      assert.equal(cluster.of('EntriesWritten').length, 1)
+      assert.deepEqual(running(cluster), ['undo-split'])
+      cluster.finishAll()
+      assert.equal(cluster.jobState('list'), 'failed')
+      assert.deepEqual(statuses(cluster, 'list'), ['succeeded', 'succeeded', 'cancelled'])
+    }),
+  )
+})
+
 describe('a cancel with compensation', () => {
   it(
     'is a plain one where nothing is to be taken back',
@@ -280,9 +418,11 @@ describe('a cancel with compensation', () => {
       compensate(cluster, 'array')
       assert.equal(cluster.jobState('array'), 'cancelled')
       cluster.end(worker, [{ kind: 'skipped', count: 1 }])
-      submitFlow(cluster, saga())
+      const flow = new Steps()
+      flow.add([['undo', flow.add([['value', flow.add([])]])]], { task: 'never' })
+      submitFlow(cluster, flow)
       compensate(cluster)
-      assert.equal(cluster.jobState('job'), 'cancelled', 'nothing of it has succeeded')
+      assert.equal(cluster.jobState('job'), 'cancelled', 'nothing of it that can be taken back has begun')
       cluster.end(worker, [{ kind: 'skipped', count: 1 }])
       const run = runPolicy({ key: 'k' })
       submitFlow(cluster, saga(), { id: 'first', run })

@@ -63,6 +63,9 @@ export class FlowLedger {
   readonly #fixed = new Map<number, Verdict>()
   /** Steps that were given up because they, or what they are part of, did not end in time. */
   readonly #late = new Set<number>()
+  /** Steps that were told to stop, and count as what they come to: compensations go by them. Frames that were given up. */
+  readonly #told = new Set<number>()
+  readonly #broken = new Set<Frame>()
   /** All of it was given up: what it ends as. */
   #end: 'failed' | 'cancelled' | undefined
 
@@ -107,9 +110,11 @@ export class FlowLedger {
       else if (!this.#isUndo(number)) assert.notEqual(verdict, 'skipped', `step ${number} was passed over and waits again`)
     }
     this.#end = undefined
+    this.#broken.clear()
     for (const number of waiting) {
       this.#fixed.delete(number)
       this.#late.delete(number)
+      this.#told.delete(number)
       if (this.#isUndo(number)) continue
       for (const need of this.#steps[number]!.needs)
         assert(
@@ -203,15 +208,43 @@ export class FlowLedger {
     const frames = new Set<number>(step === undefined ? this.#frames.keys() : [])
     for (const [number, { parent }] of this.#frames.entries())
       if (step !== undefined && parent !== undefined && (parent === step || frames.has(this.#steps[parent]!.frame))) frames.add(number)
-    const late = [...this.#steps.keys()].filter(
+    const open = [...this.#steps.keys()].filter(
       one => (one === step || (frames.has(this.#steps[one]!.frame) && !this.#isUndo(one))) && this.#verdict(one) === 'pending',
     )
-    for (const one of late) this.#late.add(one)
+    for (const one of open) {
+      if (one !== step) this.#broken.add(this.#frames[this.#steps[one]!.frame]!)
+      if (one !== step && this.#mayEnd(one)) this.#told.add(one)
+      else this.#late.add(one)
+    }
     this.changed()
   }
 
-  isLate(step: number): boolean {
-    return this.#late.has(step)
+  /** True if a compensation goes by what the step comes to, and nothing of it would have to begin for that. */
+  #mayEnd(number: number): boolean {
+    const step = this.#steps[number]!
+    if (!this.#isRested(number) || step.expanded !== undefined) return false
+    if (step.plan.kind === 'choice') return true
+    const tasks = step.plan.kind === 'tasks' ? this.#tasks(step) : []
+    return tasks.length === this.#widthOf(step) && tasks.every(task => task.status === 'running' || task.status === 'succeeded')
+  }
+
+  #isRested(number: number): boolean {
+    return this.#steps.some((other, at) =>
+      other.needs.some(
+        need => need.step === number && (isUndo(other) || (need.kind === 'option' && other.plan.kind === 'choice' && this.#isRested(at))),
+      ),
+    )
+  }
+
+  /** True if the step was told to stop. */
+  isTold(step: number): boolean {
+    return this.#late.has(step) || this.#told.has(step)
+  }
+
+  /** True if a result of the task is taken though it was told to stop: a compensation goes by it, and its step may still succeed. */
+  counts(stage: number, task: number): boolean {
+    const step = this.stepOf(stage, task)
+    return this.#isRested(step) && this.#verdict(step) === 'pending'
   }
 
   /** True if the step, which became others, has come to its end: also its compensations. */
@@ -267,7 +300,7 @@ export class FlowLedger {
   /** A task is handed out: nothing is any more of a step whose time is over. */
   handedOut(stage: number, task: number): void {
     const number = this.stepOf(stage, task)
-    assert(!this.#late.has(number), `task ${stage}/${task} was handed out, and its step ${number} is late`)
+    assert(!this.isTold(number), `task ${stage}/${task} was handed out, and its step ${number} was given up`)
     this.begins(stage, task)
   }
 
@@ -365,7 +398,7 @@ export class FlowLedger {
 
   /** `lost` if a step failed and nothing in the frame answers to that. */
   #frameVerdict(frame: Frame, whole: boolean): Verdict {
-    let broken = false
+    let broken = this.#broken.has(frame)
     for (let number = frame.first; number < frame.first + frame.count; number++) {
       const step = this.#steps[number]!
       if (isUndo(step)) continue

@@ -126,7 +126,7 @@ export class Ledger extends ScheduleLedger {
 
   #end(task: LedgerTask, status: Status): void {
     assert(!terminal.has(task.status), `S11: ${task.key} was ${task.status} and is to be ${status}`)
-    task.status = status
+    Object.assign(task, { status, stopping: false })
   }
 
   #job(id: string): LedgerJob {
@@ -302,7 +302,9 @@ export class Ledger extends ScheduleLedger {
   }
 
   #succeed(task: LedgerTask): void {
-    assert(!task.stopping && this.#job(task.job).state === 'running', `S10: a result of ${task.key} was taken after its cancellation`)
+    const { flow, state } = this.#job(task.job)
+    const counts = !task.stopping || flow?.counts(task.stage, task.index)
+    assert(counts && state === 'running', `S10: a result of ${task.key} was taken after its cancellation`)
     this.#end(task, 'succeeded')
   }
 
@@ -316,9 +318,7 @@ export class Ledger extends ScheduleLedger {
     assert.equal(found.state, 'running')
     assert.equal(sealed, false)
     assert.equal(tasks.length, first)
-    for (let index = first; index < first + count; index++) {
-      tasks.push(newTask(job, stage, index, 1))
-    }
+    for (let index = first; index < first + count; index++) tasks.push(newTask(job, stage, index, 1))
   }
 
   StageSealed(record: RecordOf<'StageSealed'>): void {
@@ -395,11 +395,11 @@ export class Ledger extends ScheduleLedger {
     this.#stopLate(record.job)
   }
 
-  /** Of a step that is late no result is taken, and nothing of it is tried again. */
+  /** Of a step that is late no result is taken, and nothing of it is tried again; nor of one that may still succeed. */
   #stopLate(id: string): void {
     const { flow, stages } = this.#job(id)
     for (const task of stages.flatMap(stage => stage.tasks)) {
-      if (!flow!.isLate(flow!.stepOf(task.stage, task.index))) continue
+      if (!flow!.isTold(flow!.stepOf(task.stage, task.index))) continue
       if (task.status === 'running') task.stopping = true
       else if (task.status === 'delayed') task.status = 'waiting'
     }
@@ -513,9 +513,8 @@ export class Ledger extends ScheduleLedger {
   /** Tasks of a workflow begin: those whose number followed from other steps are known from here on. */
   #beginFlow(job: LedgerJob, flow: FlowLedger, { stage, first, count }: { stage: number; first: number; count: number }): void {
     const { tasks } = job.stages[stage]!
-    for (let index = tasks.length; index < first + count; index++) {
+    for (let index = tasks.length; index < first + count; index++)
       tasks.push(newTask(job.plan.job, stage, index, flow.firstAttempt(stage, index)))
-    }
     for (let index = first; index < first + count; index++) flow.handedOut(stage, index)
   }
 

@@ -58,6 +58,26 @@ export const saga = workflow({
   },
 })
 
+/** A step that can be taken back and holds until it is told to stop; then it succeeds, or gives up. */
+export const stubborn = workflow({
+  name: 'stubborn',
+  build(flow, { log, gate, succeeds }: { log: string; gate: string; succeeds: boolean }) {
+    const held = succeeds ? flow.run(hold, { log, value: 1 }) : flow.run(givesUp, { log, value: 1 })
+    flow.onFailure(held, undo, { log, gate, name: 'it' })
+    return held
+  },
+})
+
+const givesUp = task({
+  name: 'gives-up',
+  async run({ log, value }: { log: string; value: number }, ctx) {
+    appendFileSync(log, `hold ${value}\n`)
+    await new Promise<void>(resolve => ctx.signal.addEventListener('abort', () => resolve(), { once: true }))
+    ctx.signal.throwIfAborted()
+    return value
+  },
+})
+
 const link = task({
   name: 'link',
   async run({ log, value }: { log: string; value: number }) {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { chain, gate, saga } from './control-tasks.ts'
+import { chain, gate, saga, stubborn } from './control-tasks.ts'
 import { errorOf, FaultCluster, linesOf, rejection, tally, until } from './harness.ts'
 
 const beside = (file: string): string => fileURLToPath(new URL(file, import.meta.url))
@@ -78,6 +78,20 @@ describe('a run that is controlled', { timeout: 120_000 }, () => {
     assert.match((await refused).message, /wrong day/)
     assert.equal((await job.status()).state, 'cancelled')
     assert.deepEqual(linesOf(log), ['first 1', 'first 2', 'hold 3', 'told to stop', 'undo two', 'undone two', 'undo one', 'undone one'])
+  })
+
+  test('takes back also what ran, and came to its end although it was told to stop, and not what gave up', async () => {
+    const open = cluster.path('stubborn-gate')
+    writeFileSync(open, '')
+    for (const succeeds of [true, false]) {
+      const log = cluster.path(`stubborn-${succeeds}.log`)
+      const job = await cluster.client.submit(stubborn, { log, gate: open, succeeds })
+      const refused = rejection(job.result(), 'TASK_CANCELLED')
+      await until('it runs', () => linesOf(log).includes('hold 1'))
+      await job.cancel('wrong day', { compensate: true })
+      await refused
+      assert.deepEqual(linesOf(log), succeeds ? ['hold 1', 'told to stop', 'undo it', 'undone it'] : ['hold 1'])
+    }
   })
 
   test('ends at once when it is cancelled again while it takes back', async () => {

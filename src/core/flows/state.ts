@@ -68,8 +68,9 @@ export class StepTable {
   /** The highest attempt at which tasks of a step were handed out, where that is not the first; and that at which they begin, where it is not. */
   readonly attempts = new SparseMap<number, number>()
   readonly firstAttempts = new SparseMap<number, number>()
-  /** Compensations; and steps that did not end in their time. */
+  /** Compensations; derived: the steps that they rest on; and steps that did not end in their time. */
   readonly undos = new SparseSet<number>()
+  readonly undoable = new SparseSet<number>()
   readonly late = new SparseSet<number>()
   /** Steps that became steps themselves; derived: of these, the ones that hold a key until they end. */
   readonly expanded = new SparseSet<number>()
@@ -105,9 +106,23 @@ export class StepTable {
     this.#rows.set(number, fields.frame, frame)
     if (step.amount > 0) this.#amount[number] = step.amount
     if (step.name !== '') this.#names.set(number, step.name)
-    if (step.needs.some(need => need.kind === 'undo')) this.undos.add(number)
     this.edges.add(number, step.needs, base)
+    if (step.needs.some(need => need.kind === 'undo')) {
+      this.undos.add(number)
+      this.#rests(number)
+    }
     return number
+  }
+
+  /** What these steps came to is what the compensation goes by; of a choice, what its options did. */
+  #rests(undo: number): void {
+    const rested = this.needs(undo).map(need => need.step)
+    // The list grows while it is walked.
+    for (const step of rested) {
+      if (this.undoable.has(step)) continue
+      this.undoable.add(step)
+      if (this.kind(step) === 'choice') for (const { kind, step: option } of this.needs(step)) if (kind === 'option') rested.push(option)
+    }
   }
 
   kind(step: number): StepKind {

@@ -86,6 +86,19 @@ export function abandon(on: Flowing, step: number, why: 'failed' | 'cancelled' |
   cancelWaiting(state, stage, range.first, range.count)
 }
 
+/**
+ * A step is to begin nothing any more; what of it runs may end, and the step comes to what its tasks do. One that has not begun is given up, a choice
+ * waits for its options, which have their ends.
+ */
+export function letEnd(on: Flowing, step: number): void {
+  const { state, flow } = on
+  if (flow.kind(step) === 'choice') return
+  if (flow.kind(step) !== 'tasks' || flow.status(step) === 'waiting') return abandon(on, step, 'cancelled')
+  const range = { first: flow.first(step), count: flow.width(step) }
+  if (stageOf(on, step).wide >= 0) cancelHeld(on, stageOf(on, step), range)
+  cancelWaiting(state, stageOf(on, step), range.first, range.count)
+}
+
 /** Tasks of a stage have ended. */
 export function tasksEnded(on: Flowing, stage: Stage, part: Part): void {
   if (stage.wide >= 0) return countDown(on, stage, stage.wide, part)

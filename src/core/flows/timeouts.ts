@@ -6,7 +6,8 @@ import type { State } from '../state.ts'
 import { type Flowing, stageOf } from './flowing.ts'
 import type { StepTable } from './state.ts'
 import { moving } from './steps.ts'
-import { abandon } from './tasks.ts'
+import { abandon, letEnd } from './tasks.ts'
+import { countsStill } from './undo.ts'
 import { deafen, stopPause } from './waits.ts'
 
 /** A step has failed because it did not end in its time. Steps that it became end with it, after their compensations. */
@@ -50,7 +51,9 @@ function giveUp(on: Flowing, frames: ReadonlySet<number>): void {
     if (flow.pauses.has(step)) stopPause(state, flow, step)
     if (flow.listening.has(step)) deafen(state, flow, step)
     if (flow.kind(step) === 'signal') flow.mail.unlisten(flow.name(step), step)
-    abandon(on, step, 'cancelled')
+    // What a compensation goes by is told to stop, and counts as what it comes to.
+    if (countsStill(flow, step)) letEnd(on, step)
+    else abandon(on, step, 'cancelled')
   }
   stop(on, steps)
 }

@@ -197,7 +197,7 @@ export function decideCancelJob(state: State, command: CommandOf<'cancelJob'>): 
   if (!job) return refuse(missing(command.job))
   // What ended stays as it ended; cancelling twice is the same as once.
   if (job.state !== 'running' || (command.compensate && compensates(job))) return answer({ kind: 'done' })
-  const kind = command.compensate && job.flow && undosDue(job.flow) > 0 ? 'JobCancelling' : 'JobCancelled'
+  const kind = command.compensate && job.flow && undosDue(job, job.flow) > 0 ? 'JobCancelling' : 'JobCancelled'
   return { records: [{ kind, job: command.job, reason: command.reason }], payloads: [], reply: { kind: 'done' } }
 }
 

@@ -134,6 +134,7 @@ export function finishHead(state: State, lane: number): { done: LaneRun; close()
   const found = laneOf(state, lane)
   const done = advance(state, found, 1)[0]!
   done.stage.troubles.delete(done.first)
+  done.stage.cancelling.remove(done.first, 1)
   done.stage.succeeded++
   return {
     done,
@@ -161,6 +162,8 @@ export function applyTasksFinished(state: State, record: RecordOf<'TasksFinished
   for (const done of parts) {
     const { stage } = done
     if (stage.troubles.size > 0) for (let task = done.first; task < done.first + done.count; task++) stage.troubles.delete(task)
+    // Though they were told to stop.
+    stage.cancelling.remove(done.first, done.count)
     stage.succeeded += done.count
     settleInputs(state, stage, done)
     finishTasks(state, stage, done, 'succeeded')

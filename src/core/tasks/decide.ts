@@ -13,9 +13,11 @@ import {
   type TaskBlock,
 } from '../../protocol/index.ts'
 import { answer, type CommandOf, type Decision, refuse } from '../commands.ts'
+import { stepOf } from '../flows/apply.ts'
 import { branchesOf, decideExpanded } from '../flows/decide.ts'
+import { countsStill } from '../flows/undo.ts'
 import { checkBlocks, checkedCount } from '../items.ts'
-import type { Job } from '../jobs/state.ts'
+import type { Job, Stage } from '../jobs/state.ts'
 import type { CoreLimits } from '../limits.ts'
 import { addRest, exchangeFlaw, writesOf } from '../spaces/decide.ts'
 import type { State } from '../state.ts'
@@ -155,7 +157,8 @@ function judge(on: Judgement, outcome: Exclude<Outcome, { kind: 'committed' }>, 
     records.push(failureOf(lane, head, failure, state.nowMs, jitter, limits))
     return nextPayload
   }
-  if (head.stage.job.state !== 'running' || head.stage.cancelling.has(head.first)) {
+  const taken = head.stage.job.state === 'running' && (outcome.kind === 'spread' ? isTaken : goesOn)(head.stage, head.first)
+  if (!taken) {
     records.push({ kind: 'TasksSkipped', lane: lane.id, count: 1 })
     return nextPayload
   }
@@ -196,13 +199,24 @@ function judgeFlow(
   return nextPayload + grown.payloads.length
 }
 
+/** True if the task was not told to stop. */
+function goesOn(stage: Stage, task: number): boolean {
+  return !stage.cancelling.has(task)
+}
+
+/** True if a result of the task is taken: it was not told to stop, or a compensation goes by what it came to. */
+function isTaken(stage: Stage, task: number): boolean {
+  const { flow } = stage.job
+  return goesOn(stage, task) || (flow !== undefined && countsStill(flow, stepOf(stage, task)))
+}
+
 /** Tasks in a row of a lane whose results have one fate: refused, or kept for a job. */
 interface Stretch {
   count: number
   job: Job | undefined
 }
 
-/** What becomes of the results of these tasks: those of tasks that were cancelled meanwhile are refused. */
+/** What becomes of the results of these tasks: those of tasks that were cancelled meanwhile are refused, where nothing is to be taken back by them. */
 function stretchesOf(parts: readonly LaneRun[]): Stretch[] {
   const stretches: Stretch[] = []
   const add = (count: number, job: Job | undefined): void => {
@@ -214,15 +228,7 @@ function stretchesOf(parts: readonly LaneRun[]): Stretch[] {
     const { job, cancelling } = stage
     if (job.state !== 'running') add(count, undefined)
     else if (cancelling.ranges.length === 0) add(count, job)
-    else {
-      let from = first
-      for (const part of cancelling.within(first, count)) {
-        add(part.first - from, job)
-        add(part.count, undefined)
-        from = part.first + part.count
-      }
-      add(first + count - from, job)
-    }
+    else for (let task = first; task < first + count; task++) add(1, isTaken(stage, task) ? job : undefined)
   }
   return stretches
 }

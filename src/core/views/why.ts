@@ -180,8 +180,9 @@ export function why(state: State, observed: Observed, id: string): WhyView[] {
 }
 
 /** That a workflow is being cancelled, and what keeps it from its end. */
-function whyCancelling({ plan, reason }: Job, flow: StepTable): WhyView {
-  const due = undosDue(flow)
+function whyCancelling(job: Job, flow: StepTable): WhyView {
+  const { plan, reason } = job
+  const due = undosDue(job, flow)
   const text = `is being cancelled (${reason}): it ends when what runs has stopped, and ${due} compensation${due === 1 ? ' has' : 's have'} run; another cox cancel ends it at once`
   return { id: plan.job, rule: 'cancelling', text }
 }

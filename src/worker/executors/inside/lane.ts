@@ -231,8 +231,9 @@ export class LaneRunner {
     }
     const { timeoutMs } = attempt.batch
     const late = timeoutMs > 0 && nowMs() - attempt.startedAtMs > timeoutMs
-    // An aborted task that returns a value after all: in time for a worker that stops, too late otherwise.
-    if (late || (attempt.reason && attempt.reason.code !== 'WORKER_LOST')) {
+    // An aborted task that returns a value after all: in time for a worker that stops, and where it was cancelled the leader knows whether it counts;
+    // too late otherwise.
+    if (late || attempt.reason?.code === 'TASK_TIMEOUT') {
       this.#fail(attempt, timeoutFailure(timeoutMs))
       return
     }
