@@ -26,7 +26,9 @@ export function checkEpochs(history: History, facts: Facts): void {
 
 /** What ended with a value that its worker heard of: its lane, its name and attempt. A step that only became steps has done nothing yet. */
 export function toldOf(history: History): Set<string> {
-  const told = history.executions.filter(({ what, execution }) => what === 'ended' && execution.told && execution.fate.expands === undefined)
+  const told = history.executions.filter(
+    ({ what, execution }) => what === 'ended' && execution.told && execution.fate.expands === undefined,
+  )
   return new Set(told.map(({ execution: { lane, job, stage, index, attempt } }) => `${lane} ${job}/${stage}/${index}#${attempt}`))
 }
 

@@ -264,14 +264,20 @@ describe('random graphs of steps', () => {
   }
 })
 
-/** So many jobs whose tasks take `micros`, of one kind or each of its own, on so many slots: whose tasks ended, in their order, until one has none left. */
-function served(jobs: number, { slots, own, micros }: { slots: number; own: boolean; micros: number }): number[] {
+/** So many jobs, the first of `stages` stages, whose tasks take `micros`, of one kind or each of its own, on so many slots: whose tasks ended, in their order, until one has none left. */
+function served(
+  jobs: number,
+  { slots, own, micros, stages = 1 }: { slots: number; own: boolean; micros: number; stages?: number },
+): number[] {
   const tasks = 60
   const cluster = new Harness({ checking: false })
   const workers = Array.from({ length: slots }, (_, i) => cluster.join(`w${i}`, 1))
-  for (let job = 0; job < jobs; job++) cluster.submit(`${job}`, tasks, { stages: [stage({ task: own ? `t${job}` : 'work' })] })
+  for (let job = 0; job < jobs; job++)
+    cluster.submit(`${job}`, tasks, {
+      stages: Array.from({ length: job === 0 ? stages : 1 }, () => stage({ task: own ? `t${job}` : 'work' })),
+    })
   const order: number[] = []
-  const left = Array.from({ length: jobs }, () => tasks)
+  const left = Array.from({ length: jobs }, (_, job) => (job === 0 ? stages : 1) * tasks)
   for (let turn = 0; left.every(count => count > 0); turn++) {
     const worker = workers[turn % slots]!
     const [lane] = worker.busy
@@ -285,9 +291,14 @@ function served(jobs: number, { slots, own, micros }: { slots: number; own: bool
 }
 
 describe('jobs of one priority', () => {
-  const options = fc.record({ slots: fc.integer({ min: 1, max: 4 }), own: fc.boolean(), micros: fc.constantFrom(1_000_000, 5000) })
+  const options = fc.record({
+    stages: fc.constantFrom(1, 1, 12),
+    slots: fc.integer({ min: 1, max: 4 }),
+    own: fc.boolean(),
+    micros: fc.constantFrom(1_000_000, 5000),
+  })
 
-  it('have the same share, however many there are', () => {
+  it('have the same share, however many there are, and however many stages one of them has', () => {
     fc.assert(
       fc.property(fc.integer({ min: 2, max: 9 }), options, (jobs, given) => {
         const order = served(jobs, given)

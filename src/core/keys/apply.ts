@@ -2,6 +2,7 @@
 // Must not choose anything.
 import type { RecordOf } from '../../protocol/index.ts'
 import type { Stage } from '../jobs/state.ts'
+import { Turns } from '../priority-line.ts'
 import type { State } from '../state.ts'
 import { stageOf } from '../tasks/apply.ts'
 import { classOf, forgetClassIfUnused } from '../tasks/classes.ts'
@@ -123,10 +124,10 @@ function forgetStarts(key: Key, nowMs: number): void {
 export function accountKeyed(state: State, stage: Stage, key: Key, change: number): void {
   const group = groupOf(key, stage)
   group.readyCount += change
-  if (stage.readyCount > 0) group.stages.add(stage)
-  else group.stages.delete(stage)
+  if (stage.readyCount > 0) group.stages.add(stage, stage.job)
+  else group.stages.delete(stage, stage.job)
   if (key.open) place(state, group, change)
-  if (group.stages.size > 0) return
+  if (!group.stages.empty) return
   const byPriority = key.groups.get(group.class)!
   byPriority.delete(group.priority)
   if (byPriority.size === 0) key.groups.delete(group.class)
@@ -134,10 +135,10 @@ export function accountKeyed(state: State, stage: Stage, key: Key, change: numbe
 
 /** The ready tasks of a group count for its class, or do not any more. */
 function place(state: State, group: KeyGroup, change: number): void {
-  const { class: schedulingClass, priority, key } = group
+  const { class: schedulingClass, priority, key, owner } = group
   schedulingClass.readyCount += change
-  if (key.open && group.stages.size > 0) schedulingClass.waiting.add(group, priority)
-  else schedulingClass.waiting.delete(group, priority)
+  if (key.open && !group.stages.empty) schedulingClass.waiting.add(group, priority, owner)
+  else schedulingClass.waiting.delete(group, priority, owner)
   if (schedulingClass.readyCount > 0) state.tasks.waiting.add(schedulingClass)
   else state.tasks.waiting.delete(schedulingClass)
 }
@@ -151,18 +152,20 @@ function groupOf(key: Key, stage: Stage): KeyGroup {
   }
   let group = byPriority.get(priority)
   if (!group) {
-    group = { key, class: stage.class, priority, stages: new Set(), readyCount: 0 }
+    const owner = key.name === '' ? stage.job : key
+    group = { key, class: stage.class, priority, owner, stages: new Turns(), readyCount: 0 }
     byPriority.set(priority, group)
   }
   return group
 }
 
-/** A stage that was served goes to the end of its priority's line, within its group and with it. */
+/** A stage that was served goes to the end of its job's stages, and its job, or the group with it, to the end of its priority's line. */
 export function rotate(stage: Stage): void {
-  const { priority } = stage.job.plan
+  const { job } = stage
+  const { priority } = job.plan
   const group = stage.key?.groups.get(stage.class)?.get(priority)
-  if (!stage.key) return stage.class.waiting.rotate(stage, priority)
+  if (!stage.key) return stage.class.waiting.rotate(stage, priority, job)
   if (!group) return
-  if (group.stages.delete(stage)) group.stages.add(stage)
-  stage.class.waiting.rotate(group, priority)
+  group.stages.rotate(stage, job)
+  stage.class.waiting.rotate(group, priority, group.owner)
 }

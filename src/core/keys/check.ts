@@ -45,7 +45,7 @@ function checkKey(state: State, key: Key, holding: number, users: number): void 
   for (const byPriority of key.groups.values()) {
     for (const group of byPriority.values()) {
       const ready = [...group.stages].reduce((sum, stage) => sum + stage.readyCount, 0)
-      assert(group.stages.size > 0 && ready === group.readyCount, `a group of ${name} miscounts its tasks`)
+      assert(!group.stages.empty && ready === group.readyCount, `a group of ${name} miscounts its tasks`)
       for (const stage of group.stages) assert(stage.key === key && stage.class === group.class, `a stage is in a strange group of ${name}`)
     }
   }
@@ -56,7 +56,8 @@ function checkLine(key: Key, stage: Job['stages'][number]): void {
   const group = key.groups.get(stage.class)?.get(stage.job.plan.priority)
   const waits = stage.readyCount > 0 && stage.blockedBy === 0 && !stage.job.paused
   const name = `stage ${stage.number} of ${stage.job.plan.job}`
-  assert((group?.stages.has(stage) ?? false) === waits, `${name} is not in the group of its key as it should be`)
+  const listed = group !== undefined && [...group.stages].includes(stage)
+  assert(listed === waits, `${name} is not in the group of its key as it should be`)
   assert([...stage.class.waiting].includes(stage) === (waits && key.open), `${name} is not in line as its key says`)
 }
 

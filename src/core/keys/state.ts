@@ -5,6 +5,7 @@
 // and come back as a whole: so nobody looks at what a key holds back, however many stages that are.
 import type { StagePolicy } from '../../protocol/index.ts'
 import type { Stage } from '../jobs/state.ts'
+import type { Turns } from '../priority-line.ts'
 import type { SchedulingClass } from '../tasks/state.ts'
 
 /** Stages of one class and priority that wait for the same key. */
@@ -12,8 +13,10 @@ export interface KeyGroup {
   readonly key: Key
   readonly class: SchedulingClass
   readonly priority: number
-  /** In the order in which they are served. */
-  readonly stages: Set<Stage>
+  /** Whose turn its turn is: the job's of a stage that has its key alone, else its own. */
+  readonly owner: object
+  /** In the order in which they are served, job by job. */
+  readonly stages: Turns<Stage>
   readyCount: number
 }
 

@@ -12,10 +12,10 @@ function account(state: State, stage: Stage, change: number): void {
   // Tasks of a stage that waits for others, or whose job is paused, are in line, but nobody may be told of them.
   if (stage.blockedBy > 0 || stage.job.paused) return
   if (stage.key) return accountKeyed(state, stage, stage.key, change)
-  const { priority } = stage.job.plan
+  const { job } = stage
   schedulingClass.readyCount += change
-  if (stage.readyCount > 0) schedulingClass.waiting.add(stage, priority)
-  else schedulingClass.waiting.delete(stage, priority)
+  if (stage.readyCount > 0) schedulingClass.waiting.add(stage, job.plan.priority, job)
+  else schedulingClass.waiting.delete(stage, job.plan.priority, job)
   if (schedulingClass.readyCount > 0) state.tasks.waiting.add(schedulingClass)
   else state.tasks.waiting.delete(schedulingClass)
 }

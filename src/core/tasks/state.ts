@@ -11,7 +11,7 @@ import { PriorityLine } from '../priority-line.ts'
 /** A stage, or those of one priority that wait for the same key. */
 type Waiting = Stage | KeyGroup
 
-/** Stages in the order in which they are served: by priority, within one in turn. */
+/** Stages in the order in which they are served: by priority, within one job by job in turn, however many stages a job has. Keys that jobs share have turns of their own. */
 export class WaitingStages extends PriorityLine<Waiting> {
   *[Symbol.iterator](): Generator<Stage> {
     for (const waiting of this.items()) {
