@@ -35,6 +35,11 @@ function rowOf(place: number): HistoryRow {
   }
 }
 
+/** With what the id of this job begins, and those of some others. */
+function prefixOf(place: number): string {
+  return rowOf(place).job.slice(0, 4)
+}
+
 /** A journal whose history has so many jobs. */
 async function fill(folder: string, jobs: number): Promise<Store> {
   const store = await openSqliteStore({ folder })
@@ -105,6 +110,8 @@ export const history: Bar = {
       'by label, that of all, and failed': () => ({ label: 'all', state: 'failed' }),
       'by state': () => ({ state: 'failed' }),
       'by name': ask => ({ name: `name ${ask % 50}` }),
+      'by name and label, of which few have both': () => ({ name: 'name 0', label: 'rare' }),
+      'by label and the begin of the id': ask => ({ label: 'all', prefix: prefixOf(jobs - ask) }),
       'by time': ask => ({ sinceMs: 1_700_000_000_000 + jobs / 3, untilMs: 1_700_000_000_000 + jobs / 2 + ask }),
     }
     for (const [what, query] of Object.entries(kinds)) figures.push(...pageFigures(what, await pages(store, asks, query)))

@@ -42,7 +42,11 @@ describe('the result of a step', () => {
       cluster.finishAll()
       cluster.advance(20)
       const [first] = cluster.stage('job', 0).results
-      assert.deepEqual(stepResult(job(cluster), one), { kind: 'items', list: false, pieces: [{ payload: first!.payload, from: 0, count: 1 }] })
+      assert.deepEqual(stepResult(job(cluster), one), {
+        kind: 'items',
+        list: false,
+        pieces: [{ payload: first!.payload, from: 0, count: 1 }],
+      })
       const items = stepResult(job(cluster), mapped)
       assert('list' in items && items.list)
       assert.equal(

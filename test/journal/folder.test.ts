@@ -97,7 +97,7 @@ describe('a folder for the journal', () => {
 
   /** What each format lacks of the next. */
   const asFormat: Record<number, string> = {
-    2: 'DROP TABLE history; DROP TABLE history_label; ALTER TABLE leader DROP COLUMN history_rows; PRAGMA user_version = 2',
+    2: 'DROP TABLE history; DROP TABLE history_key; ALTER TABLE leader DROP COLUMN history_rows; PRAGMA user_version = 2',
     1: 'ALTER TABLE leader DROP COLUMN checksum; PRAGMA user_version = 1',
   }
 

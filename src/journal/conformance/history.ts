@@ -89,21 +89,25 @@ export const history: Record<string, Case> = {
     const store = await place.open()
     const leader = await TestLeader.claim(store)
     const count = rowsLookedAtMax + 50
-    const rows = Array.from({ length: count }, (_, at) => rowOf(at + 4, { name: 'same', state: 'succeeded', labels: ['same'] }))
+    const half = (at: number): Partial<HistoryRow> =>
+      at % 2 === 0 ? { name: 'same', labels: ['same'] } : { job: `other-${at}`, name: 'other', labels: ['other'] }
+    const rows = Array.from({ length: 2 * count }, (_, at) => rowOf(at + 4, { state: 'succeeded', ...half(at) }))
     const oldest = rows.reduce((one, other) => (other.number < one.number ? other : one))
-    rows[rows.indexOf(oldest)] = { ...oldest, name: 'rare', labels: ['same', 'rare'] }
+    rows[rows.indexOf(oldest)] = { ...oldest, job: 'other-of-all', name: 'rare', labels: ['same', 'rare'] }
     await leader.append({ history: { rows } })
-    const queries: HistoryQuery[] = [
-      { label: 'same', name: 'rare', rowsMax: 10 },
-      { prefix: 'job-', name: 'rare', label: 'same', rowsMax: 10 },
+    const query: HistoryQuery = { prefix: 'other-', label: 'same', rowsMax: 10 }
+    const first = await store.history.page(query)
+    assert.deepEqual([first.rows.length, typeof first.next], [0, 'number'])
+    const alike: Partial<HistoryQuery>[] = [
+      query,
+      { label: 'rare' },
+      { label: 'same', name: 'rare' },
+      { label: 'same', name: 'rare', state: 'succeeded', prefix: 'other-' },
     ]
-    for (const query of queries) {
-      const first = await store.history.page(query)
-      assert.deepEqual([first.rows.length, typeof first.next], [0, 'number'])
-      assert.deepEqual(numbersOf(await all(store, query)), [oldest.number])
-    }
-    assert.deepEqual(numbersOf(await all(store, { label: 'rare', rowsMax: 10 })), [oldest.number])
-    assert.equal((await all(store, { rowsMax: 1000 })).length, count)
+    for (const one of alike) assert.deepEqual(numbersOf(await all(store, { ...one, rowsMax: 10 })), [oldest.number])
+    for (const none of [{ label: 'other', name: 'same' }, { label: 'same', name: 'rare', state: 'failed' } as const])
+      assert.deepEqual(await all(store, { ...none, rowsMax: 10 }), [])
+    assert.equal((await all(store, { rowsMax: 1000 })).length, 2 * count)
     await store.close()
   },
 

@@ -16,8 +16,8 @@ import {
 import type { Log } from './ledger.ts'
 
 /**
- * `number` is the table's own order, so that every index gives its rows newest first. The labels of a job stand with its state, so that both
- * together are found as quickly as one of them.
+ * `number` is the table's own order, so that every index gives its rows newest first. A row has a key for each way in which its name and labels can be asked
+ * for, alone and together, and its state stands behind it: whatever of these is asked for, one range of one index is the answer.
  */
 export const historyTables = `
   CREATE TABLE history (
@@ -27,14 +27,25 @@ export const historyTables = `
   CREATE UNIQUE INDEX history_by_place ON history (place);
   CREATE UNIQUE INDEX history_by_job ON history (job);
   CREATE INDEX history_by_state ON history (state);
-  CREATE INDEX history_by_name ON history (name, state);
-  CREATE TABLE history_label (
-    label TEXT NOT NULL, state INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (label, state, number)
+  CREATE TABLE history_key (
+    key TEXT NOT NULL, state INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (key, state, number)
   ) STRICT, WITHOUT ROWID;
 `
 
 /** Bytes of bodies in one answer (one row may pass it). */
 const pageBytesMax = 4 << 20
+/** Ids with one beginning that are sorted by their numbers; beyond that they are looked for among what else is asked for. */
+const prefixRowsMax = 5_000
+
+/** By what a name, a label, or both together are found. */
+function keyOf({ label, name }: Pick<HistoryQuery, 'label' | 'name'>): string {
+  return JSON.stringify({ label, name })
+}
+
+/** All keys of a row, each once. */
+function keysOf({ name, labels }: Pick<HistoryRow, 'name' | 'labels'>): string[] {
+  return [keyOf({ name }), ...[...new Set(labels)].flatMap(label => [keyOf({ label }), keyOf({ label, name })])]
+}
 
 const columns = 'number, place, job, name, state, labels, submitted_ms AS submittedAtMs, payloads, body, checksum'
 
@@ -74,20 +85,20 @@ export interface HistoryEffect {
 export class HistoryLedger {
   readonly #log: Log
   readonly #insert: StatementSync
-  readonly #insertLabel: StatementSync
+  readonly #insertKey: StatementSync
   readonly #at: StatementSync
   readonly #delete: StatementSync
-  readonly #deleteLabel: StatementSync
+  readonly #deleteKey: StatementSync
   readonly #empty: StatementSync
 
   constructor(database: DatabaseSync, log: Log) {
     this.#log = log
     this.#insert = database.prepare(`INSERT INTO history
       (number, place, job, name, state, labels, submitted_ms, payloads, body, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-    this.#insertLabel = database.prepare('INSERT OR IGNORE INTO history_label (label, state, number) VALUES (?, ?, ?)')
+    this.#insertKey = database.prepare('INSERT INTO history_key (key, state, number) VALUES (?, ?, ?)')
     this.#at = database.prepare(`SELECT ${columns} FROM history WHERE place = ?`)
     this.#delete = database.prepare('DELETE FROM history WHERE number = ?')
-    this.#deleteLabel = database.prepare('DELETE FROM history_label WHERE label = ? AND state = ? AND number = ?')
+    this.#deleteKey = database.prepare('DELETE FROM history_key WHERE key = ? AND state = ? AND number = ?')
     this.#empty = database.prepare("UPDATE history SET payloads = '[]', checksum = ? WHERE number = ?")
   }
 
@@ -108,7 +119,7 @@ export class HistoryLedger {
     const state = endStates.indexOf(row.state)
     const lists = [JSON.stringify(labels), JSON.stringify(payloads)] as const
     this.#insert.run(number, place, job, name, state, lists[0], submittedAtMs, lists[1], body, historyChecksum(row))
-    for (const label of labels) this.#insertLabel.run(label, state, number)
+    for (const key of keysOf(row)) this.#insertKey.run(key, state, number)
   }
 
   #letGo(place: number, whole: boolean, effect: HistoryEffect): void {
@@ -126,7 +137,7 @@ export class HistoryLedger {
     if (whole) {
       this.#delete.run(kept.number)
       effect.rows--
-      for (const label of row?.labels ?? []) this.#deleteLabel.run(label, kept.state, kept.number)
+      for (const key of row ? keysOf(row) : []) this.#deleteKey.run(key, kept.state, kept.number)
     } else if (row && row.payloads.length > 0) this.#empty.run(historyChecksum({ ...row, payloads: [] }), kept.number)
   }
 }
@@ -138,8 +149,7 @@ function byState(part: string): { each: string; one: string } {
   return { each: each + end, one: part.replace('$state', '?4') + end }
 }
 
-const ofLabel = byState('SELECT number FROM history_label WHERE label = ?3 AND state = $state AND number < ?1 AND number >= ?2')
-const ofName = byState('SELECT number FROM history WHERE name = ?3 AND state = $state AND number < ?1 AND number >= ?2')
+const ofKey = byState('SELECT number FROM history_key WHERE key = ?3 AND state = $state AND number < ?1 AND number >= ?2')
 
 /** The tables as they are read. */
 export class HistoryShelf {
@@ -155,8 +165,8 @@ export class HistoryShelf {
     const rows: HistoryRow[] = []
     let bytes = 0
     let looked = 0
-    // Where one index gives exactly what is asked for, nothing else is to be looked at.
-    const exact = query.prefix === undefined && (query.label === undefined || query.name === undefined)
+    // Where the index gives exactly what is asked for, nothing else is to be looked at.
+    const exact = query.prefix === undefined
     for (const number of this.#numbers(query)) {
       if (looked === rowsLookedAtMax || rows.length === query.rowsMax || bytes >= pageBytesMax) return { rows, next: number + 1 }
       looked++
@@ -175,25 +185,25 @@ export class HistoryShelf {
 
   /** What is wrong with the rows, in words; `rowsCounted` is how many there should be. Looks at all of them. */
   *problems(rowsCounted: number): Generator<string, void> {
-    const hasLabel = this.#run('SELECT 1 FROM history_label WHERE label = ? AND state = ? AND number = ?')
+    const hasKey = this.#run('SELECT 1 FROM history_key WHERE key = ? AND state = ? AND number = ?')
     let rows = 0
-    let labels = 0
+    let keys = 0
     // As above.
     for (const kept of this.#run(`SELECT ${columns} FROM history`).iterate() as unknown as Iterable<KeptColumns>) {
       rows++
       try {
         const row = rowFrom(kept)
-        for (const label of new Set(row.labels)) {
-          labels++
-          if (hasLabel.get(label, kept.state, kept.number) === undefined) yield `Job ${row.job} is not found by its label ${label}.`
+        for (const key of keysOf(row)) {
+          keys++
+          if (hasKey.get(key, kept.state, kept.number) === undefined) yield `Job ${row.job} is not found by ${key}.`
         }
       } catch (error) {
         yield (error as Error).message
       }
     }
     if (rows !== rowsCounted) yield `The history has ${rows} rows where the leader's row counts ${rowsCounted}.`
-    const listed = Number(this.#run('SELECT count(*) AS number FROM history_label').get()?.['number'])
-    if (listed !== labels) yield `The history lists ${listed} labels where its rows have ${labels}.`
+    const listed = Number(this.#run('SELECT count(*) AS number FROM history_key').get()?.['number'])
+    if (listed !== keys) yield `The history lists ${listed} names and labels where its rows have ${keys}.`
   }
 
   #run(sql: string): StatementSync {
@@ -232,22 +242,26 @@ export class HistoryShelf {
     const from = query.sinceMs === undefined ? 0 : this.#firstSince(query.sinceMs)
     const until = query.untilMs === undefined ? Number.MAX_SAFE_INTEGER : this.#firstSince(query.untilMs)
     const below = Math.min(query.below ?? Number.MAX_SAFE_INTEGER, until)
-    const few = query.prefix && this.#withPrefix(query.prefix, below, from)
-    if (few) return few
+    if (!query.prefix) return this.#withKey(query, below, from)
+    // Of the two the one with fewer rows; both are known only as far as that takes no time.
+    const others = [...this.#withKey(query, below, from)]
+    return others.length <= rowsLookedAtMax ? others : (this.#withPrefix(query.prefix, below, from) ?? others)
+  }
+
+  /** Those with this name, label and state. */
+  #withKey(query: HistoryQuery, below: number, from: number): Iterable<number> {
     const state = query.state === undefined ? [] : [endStates.indexOf(query.state)]
-    const bounds = [below, from]
-    const { label, name } = query
-    if (label !== undefined) return numbersIn(this.#run(state.length > 0 ? ofLabel.one : ofLabel.each), [...bounds, label, ...state])
-    if (name !== undefined) return numbersIn(this.#run(state.length > 0 ? ofName.one : ofName.each), [...bounds, name, ...state])
+    if (query.label !== undefined || query.name !== undefined)
+      return numbersIn(this.#run(state.length > 0 ? ofKey.one : ofKey.each), [below, from, keyOf(query), ...state])
     const sql = `SELECT number FROM history WHERE ${state.length > 0 ? 'state = ?3 AND ' : ''}number < ?1 AND number >= ?2`
-    return numbersIn(this.#run(`${sql} ORDER BY number DESC LIMIT ${rowsLookedAtMax + 1}`), [...bounds, ...state])
+    return numbersIn(this.#run(`${sql} ORDER BY number DESC LIMIT ${rowsLookedAtMax + 1}`), [below, from, ...state])
   }
 
   /** All rows whose id begins so, if they are not too many to be sorted. */
   #withPrefix(prefix: string, below: number, from: number): number[] | undefined {
-    const sql = `SELECT number FROM history WHERE job >= ?1 AND job < ?2 LIMIT ${rowsLookedAtMax + 1}`
+    const sql = `SELECT number FROM history WHERE job >= ?1 AND job < ?2 LIMIT ${prefixRowsMax + 1}`
     const found = [...numbersIn(this.#run(sql), [prefix, `${prefix}\u{10ffff}`])]
-    if (found.length > rowsLookedAtMax) return undefined
+    if (found.length > prefixRowsMax) return undefined
     return found.filter(number => number < below && number >= from).sort((a, b) => b - a)
   }
 
