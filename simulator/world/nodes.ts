@@ -203,7 +203,7 @@ export class WorkerNode extends WorldNode {
       modules: '/',
     }
     let exchange: Exchange
-    const stores = new Stores(folder, platform, id => exchange.askProgram(id))
+    const stores = new Stores({ folder }, platform, id => exchange.askProgram(id))
     const handlers = {
       blocksAddress: () => `http://${name}`,
       registered: () => {},

@@ -20,6 +20,8 @@ export interface AgentOptions {
   name: string
   /** Its state: blocks, programs, logs, the highest epoch it has seen. Nobody else's. */
   folder: string
+  /** Where compiled code is kept for the next executors, also by other workers; without it, in its own folder. */
+  compiled?: string
   /** Where the leader is, and the token that proves this worker to it. Asked at each dial. */
   leader(): Promise<{ address: string; token: string }>
   /** Id of the cluster; without it, that of the first leader that welcomes it. */
@@ -52,7 +54,7 @@ export class Agent {
 
   constructor(options: AgentOptions, platform: Platform) {
     this.#platform = platform
-    this.#stores = new Stores(options.folder, platform, program => this.#exchange.askProgram(program))
+    this.#stores = new Stores(options, platform, program => this.#exchange.askProgram(program))
     this.#blockServer = new BlockServer(this.#stores.blocks, { host: options.blockHost, authenticate: token => options.blockAuth(token) })
     const cpus = Math.ceil((options.capacity.cpuMillis || availableParallelism() * 1000) / 1000)
     const slots = options.executors ?? Math.max(1, cpus) + executorsBeyondCpus

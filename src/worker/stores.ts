@@ -16,17 +16,21 @@ export class Stores {
   readonly folder: string
   /** Folders of executors, each removed after its end. */
   readonly temporary: string
-  /** Compiled code of executors and programs: they start in half the time. */
+  /** Compiled code of executors and programs: they start in a quarter of the time. It may be shared between workers. */
   readonly compiled: string
   readonly epochs: EpochMemory
   readonly programs: Programs
   readonly blocks: BlockStore
   readonly logs: LogStore
 
-  constructor(folder: string, platform: Platform, askProgram: (program: ProgramId) => Promise<Uint8Array | undefined>) {
+  constructor(
+    { folder, compiled }: { folder: string; compiled?: string | undefined },
+    platform: Platform,
+    askProgram: (program: ProgramId) => Promise<Uint8Array | undefined>,
+  ) {
     this.folder = folder
     this.temporary = join(folder, 'executors')
-    this.compiled = join(folder, 'compiled')
+    this.compiled = compiled ?? join(folder, 'compiled')
     this.epochs = new EpochMemory(folder, platform.files)
     this.programs = new Programs(join(folder, 'programs'), platform, askProgram)
     this.blocks = new BlockStore(join(folder, 'blocks'), join(folder, 'copies'))
@@ -39,11 +43,11 @@ export class Stores {
       await mkdir(this.folder, { recursive: true, mode: 0o700 })
       await rm(this.temporary, { recursive: true, force: true })
       await mkdir(this.temporary, { mode: 0o700 })
-      await this.#boundCompiled()
       await this.epochs.open()
       await this.programs.open()
       await this.blocks.open()
       await this.logs.open()
+      await this.#boundCompiled()
     } catch (error) {
       if (error instanceof CoxswainError) throw error
       throw new CoxswainError('STATE_FOLDER_UNUSABLE', `${this.folder} cannot be used: ${(error as Error).message}`, {
@@ -54,8 +58,12 @@ export class Stores {
   }
 
   async #boundCompiled(): Promise<void> {
-    await mkdir(this.compiled, { recursive: true, mode: 0o700 })
-    const files = await readdir(this.compiled, { recursive: true })
-    if (files.length > compiledFilesMax) await rm(this.compiled, { recursive: true, force: true })
+    try {
+      await mkdir(this.compiled, { recursive: true, mode: 0o700 })
+      const files = await readdir(this.compiled, { recursive: true })
+      if (files.length > compiledFilesMax) await rm(this.compiled, { recursive: true, force: true })
+    } catch {
+      // Another worker removes it at this moment, or nothing can be kept there: executors only start more slowly.
+    }
   }
 }

@@ -1,7 +1,7 @@
 // Owns the tests of an agent against a leader that keeps to docs/protocol.md: greeting, registration, orders, draining.
 // Must not test what user code can do.
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
@@ -278,6 +278,20 @@ describe('user code', () => {
     assert.deepEqual(seen['arguments'], [])
     delete process.env['CANARY']
     delete process.env['COX_ENV_GIVEN']
+  })
+
+  test('is kept compiled where all workers look for it; where nothing can be kept, it runs all the same', async () => {
+    const shared = mkdtempSync(join(tmpdir(), 'cox-compiled-'))
+    for (const compiled of [join(shared, 'executors'), '/proc/no-such-place']) {
+      await using cluster = await stand({ compiled })
+      const { leader } = cluster
+      const lane = leader.assign(plan(leader.program(tasks), 'echo'), [3])
+      assert.deepEqual(values(await leader.ended(lane, 1)), [3])
+      if (existsSync(compiled)) await leader.until(() => readdirSync(compiled, { recursive: true }).length > 1)
+      assert.equal(existsSync(join(cluster.folder, 'compiled')), false)
+    }
+    assert.ok(existsSync(join(shared, 'executors')))
+    rmSync(shared, { recursive: true })
   })
 
   test('executors do not outlive their agent, busy or not', async () => {

@@ -362,6 +362,9 @@ export function blockAt(log: LaneLog, position: number): BlockReference {
 
 export type { TaskBlock }
 
+/** Compiled code of executors is kept with that of the tests, if they keep any. */
+export const compiled = process.env['NODE_COMPILE_CACHE'] && join(process.env['NODE_COMPILE_CACHE'], 'executors')
+
 /** A worker with its leader, in one process and one temporary folder. */
 export interface Stand {
   leader: FakeLeader
@@ -389,6 +392,7 @@ export async function stand(overrides: Partial<AgentOptions> & { fake?: FakeLead
     blockHost: '127.0.0.1',
     blockAuth: token => token === 'block-token',
     peerToken: 'block-token',
+    ...(compiled && { compiled }),
     ...given,
   }
   const agent = new Agent(options, platform)

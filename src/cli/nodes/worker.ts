@@ -1,7 +1,9 @@
 // Owns the composition of a worker process: agent, platform, credentials and the way to the leader.
 // Must not read the user's secret: a worker knows only its digest.
+import { join } from 'node:path'
 import { nodePlatform } from '../../platform/node/index.ts'
 import { Agent } from '../../worker/index.ts'
+import { compileCacheFolder } from '../state/cache.ts'
 import { readEndpoint } from '../state/endpoint.ts'
 import { Home } from '../state/home.ts'
 import { readToken, tokenCheck } from '../state/tokens.ts'
@@ -22,6 +24,8 @@ export async function runWorker(args: string[]): Promise<void> {
     {
       name: options.name,
       folder: home.worker(options.name),
+      // Of all clusters of this user: the first executors of a new one start as fast as those of an old one.
+      compiled: join(compileCacheFolder(), 'executors'),
       async leader() {
         let endpoint = readEndpoint(home)
         while (!endpoint) {
