@@ -81,11 +81,16 @@ function runCore(files: readonly string[]): Promise<Outcome> {
   return runTests(files, 1, flags, environment())
 }
 
-/** All tests: core's own, those of faults, which mostly wait, and the others, side by side. */
+/** All tests: core's own, those of faults, which mostly wait, those of the leader and the protocol, which need no process each, and the others, side by side. */
 function runAll(files: readonly string[]): Promise<Outcome[]> {
-  const by = Map.groupBy(files, file => /^test\/(core(?!\/campaign)|faults)\//.exec(file)?.[1] ?? 'other')
-  const rest = ['faults', 'other'].map(name => runTests(by.get(name) ?? [], concurrency))
-  return Promise.all([runCore(by.get('core') ?? []), ...rest])
+  const by = Map.groupBy(files, file => /^test\/(core(?!\/campaign)|faults|leader|protocol)\//.exec(file)?.[1] ?? 'other')
+  const of = (...names: string[]): string[] => names.flatMap(name => by.get(name) ?? [])
+  return Promise.all([
+    runCore(of('core')),
+    runTests(of('leader', 'protocol'), 1, ['--test-isolation=none']),
+    runTests(of('faults'), concurrency),
+    runTests(of('other'), concurrency),
+  ])
 }
 
 async function main(filters: readonly string[]): Promise<boolean> {

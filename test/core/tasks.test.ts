@@ -1,7 +1,7 @@
 // Shows what becomes of tasks: finished, failed and tried again, quarantined, given back, and reported late, twice or wrongly.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { chunkOf, inputs, plan, stage } from '../fakes/plans.ts'
+import { chunkOf, stage } from '../fakes/plans.ts'
 import { failed, finished } from '../fakes/worker.ts'
 import { type Harness, scenario } from './harness.ts'
 
@@ -370,44 +370,5 @@ describe('tasks that are given back', () => {
       assert.equal(cluster.refused(back), 'FRAME_MALFORMED')
       assert.equal(cluster.ask({ ...back, incarnation: 99 }).kind, 'dismissed')
     }),
-  )
-})
-
-describe('a million tasks', () => {
-  it(
-    'that all failed stand in line and are cancelled without a stall',
-    scenario(
-      cluster => {
-        const count = 100_000
-        const worker = cluster.join('w1')
-        cluster.submit('first', 1)
-        cluster.finishAll()
-        cluster.submit('job', count, { stages: [stage({ retries: 1, backoffMs: 1000 })] })
-        while (worker.busy.length > 0)
-          cluster.end(
-            worker,
-            worker.busy[0]!.open.map(() => failed()),
-          )
-        assert.equal(cluster.stage('job').delayedCount, count)
-        cluster.advance(2000)
-        assert(cluster.stage('job').ready.length > count / 2)
-        cluster.cancel('job')
-        cluster.lose(worker)
-        assert.equal(cluster.jobState('job'), 'cancelled')
-      },
-      { checking: false },
-    ),
-  )
-
-  it(
-    'take no more room in the state than a few',
-    scenario(
-      cluster => {
-        cluster.ask({ kind: 'submitJob', plan: plan('job'), inputs: [inputs(1_000_000, { itemBytes: 1 })] })
-        assert.equal(cluster.stage('job').ready.length, 1)
-        assert.equal(cluster.stage('job').inputs.length, 1)
-      },
-      { checking: false },
-    ),
   )
 })

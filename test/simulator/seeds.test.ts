@@ -18,7 +18,7 @@ test('stored schedules and eight seeds break no rule', () => {
 })
 
 test('a seed gives the same run each time, in another process too', () => {
-  const hash = (): string | undefined => /hash \w+, \d+ events/.exec(simulate('--seed', '3').text)?.[0]
+  const hash = (): string | undefined => /hash \w+, \d+ events/.exec(simulate('--seed', '7').text)?.[0]
   const first = hash()
   assert.ok(first)
   assert.equal(hash(), first)
