@@ -349,5 +349,21 @@ describe('a plan that cannot be run is refused', () => {
   })
   refused('a choice of nothing', flow => flow.add([['after', flow.add()]], { kind: 'choice' }))
   refused('a fold of one at a time', flow => flow.add([['fold', flow.add([], { count: 2 })]], { count: 0, amount: 1 }))
+  refused('options of a step that chooses nothing', flow => flow.add([['option', flow.add()]]))
+  refused('a step for each task of a pause', flow => {
+    flow.add([['each', flow.add([], { kind: 'sleep', amount: 5 })]], { count: 0 })
+  })
+  refused('a pause with tasks', flow => {
+    flow.add()
+    flow.steps.push({ kind: 'sleep', stage: 0, count: 2, name: '', amount: 5, needs: [] })
+  })
+  refused('a step of a stage that is not there', flow => {
+    flow.add()
+    flow.steps.push({ kind: 'tasks', stage: 7, count: 1, name: '', amount: 0, needs: [] })
+  })
+  refused('a step of many tasks that shares its stage', flow => {
+    flow.add()
+    flow.steps.push({ kind: 'tasks', stage: 0, count: 2, name: '', amount: 0, needs: [] })
+  })
   refused('a signal without a name', flow => flow.add([['after', flow.add()]], { kind: 'signal' }))
 })
