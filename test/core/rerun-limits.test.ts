@@ -108,6 +108,34 @@ describe('the keys of a workflow that goes on', () => {
   )
 
   it(
+    'must have room for all that became steps: more of them than it ever has cannot go on, whoever holds it now',
+    scenario(cluster => {
+      const worker = cluster.join('w1', 8)
+      const inner = several(1)
+      const became = { kind: 'expanded' as const, stages: inner.stages, inputs: inner.inputs, flow: inner.plan, policies: [] }
+      for (const [at, limits] of [one, { policies: [policy({ concurrency: 1 })] }].entries()) {
+        const id = at === 0 ? 'job' : 'alone'
+        submitFlow(cluster, id, several(2), limits)
+        for (let step = 0; step < 2; step++) {
+          cluster.end(worker, [{ ...became, elapsedMicros: 5 }])
+          fail(cluster)
+        }
+        assert.equal(cluster.jobState(id), 'failed')
+        const reply = cluster.ask({ kind: 'rerunJob', job: id, rerun: 'r1', program: undefined })
+        assert(reply.kind === 'refused')
+        assert.equal(reply.error.code, 'CANNOT_RERUN')
+        assert.match(
+          reply.error.message,
+          /2 of its steps \(0, 1\) became steps, and would have to hold .* at the same time. Submit it anew/,
+        )
+      }
+      cluster.submit('other', 1, one)
+      cannotRerun(cluster, 'CANNOT_RERUN', /2 of its steps/)
+      cluster.finish(worker)
+    }),
+  )
+
+  it(
     'are held by a step that became steps, or it does not go on',
     scenario(cluster => {
       const worker = cluster.join('w1', 8)

@@ -4,6 +4,9 @@ import type { Job } from '../jobs/state.ts'
 import type { State } from '../state.ts'
 import { keyText, limitsTasks } from './state.ts'
 
+/** Steps that an error names. */
+const stepsNamedMax = 5
+
 /**
  * The facts that limit these stages of a job, `base` being the number of the first; or why that cannot be. `before`: facts that are decided on and not
  * in the state yet.
@@ -52,21 +55,36 @@ export function limitAgain(state: State, job: Job, steps: readonly number[]): Co
   const policies = job.stages.flatMap(({ policy }) => (policy ? [policy] : []))
   const limited = limitStages(state, id, 0, job.stages.length, policies, [])
   if (limited instanceof CoxswainError) return limited
-  /** By name, and those that stages have alone by stage. */
-  const holding = new Map<string | number, number>()
-  for (const step of steps) {
-    const flow = job.flow!
-    const policy = flow.expanded.has(step) ? job.stages[flow.stage(step)]!.policy : undefined
-    if (!policy || policy.concurrency === 0) continue
-    const key = policy.key === '' ? policy.stage : policy.key
+  for (const held of heldAgain(job, steps).values()) {
+    const { policy, steps: holders } = held
+    const text = keyText({ ...policy, name: policy.key })
+    // They came to this one after the other. No waiting would help.
+    if (holders.length > policy.concurrency) {
+      const named = holders.slice(0, stepsNamedMax).join(', ') + (holders.length > stepsNamedMax ? ', …' : '')
+      const message = `Job ${id} cannot go on: ${holders.length} of its steps (${named}) became steps, and would have to hold ${text} for them at the same time. Submit it anew.`
+      return new CoxswainError('CANNOT_RERUN', message, { id })
+    }
     const others = policy.key === '' ? 0 : (state.keys.byName.get(policy.key)?.holding ?? 0)
-    const held = (holding.get(key) ?? others) + 1
-    holding.set(key, held)
-    if (held <= policy.concurrency) continue
-    const message = `Job ${id} cannot go on now: its step ${step} became steps, and ${keyText({ ...policy, name: policy.key })}, which it must hold for them, has no room.`
+    const room = policy.concurrency - others
+    if (holders.length <= room) continue
+    const message = `Job ${id} cannot go on now: its step ${holders[Math.max(0, room)]} became steps, and ${text}, which it must hold for them, has no room.`
     return new CoxswainError('KEY_BUSY', message, { id })
   }
   return undefined
+}
+
+/** The keys that these steps, as far as they became steps, hold at once where they go on: by name, and those that stages have alone by stage. */
+function heldAgain({ stages, flow }: Job, steps: readonly number[]): Map<string | number, { policy: StagePolicy; steps: number[] }> {
+  const held = new Map<string | number, { policy: StagePolicy; steps: number[] }>()
+  for (const step of steps) {
+    const policy = flow!.expanded.has(step) ? stages[flow!.stage(step)]!.policy : undefined
+    if (!policy || policy.concurrency === 0) continue
+    const key = policy.key === '' ? policy.stage : policy.key
+    const known = held.get(key)
+    if (known) known.steps.push(step)
+    else held.set(key, { policy, steps: [step] })
+  }
+  return held
 }
 
 type Limits = Pick<StagePolicy, 'concurrency' | 'rateLimit' | 'ratePerMs'>
