@@ -2,6 +2,7 @@
 // Must not choose: it only looks at facts and at the state on both sides of them.
 import { failureOfTask, inputsOf, RunCursor, type Stage, type State } from '../core/index.ts'
 import {
+  blockHolding,
   Chunk,
   CoxswainError,
   type JournalRecord,
@@ -9,6 +10,7 @@ import {
   type PayloadId,
   type RecordOf,
   type Run,
+  type TaskBlock,
 } from '../protocol/index.ts'
 import { acknowledgement, assignment, type PendingAssign, readyAssignment } from './assignment.ts'
 import { readInputs, waitsForOthers } from './compose.ts'
@@ -61,6 +63,11 @@ export class Outbox implements RecordListener {
     this.#logs = logs
     this.#failed = failed
     this.#ends = new Ends(links, payloads)
+  }
+
+  /** Results were reported, and are recorded or refused: blocks of those that were refused are nobody's, and go. */
+  reported(holder: string, blocks: readonly TaskBlock[]): void {
+    for (const { block } of blocks) if (!this.#state.blockUses.has(blockHolding(block, holder))) this.#drops.add(block, holder)
   }
 
   payload(payload: PayloadId, bytes: Uint8Array): void {

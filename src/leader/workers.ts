@@ -1,7 +1,7 @@
 // Owns the conversation with one worker: registration, reports, signs of life.
 // Must not decide what it runs: that is core's.
 import { forgetWorker, observeTasks, observeWorker, type Reply } from '../core/index.ts'
-import { CoxswainError, outcomeBytes, outcomeMicros, outcomeTasks, type WorkerToLeader } from '../protocol/index.ts'
+import { CoxswainError, outcomeBlocks, outcomeBytes, outcomeMicros, outcomeTasks, type WorkerToLeader } from '../protocol/index.ts'
 import type { LeaderContext } from './context.ts'
 import { SilenceDetector } from './detector.ts'
 import type { WorkerLink } from './links.ts'
@@ -159,6 +159,7 @@ export class WorkerSession {
       bytes,
       reply: reply => {
         if (reply.kind !== 'done') return this.#refused(reply)
+        for (const outcome of outcomes) this.#context.outbox.reported(this.#link.id, outcomeBlocks(outcome))
         // What it repeats was recorded before: it must hear so again.
         if (!lane)
           this.#link.send({

@@ -87,6 +87,12 @@ export function outcomeBytes(outcome: Outcome): number {
   }
 }
 
+/** Blocks that an outcome's results are kept in. */
+export function outcomeBlocks(outcome: Outcome): readonly Infer<typeof taskBlock>[] {
+  const own = outcome.kind === 'committed' ? outcome.outcome : outcome
+  return own.kind === 'finished' || own.kind === 'spread' ? own.blocks : []
+}
+
 /** How long the tasks of an outcome took; undefined where they did not run to an end. */
 export function outcomeMicros(outcome: Outcome): number | undefined {
   if (outcome.kind === 'committed') return outcome.outcome.elapsedMicros

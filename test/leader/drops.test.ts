@@ -4,7 +4,9 @@ import { test } from 'node:test'
 import { createState } from '../../src/core/index.ts'
 import { BlockDrops, blockGraceMs } from '../../src/leader/drops.ts'
 import { Links, type WorkerLink } from '../../src/leader/links.ts'
-import { blockHolding, type LeaderToWorker } from '../../src/protocol/index.ts'
+import { blockHolding, type LeaderToWorker, type Outcome } from '../../src/protocol/index.ts'
+import { finished } from '../fakes/worker.ts'
+import { House } from './house.ts'
 
 const block = 'a'.repeat(64)
 
@@ -77,4 +79,23 @@ test('a worker that is away is told when it is back', () => {
   links.workers.set('w', link as unknown as WorkerLink)
   pass(0)
   assert.deepEqual(dropped(), [block])
+})
+
+test('a block of a result that is refused goes, one of a result that is taken stays', async () => {
+  const { house, client, worker } = await House.staffed({ cpus: 2 })
+  for (const id of ['kept', 'cancelled']) await house.submit(client, id, 1)
+  await client.ask({ kind: 'cancelJob', job: 'cancelled', reason: 'no longer wanted' })
+  const names = new Map<string, string>()
+  for (const lane of [...worker.work.busy]) {
+    const { job } = lane.open[0]!
+    const name = (job === 'kept' ? 'a' : 'b').repeat(64)
+    names.set(job, name)
+    await worker.end([{ ...finished(lane), blocks: [{ index: 0, block: name, bytes: 10, holder: 'w1' }] } as Outcome], lane)
+  }
+  for (let second = 0; second < 20; second++) {
+    await house.world.advance(1000)
+    await worker.beat(second + 1)
+  }
+  const dropped = worker.heard.flatMap(message => (message.kind === 'dropBlocks' ? message.blocks : []))
+  assert.deepEqual(dropped, [names.get('cancelled')])
 })
