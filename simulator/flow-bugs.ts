@@ -132,6 +132,20 @@ export const flowBugs: readonly Mutant[] = [
     'void cancelling',
   ),
   one(
+    'step-read-before-durable',
+    'what a step came to is read before it is durable',
+    'src/leader/steps.ts',
+    "  await durable(context)\n  if ('failure' in result)",
+    "  if ('failure' in result)",
+  ),
+  one(
+    'step-read-of-another',
+    'of a list that a step came to, pieces behind the first are read from its begin',
+    'src/leader/steps.ts',
+    'yield { payload, from: from + at,',
+    'yield { payload, from: at,',
+  ),
+  one(
     'fold-misses-a-level',
     'a tree of three levels folds the first one twice',
     'src/core/flows/fold.ts',

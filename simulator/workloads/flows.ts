@@ -7,6 +7,7 @@ import { type Fate, resultOf } from '../world/fates.ts'
 import { simStage } from '../world/steps.ts'
 import { interrupt, pause, pauseAWhile, takeBack } from './control.ts'
 import { Jobs, planOf, submitPlan, untilEnded } from './life.ts'
+import { StepReader, type StepsKnown } from './reading.ts'
 import type { Tools, WorkloadMaker } from './workload.ts'
 
 type Needs = readonly (readonly [NeedKind, number])[]
@@ -35,6 +36,7 @@ class RandomFlow {
   readonly fates: Fate[][] = []
   /** What tasks must get whose input is what others gave, by their name. */
   readonly inputs = new Map<string, string[]>()
+  readonly #given = new Map<number, unknown[]>()
   readonly fails: boolean
   readonly #job: string
   readonly #random: RandomStream
@@ -191,6 +193,7 @@ class RandomFlow {
   /** A step with a task for each of these inputs. */
   #dynamic(needs: Needs, inputs: readonly string[][]): void {
     const step = this.#add(needs, undefined)
+    this.#given.set(step, inputs.flat())
     this.#wides.push({ step, values: inputs.map((got, i) => this.#gets(step, i, got)) })
   }
 
@@ -198,6 +201,8 @@ class RandomFlow {
     const step = this.#add([['fold', wide.step]], undefined, { amount: fanIn })
     const inputs = foldInputs(wide.values, fanIn, task => this.#name(step, task))
     for (const [task, got] of inputs.entries()) this.#gets(step, task, got)
+    // One task after the other, each with its list.
+    this.#given.set(step, inputs.flat())
     if (inputs.length > 0) this.#single([['value', step]], [resultOf(this.#name(step, inputs.length - 1))])
   }
 
@@ -214,13 +219,27 @@ class RandomFlow {
 
   #add(needs: Needs, fates: readonly Partial<Fate>[] | undefined, more: Partial<FlowStep> = {}): number {
     const stage = this.fates.length
-    this.fates.push((fates ?? []).map((fate, index) => ({ key: `${this.#job}/${stage}/${index}`, ms: 1, ...fate })))
-    return this.#step('tasks', needs, { stage, count: fates?.length ?? 0, ...more })
+    const own = (fates ?? []).map((fate, index) => ({ key: `${this.#job}/${stage}/${index}`, ms: 1, ...fate }))
+    this.fates.push(own)
+    const step = this.#step('tasks', needs, { stage, count: own.length, ...more })
+    if (fates)
+      this.#given.set(
+        step,
+        own.map(({ key }) => key),
+      )
+    return step
   }
 
   #step(kind: FlowStep['kind'], needs: Needs, more: Partial<FlowStep>): number {
     this.steps.push({ kind, stage: 0, count: 0, name: '', amount: 0, ...more, needs: needs.map(([one, step]) => ({ kind: one, step })) })
     return this.steps.length - 1
+  }
+
+  /** What can be read of its steps. */
+  get known(): StepsKnown {
+    const gives = new Map<number, unknown[]>(this.#singles.map(({ step, value }) => [step, [value]]))
+    for (const { step, values } of this.#wides) gives.set(step, values)
+    return { given: this.#given, gives, output: this.output }
   }
 
   /** Whose result is the workflow's. */
@@ -243,8 +262,10 @@ async function flow(tools: Tools, job: string, paused: Set<string>): Promise<voi
     fates.length === 0 ? [] : [{ stage, first: 0, items: chunkOf(fates), blocks: [], seal: false }],
   )
   await submitPlan(tools, planOf(tools, job, 'flow', detached, stages), inputs, { steps, output })
+  const reader = new StepReader(tools, job, made.known)
   // The same few signals again and again: each counts once.
-  await untilEnded(tools, job, async round => {
+  const end = await untilEnded(tools, job, async round => {
+    if (tools.random.chance(0.4)) await reader.any()
     if (signals > 0) await signal(tools, job, `signal-${round % signals}`)
     if (tools.random.chance(0.1)) await pauseAWhile(tools, job, paused)
     if (round !== 0 || !detached || fails) return
@@ -252,6 +273,8 @@ async function flow(tools: Tools, job: string, paused: Set<string>): Promise<voi
     if (whim < 0.3) await interrupt(tools, job)
     else if (whim < 0.6) await takeBack(tools, job)
   })
+  if (end === 'succeeded') await reader.output()
+  await reader.any()
 }
 
 async function signal(tools: Tools, job: string, id: string): Promise<void> {

@@ -68,11 +68,11 @@ export function submitPlan(
   })
 }
 
-/** Asks for the state of a job until it has ended; `between` is done in each round. */
-export async function untilEnded(tools: Tools, job: string, between?: (round: number) => Promise<void>): Promise<void> {
+/** Asks for the state of a job until it has ended, and says how, if that was answered; `between` is done in each round. */
+export async function untilEnded(tools: Tools, job: string, between?: (round: number) => Promise<void>): Promise<string | undefined> {
   for (let round = 0; ; round++) {
     const state = await tools.call('status', job, '', async () => (await tools.cluster.job(job).status()).state)
-    if (state !== 'running') return
+    if (state !== 'running') return state
     await between?.(round)
     await tools.pause(50 + tools.random.exponential(100))
   }

@@ -70,6 +70,7 @@ describe('what a step came to', () => {
     steps.add([['spread', list]], { ...own, count: 0, task: 'each' })
     const { client, worker } = await houseWith(steps)
     const large = ['a', 'b', 'c'].map(text => text.repeat(3 << 20))
+    assert.equal(await refusal(client, 1, 'input'), 'STEP_NOT_READY', 'how many tasks it has is not known yet')
     await worker.end([{ kind: 'spread', items: chunkOf(large), blocks: [], elapsedMicros: 1 }])
     assert.deepEqual(await results(client, 0), large)
     const pages: string[][] = []

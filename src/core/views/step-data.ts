@@ -76,14 +76,14 @@ export function inputOfStep(job: Job, step: number, first: number): StepInput {
   if (flow.status(step) !== 'open' && !waits && flow.times.began(step) === undefined)
     throw new CoxswainError('NOT_FOUND', `Step ${step} of job ${id} never began: it was given nothing.`, { id })
   const stage = job.stages[flow.stage(step)]!
+  const notReady = `Step ${step} of job ${id} still waits for others: it has not got all of its input.`
+  // Also where it is not known yet how many tasks it has.
+  if (waits) throw new CoxswainError('STEP_NOT_READY', notReady, { id })
   const end = Math.min(flow.width(step), first + tasksMax)
   const tasks: RunInputs[] = []
   for (let task = first; task < end; task++) {
     const index = flow.first(step) + task
-    if (waits || (stage.wide >= 0 && stage.held.has(index)))
-      throw new CoxswainError('STEP_NOT_READY', `Step ${step} of job ${id} still waits for others: it has not got all of its input.`, {
-        id,
-      })
+    if (stage.wide >= 0 && stage.held.has(index)) throw new CoxswainError('STEP_NOT_READY', notReady, { id })
     const inputs = inputsOf(stage, index, 1)
     if (isGone(stage, flow, step, index, inputs))
       throw new CoxswainError('RESULT_GONE', `The input of step ${step} of job ${id} is not kept any more.`, { id })
