@@ -132,13 +132,6 @@ export const flowBugs: readonly Mutant[] = [
     'void cancelling',
   ),
   one(
-    'step-read-before-durable',
-    'what a step came to is read before it is durable',
-    'src/leader/steps.ts',
-    "  await durable(context)\n  if ('failure' in result)",
-    "  if ('failure' in result)",
-  ),
-  one(
     'step-read-of-another',
     'of a list that a step came to, pieces behind the first are read from its begin',
     'src/leader/steps.ts',
