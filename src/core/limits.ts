@@ -8,7 +8,7 @@ export interface CoreLimits {
   inputBytesMax: number
   /** Jobs that run. */
   runningJobsMax: number
-  /** Finished jobs that are kept whole in memory; older ones go into the history. */
+  /** Finished jobs that are kept whole in memory, of those that succeeded and of all others; older ones go into the history. */
   finishedJobsMax: number
   /** Finished jobs in the history (0: there is none), how long a finished job is known at all, and bytes of results of all of them. */
   historyJobsMax: number
@@ -43,7 +43,7 @@ export const defaultLimits: CoreLimits = {
   openTasksMax: 20_000_000,
   inputBytesMax: 4 * 2 ** 30,
   runningJobsMax: 200_000,
-  finishedJobsMax: 10_000,
+  finishedJobsMax: 1000,
   historyJobsMax: 1_000_000,
   finishedJobAgeMs: 30 * 24 * 3_600_000,
   resultBytesMax: 1 * 2 ** 30,

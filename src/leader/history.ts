@@ -1,6 +1,6 @@
 // Owns the jobs of which only the history knows: their rows as they are written and read, and the one list of all jobs.
 // Must not decide what goes there: that is core's.
-import { type Job, jobsBelow, type KeptJob, keptJob, payloadsOf, type State, viewJob } from '../core/index.ts'
+import { decodeKept, encodeKept, type Job, jobsBelow, type KeptJob, keptJob, payloadsOf, type State, viewJob } from '../core/index.ts'
 import type { EndState, HistoryChange, HistoryQuery, HistoryRow } from '../journal/index.ts'
 import {
   Chunk,
@@ -52,13 +52,13 @@ function joined(before: Range | undefined, { first, count }: Range): Range {
 function rowOf(job: Job, place: number): HistoryRow {
   const { plan, number, submittedAtMs } = job
   const kept = keptJob(job)
-  const body = Buffer.from(JSON.stringify(kept))
+  const body = encodeKept(kept)
   const named = { job: plan.job, name: plan.name, labels: plan.labels, submittedAtMs }
   return { number, place, state: job.state as EndState, ...named, payloads: payloadsOf(kept), body }
 }
 
 function keptOf(row: HistoryRow): KeptJob {
-  return JSON.parse(Buffer.from(row.body.buffer, row.body.byteOffset, row.body.byteLength).toString()) as KeptJob
+  return decodeKept(row.body)
 }
 
 function durable(context: LeaderContext): Promise<void> {

@@ -24,10 +24,12 @@ function missing(payload: PayloadId): CoxswainError {
 
 export class Payloads {
   readonly #journal: Journal
-  /** In the order of arrival: the oldest go first. */
+  /** Numbers grow with time: those with the lowest are the first to go. */
   readonly #bytes = new Map<PayloadId, Uint8Array>()
   readonly #chunks = new Map<PayloadId, Chunk>()
   #total = 0
+  /** No payload in memory has a lower number. To look for the first of a map would pass by all that were deleted before it. */
+  #oldest: PayloadId = 0
   /** Payloads below this number are in the store: only they can be read back from there. */
   #storedBelow = 0
 
@@ -41,6 +43,7 @@ export class Payloads {
     if (this.#bytes.has(payload)) return
     const own = bytes.length < smallBytesMax ? Buffer.allocUnsafe(bytes.length) : Buffer.allocUnsafeSlow(bytes.length)
     own.set(bytes)
+    if (this.#bytes.size === 0 || payload < this.#oldest) this.#oldest = payload
     this.#bytes.set(payload, own)
     this.#total += own.length + entryBytes
     this.#evict()
@@ -58,12 +61,7 @@ export class Payloads {
   }
 
   #evict(): void {
-    for (const [oldest, old] of this.#bytes) {
-      if (this.#total <= cachedBytesMax || oldest >= this.#storedBelow) break
-      this.#bytes.delete(oldest)
-      this.#chunks.delete(oldest)
-      this.#total -= old.length + entryBytes
-    }
+    while (this.#total > cachedBytesMax && this.#oldest < this.#storedBelow) this.drop(this.#oldest++)
   }
 
   drop(payload: PayloadId): void {

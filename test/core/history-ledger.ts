@@ -2,6 +2,7 @@
 // Must not hold what else happens to jobs: that is the ledger's.
 import assert from 'node:assert/strict'
 import { type KeptJob, keptJob, payloadsOf } from '../../src/core/history/kept.ts'
+import { decodeKept, encodeKept } from '../../src/core/history/layout.ts'
 import type { Job } from '../../src/core/jobs/state.ts'
 import type { State } from '../../src/core/state.ts'
 import { Chunk, type JournalRecord, type PayloadId } from '../../src/protocol/index.ts'
@@ -41,7 +42,7 @@ export class HistoryLedger {
       assert(job.finishedAtMs > 0, `${id} was archived while it ran`)
       const kept = keptJob(job)
       // As it stands in the row.
-      assert.deepEqual(JSON.parse(JSON.stringify(kept)), kept)
+      assert.deepEqual(decodeKept(encodeKept(kept)), kept)
       this.#named.push(...payloadsIn(job))
       const { contentHash } = job.plan
       this.rows.push({ job: id, contentHash, kept, payloads: payloadsOf(kept), index, emptied: never, forgotten: never })

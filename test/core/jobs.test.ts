@@ -223,7 +223,7 @@ describe('a job that is cancelled', () => {
         cluster.finishAll()
         assert.equal(cluster.jobState('job'), 'succeeded')
       },
-      { limits: { finishedJobsMax: 1, historyJobsMax: 0 } },
+      { limits: { finishedJobsMax: 0, historyJobsMax: 0 } },
     ),
   )
 })

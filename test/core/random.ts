@@ -10,7 +10,7 @@ import { heal, steps, take } from './random-steps.ts'
 const stepsMax = 200
 export const options: HarnessOptions = {
   limits: {
-    finishedJobsMax: 6,
+    finishedJobsMax: 3,
     historyJobsMax: 9,
     resultBytesMax: 400,
     resultGraceMs: 100,

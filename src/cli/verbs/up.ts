@@ -70,7 +70,7 @@ export function declare(program: Command): void {
     .option('--ephemeral', 'end when stdin is closed, and leave nothing behind (for programs that start a cluster)')
     .option(
       '--recent <jobs>',
-      `finished jobs that are kept whole, in memory (default: ${defaultLimits.finishedJobsMax})`,
+      `jobs that succeeded, and others that ended, kept whole in memory: so many of each (default: ${defaultLimits.finishedJobsMax})`,
       integerArgument(0, recentMax),
     )
     .option(

@@ -22,7 +22,7 @@ export interface KeptStage {
   failures: TaskFailure[]
 }
 
-/** What a row's body says, as JSON. Fields may only be added: rows are read as long as they are kept. */
+/** What a row's body says (`layout.ts` has its bytes). */
 export interface KeptJob {
   view: JobView
   stages: KeptStage[]

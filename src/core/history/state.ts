@@ -59,13 +59,15 @@ class Page {
     this.#slots[slot] = position + 1
   }
 
-  /** The places of entries with this hash, in the order of their arrival or not. */
-  *find(low: number, high: number): Generator<number, void> {
+  /** The place, not below `from`, of an entry with this hash; undefined if there is none. */
+  find(low: number, high: number, from: number): number | undefined {
     const mask = this.#slots.length - 1
     for (let slot = low & mask; this.#slots[slot] !== 0; slot = (slot + 1) & mask) {
       const position = this.#slots[slot]! - 1
-      if (this.words[position * entryWords] === low && this.words[position * entryWords + 1] === high) yield this.first + position
+      const at = position * entryWords
+      if (this.words[at] === low && this.words[at + 1] === high && this.first + position >= from) return this.first + position
     }
+    return undefined
   }
 }
 
@@ -139,8 +141,10 @@ export class HistoryRegister {
   find(job: JobId): number | undefined {
     if (this.#pages.length === 0) return undefined
     const [low, high] = hashOf(job)
-    for (let at = this.#pages.length - 1; at >= 0; at--)
-      for (const place of this.#pages[at]!.find(low, high)) if (place >= this.first) return place
+    for (let at = this.#pages.length - 1; at >= 0; at--) {
+      const place = this.#pages[at]!.find(low, high, this.first)
+      if (place !== undefined) return place
+    }
     return undefined
   }
 

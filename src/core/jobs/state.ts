@@ -88,12 +88,40 @@ export interface Job {
   run: { policy: RunPolicy; queue: Queue | undefined; startedAtMs: number } | undefined
 }
 
+/** Finished jobs, oldest first: the order in which they are forgotten. Those that did not succeed apart, since they may be run again. */
+class FinishedJobs {
+  readonly succeeded = new Set<Job>()
+  readonly others = new Set<Job>()
+
+  get size(): number {
+    return this.succeeded.size + this.others.size
+  }
+
+  add(job: Job): void {
+    const kind = job.state === 'succeeded' ? this.succeeded : this.others
+    kind.add(job)
+  }
+
+  has(job: Job): boolean {
+    return this.succeeded.has(job) || this.others.has(job)
+  }
+
+  delete(job: Job): void {
+    this.succeeded.delete(job)
+    this.others.delete(job)
+  }
+
+  *[Symbol.iterator](): Generator<Job> {
+    yield* this.succeeded
+    yield* this.others
+  }
+}
+
 export interface Jobs {
   byId: Map<JobId, Job>
   /** Derived: jobs by the session that asked, as long as they run. */
   bySession: Map<string, Set<Job>>
-  /** Finished jobs, oldest first: the order in which they are forgotten. */
-  finished: Set<Job>
+  finished: FinishedJobs
   /** Derived: all tasks of these jobs are done, but JobFinished is not recorded yet. */
   complete: Set<Job>
   /** Bytes of inputs of unfinished tasks, and of results not released: held to limits. */
@@ -104,7 +132,15 @@ export interface Jobs {
 }
 
 export function createJobs(): Jobs {
-  return { byId: new Map(), bySession: new Map(), finished: new Set(), complete: new Set(), inputBytes: 0, resultBytes: 0, openTasks: 0 }
+  return {
+    byId: new Map(),
+    bySession: new Map(),
+    finished: new FinishedJobs(),
+    complete: new Set(),
+    inputBytes: 0,
+    resultBytes: 0,
+    openTasks: 0,
+  }
 }
 
 /** A stage as it is when its job is submitted. */

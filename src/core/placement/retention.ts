@@ -27,21 +27,23 @@ function resultBytesOf(job: Job): number {
 
 /** Finished jobs in memory, the oldest first: those beyond their number, and those whose results take too much, go into the history. */
 function retireJobs(state: State, limits: CoreLimits, emit: Emit): void {
-  const { finished } = state.jobs
-  let surplus = finished.size - limits.finishedJobsMax
+  const { succeeded, others } = state.jobs.finished
   // What is in the history already goes before them.
   let bytesOver = state.jobs.resultBytes - state.history.bytes - limits.resultBytesMax
   const old: JobId[] = []
   const tooOld: JobId[] = []
-  for (const job of finished) {
-    const ageMs = state.nowMs - job.finishedAtMs
-    const tooLarge = bytesOver > 0 && ageMs > limits.resultGraceMs
-    const forgotten = ageMs > limits.finishedJobAgeMs
-    if ((surplus <= 0 && !tooLarge && !forgotten) || old.length + tooOld.length === jobsPerTurnMax) break
-    if (forgotten || limits.historyJobsMax === 0) tooOld.push(job.plan.job)
-    else old.push(job.plan.job)
-    surplus--
-    if (bytesOver > 0) bytesOver -= resultBytesOf(job)
+  for (const finished of [succeeded, others]) {
+    let surplus = finished.size - limits.finishedJobsMax
+    for (const job of finished) {
+      const ageMs = state.nowMs - job.finishedAtMs
+      const tooLarge = bytesOver > 0 && ageMs > limits.resultGraceMs
+      const forgotten = ageMs > limits.finishedJobAgeMs
+      if ((surplus <= 0 && !tooLarge && !forgotten) || old.length + tooOld.length === jobsPerTurnMax) break
+      if (forgotten || limits.historyJobsMax === 0) tooOld.push(job.plan.job)
+      else old.push(job.plan.job)
+      surplus--
+      if (bytesOver > 0) bytesOver -= resultBytesOf(job)
+    }
   }
   if (tooOld.length > 0) emit({ kind: 'JobsForgotten', jobs: tooOld })
   if (old.length > 0) emit({ kind: 'JobsArchived', jobs: old })

@@ -27,7 +27,7 @@ export function rangeOf(job: Job, flow: StepTable, step: number): NonNullable<Fl
   const last = flow.folds.has(source)
   return {
     stage,
-    first: last ? flow.first(source) + width - 1 : flow.first(source),
+    first: last ? flow.first(source) + Math.max(0, width - 1) : flow.first(source),
     count: last ? Math.min(1, width) : width,
     list: !last && job.stages[stage]!.wide >= 0,
   }

@@ -31,7 +31,8 @@ function viewStage(stage: Stage): StageView {
   return { task, program, sealed: stage.sealed, tasks: countsOf(stage), resources }
 }
 
-function addCounts(stages: readonly StageView[]): TaskCounts {
+/** All tasks of a job. */
+export function addCounts(stages: readonly { tasks: TaskCounts }[]): TaskCounts {
   const total: TaskCounts = { total: 0, waiting: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 }
   for (const stage of stages) for (const key of Object.keys(total) as (keyof TaskCounts)[]) total[key] += stage.tasks[key]
   return total
