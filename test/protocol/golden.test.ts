@@ -29,6 +29,7 @@ const whole = new Set([
   'jobPlan',
   'stagePlan',
   'storedSubmission',
+  'storedJob',
 ])
 
 function samples(): { path: string; codec: Codec<unknown>; sample: unknown }[] {

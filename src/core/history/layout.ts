@@ -1,92 +1,16 @@
-// Owns the bytes of what a row of the history holds of a job, with a version of their own.
-// Must not follow the messages: those may change with the protocol, and what is stored is read for ever.
+// Owns how what is kept of a finished job goes into the bytes of a row of the history, and comes out of them.
+// Must not say what is kept, nor how the bytes lie.
 import {
-  boolean,
   decodeMessage,
   encodeMessage,
-  enumeration,
-  type Infer,
   type JobView,
-  limits,
-  list,
-  need,
-  optional,
-  resources,
   type StepView,
-  string,
-  struct,
-  union,
-  varint,
+  type StoredJob,
+  storedJob,
+  storedStatuses,
 } from '../../protocol/index.ts'
 import { addCounts } from '../views/jobs.ts'
-import { failuresKeptMax, type KeptJob, piecesKeptMax, stepsKeptMax } from './kept.ts'
-
-/** Of any length: whatever stood in the state is to be read back. */
-const text = string(limits.frameBytesMax)
-const statuses = ['waiting', 'open', 'succeeded', 'failed', 'cancelled', 'skipped'] as const
-const stepKinds = ['tasks', 'sleep', 'signal', 'choice', 'event'] as const
-const tasks = struct({ total: varint, waiting: varint, running: varint, succeeded: varint, failed: varint, cancelled: varint })
-const range = struct({ first: varint, count: varint })
-const output = struct({ stage: varint, first: varint, count: varint, list: boolean })
-const attempt = struct({ attempt: varint, worker: text, code: text, message: text, atMs: varint })
-
-const flow = struct({
-  steps: varint,
-  statuses: list(struct({ status: enumeration(...statuses), count: varint }), statuses.length),
-  output: optional(output),
-  cause: optional(
-    struct({ step: varint, name: text, code: text, message: text, task: optional(struct({ stage: varint, index: varint })) }),
-  ),
-})
-
-const step = struct({
-  step: varint,
-  name: text,
-  kind: enumeration(...stepKinds),
-  status: enumeration(...statuses),
-  parent: optional(varint),
-  needs: list(need, limits.needsMax),
-  stage: optional(varint),
-  first: optional(varint),
-  tasks: optional(tasks),
-  beganAtMs: optional(varint),
-  endedAtMs: optional(varint),
-  untilMs: optional(varint),
-})
-
-const first = struct({
-  id: text,
-  name: text,
-  state: enumeration('running', 'succeeded', 'failed', 'cancelled'),
-  submittedAtMs: varint,
-  finishedAtMs: optional(varint),
-  reason: optional(text),
-  paused: boolean,
-  cancelling: boolean,
-  labels: list(text),
-  priority: varint,
-  detached: boolean,
-  stages: list(
-    struct({
-      task: text,
-      program: text,
-      sealed: boolean,
-      tasks,
-      resources,
-      results: list(struct({ first: varint, count: varint, payload: varint, from: varint }), piecesKeptMax),
-      released: list(range, piecesKeptMax),
-      failures: list(struct({ index: varint, code: text, message: text, stack: text, attempts: list(attempt) }), failuresKeptMax),
-    }),
-    limits.stagesMax,
-  ),
-  flow: optional(flow),
-  steps: optional(list(step, stepsKeptMax)),
-  stepResults: list(struct({ step: varint, output }), stepsKeptMax),
-})
-
-/** A new layout gets a new case and number; old ones are read for ever. */
-const layouts = union({ v1: [1, first] })
-type Layout = Infer<typeof first>
+import type { KeptJob } from './kept.ts'
 
 /** What may be undefined in bytes is missing in a view. */
 function defined<T extends object>(value: T): T {
@@ -109,17 +33,17 @@ export function encodeKept({ view, stages, steps, stepResults }: KeptJob): Buffe
     })),
     flow: flow && {
       ...flow,
-      statuses: statuses.filter(status => flow.statuses[status]).map(status => ({ status, count: flow.statuses[status]! })),
+      statuses: storedStatuses.filter(status => flow.statuses[status]).map(status => ({ status, count: flow.statuses[status]! })),
     },
     steps,
     stepResults: Object.entries(stepResults ?? {}).map(([step, output]) => ({ step: Number(step), output })),
-  } as Layout
-  return encodeMessage(layouts, { ...layout, kind: 'v1' })
+  } as StoredJob
+  return encodeMessage(storedJob, { ...layout, kind: 'v1' })
 }
 
 /** What is in such bytes, of whatever version; throws FRAME_MALFORMED on anything else. */
 export function decodeKept(body: Uint8Array): KeptJob {
-  const { kind: _, stages, flow, steps, stepResults, paused, cancelling, ...rest } = decodeMessage(layouts, body)
+  const { kind: _, stages, flow, steps, stepResults, paused, cancelling, ...rest } = decodeMessage(storedJob, body)
   const view = defined({
     ...rest,
     ...(paused && { paused }),
