@@ -1,6 +1,6 @@
 // Owns S9 for jobs in the history: each has one row in the store, the one that the replay knows, and the results that it names are there.
 // Must not look at how they got there.
-import type { State } from '../../src/core/index.ts'
+import { decodeKept, type State } from '../../src/core/index.ts'
 import type { MemoryDisk } from '../../src/journal/index.ts'
 import type { History } from '../history.ts'
 
@@ -13,7 +13,7 @@ export function checkArchive(history: History, disk: MemoryDisk, state: State): 
   for (const { job, place, payloads, body } of rows) {
     if (state.history.find(job) !== place) broken(`${job} has its row at ${place}, and is known at ${state.history.find(job)}`)
     if (state.jobs.byId.has(job)) broken(`${job} is in the state too`)
-    const { view } = JSON.parse(Buffer.from(body).toString()) as { view: { id: string; state: string } }
+    const { view } = decodeKept(body)
     if (view.id !== job || view.state === 'running') broken(`the row of ${job} says that ${view.id} is ${view.state}`)
     for (const payload of payloads) if (!disk.payloads.has(payload)) broken(`payload ${payload} of ${job} is gone`)
   }
