@@ -216,7 +216,7 @@ describe('a job that is cancelled', () => {
         cluster.end(worker, [failed()])
         cluster.cancel('job')
         cluster.submit('other', 1)
-        cluster.cancel('other')
+        cluster.end(worker, [failed('TASK_FAILED', false)])
         assert.equal(cluster.jobState('job'), undefined)
         cluster.submit('job', 1, { content: 'new' })
         cluster.advance(10_000)
