@@ -30,6 +30,22 @@ describe('finished jobs go into the history', () => {
   )
 
   it(
+    'together, where so few are beyond their number that it hardly matters',
+    scenario(
+      cluster => {
+        const ended = (): number => cluster.state.jobs.finished.size
+        for (let job = 0; job < 65; job++) cluster.submit(`job-${job}`, 0)
+        cluster.settle()
+        assert.deepEqual([ended(), cluster.state.history.size], [65, 0])
+        cluster.submit('one-more', 0)
+        cluster.settle()
+        assert.deepEqual([ended(), cluster.state.history.size], [64, 2])
+      },
+      { limits: { finishedJobsMax: 64 } },
+    ),
+  )
+
+  it(
     'and are known there: the same is the same, another is refused, and what has ended stays as it ended',
     scenario(
       cluster => {

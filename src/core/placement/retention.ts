@@ -8,6 +8,8 @@ import type { State } from '../state.ts'
 
 /** Jobs archived, emptied or forgotten in one turn: the rest waits for the next, so that no turn takes long. */
 const jobsPerTurnMax = 500
+/** Jobs beyond their number go together, when they are so small a part of it: one by one, each would lengthen the turn that ends another. */
+const surplusParts = 32
 /** Programs kept although nobody uses them. */
 const idleProgramsMax = 1000
 
@@ -34,6 +36,7 @@ function retireJobs(state: State, limits: CoreLimits, emit: Emit): void {
   const tooOld: JobId[] = []
   for (const finished of [succeeded, others]) {
     let surplus = finished.size - limits.finishedJobsMax
+    if (surplus * surplusParts < limits.finishedJobsMax) surplus = 0
     for (const job of finished) {
       const ageMs = state.nowMs - job.finishedAtMs
       const tooLarge = bytesOver > 0 && ageMs > limits.resultGraceMs
