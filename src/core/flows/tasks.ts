@@ -67,15 +67,9 @@ export function cancelHeld({ state }: Flowing, stage: Stage, range: Range): void
   }
 }
 
-/** A step is not to run any more: what has not begun never will; what runs may end, and counts for nothing. */
-export function abandon(on: Flowing, step: number, why: 'failed' | 'cancelled' | 'skipped'): void {
+/** What has not begun of a step never will. */
+function beginNothing(on: Flowing, step: number): void {
   const { state, flow } = on
-  if (flow.settled(step)) return
-  const before = flow.damage(step)
-  flow.setDamage(step, why)
-  // It was given up for another reason already, and its end is on its way.
-  if (before !== undefined && flow.status(step) === 'waiting') return
-  if (flow.left(step) === 0) return endsAs(on, step, why)
   const stage = stageOf(on, step)
   const range = { first: flow.first(step), count: flow.width(step) }
   if (stage.wide >= 0) cancelHeld(on, stage, range)
@@ -86,17 +80,27 @@ export function abandon(on: Flowing, step: number, why: 'failed' | 'cancelled' |
   cancelWaiting(state, stage, range.first, range.count)
 }
 
+/** A step is not to run any more: what has not begun never will; what runs may end, and counts for nothing. */
+export function abandon(on: Flowing, step: number, why: 'failed' | 'cancelled' | 'skipped'): void {
+  const { flow } = on
+  if (flow.settled(step)) return
+  const before = flow.damage(step)
+  flow.setDamage(step, why)
+  // It was given up for another reason already, and its end is on its way.
+  if (before !== undefined && flow.status(step) === 'waiting') return
+  if (flow.left(step) === 0) return endsAs(on, step, why)
+  beginNothing(on, step)
+}
+
 /**
  * A step is to begin nothing any more; what of it runs may end, and the step comes to what its tasks do. One that has not begun is given up, a choice
  * waits for its options, which have their ends.
  */
 export function letEnd(on: Flowing, step: number): void {
-  const { state, flow } = on
+  const { flow } = on
   if (flow.kind(step) === 'choice') return
   if (flow.kind(step) !== 'tasks' || flow.status(step) === 'waiting') return abandon(on, step, 'cancelled')
-  const range = { first: flow.first(step), count: flow.width(step) }
-  if (stageOf(on, step).wide >= 0) cancelHeld(on, stageOf(on, step), range)
-  cancelWaiting(state, stageOf(on, step), range.first, range.count)
+  beginNothing(on, step)
 }
 
 /** Tasks of a stage have ended. */
