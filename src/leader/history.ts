@@ -173,12 +173,7 @@ export async function readKept(context: LeaderContext, kept: KeptJob, number: nu
       break
     }
     const from = Math.max(first, piece.first)
-    const items = await itemsOf(
-      context,
-      piece.payload,
-      (piece.from ?? 0) + from - piece.first,
-      Math.min(end, piece.first + piece.count) - from,
-    )
+    const items = await itemsOf(context, piece.payload, piece.from + from - piece.first, Math.min(end, piece.first + piece.count) - from)
     if (!items) continue
     bytes += items.length
     answer.parts.push({ first: from, items })

@@ -1,7 +1,7 @@
 // Owns the bytes of what a row of the history holds of a job, with a version of their own.
 // Must not follow the messages: those may change with the protocol, and what is stored is read for ever.
 import { boolean, enumeration, type Infer, list, optional, string, struct, union, varint } from './codec.ts'
-import { need } from './flow.ts'
+import { need, stepKinds } from './flow.ts'
 import { limits } from './limits.ts'
 import { resources } from './plan.ts'
 
@@ -9,7 +9,6 @@ import { resources } from './plan.ts'
 const text = string(limits.frameBytesMax)
 /** Those of a step, in their order in the bytes: only append. */
 export const storedStatuses = ['waiting', 'open', 'succeeded', 'failed', 'cancelled', 'skipped'] as const
-const stepKinds = ['tasks', 'sleep', 'signal', 'choice', 'event'] as const
 const tasks = struct({ total: varint, waiting: varint, running: varint, succeeded: varint, failed: varint, cancelled: varint })
 const range = struct({ first: varint, count: varint })
 const output = struct({ stage: varint, first: varint, count: varint, list: boolean })
@@ -46,8 +45,6 @@ const first = struct({
   submittedAtMs: varint,
   finishedAtMs: optional(varint),
   reason: optional(text),
-  paused: boolean,
-  cancelling: boolean,
   labels: list(text),
   priority: varint,
   detached: boolean,

@@ -15,8 +15,8 @@ const failureTextMax = 2000
 
 /** A stage in the history. */
 export interface KeptStage {
-  /** Payloads with the results of the tasks from `first` on. `from`: the first one's item in it, where that is not 0. */
-  results: { first: number; count: number; payload: PayloadId; from?: number }[]
+  /** Payloads with the results of the tasks from `first` on. `from`: the first one's item in it. */
+  results: { first: number; count: number; payload: PayloadId; from: number }[]
   /** Tasks whose results were given up before. */
   released: Range[]
   failures: TaskFailure[]
@@ -58,7 +58,7 @@ export function keptJob(job: Job): KeptJob {
 }
 
 function keptPiece({ first, count, payload, from }: Segment): KeptStage['results'][number] {
-  return { first, count, payload, ...(from > 0 && { from }) }
+  return { first, count, payload, from }
 }
 
 function rangesOf(job: Job, steps: readonly StepView[]): NonNullable<KeptJob['stepResults']> {

@@ -20,14 +20,12 @@ function defined<T extends object>(value: T): T {
 
 /** The bytes of a row. */
 export function encodeKept({ view, stages, steps, stepResults }: KeptJob): Buffer {
-  const { flow, paused, cancelling } = view
+  const { flow } = view
   const layout = {
     ...view,
-    paused: paused === true,
-    cancelling: cancelling === true,
     stages: stages.map(({ results, released, failures }, number) => ({
       ...view.stages[number]!,
-      results: results.map(piece => ({ ...piece, from: piece.from ?? 0 })),
+      results,
       released,
       failures,
     })),
@@ -43,11 +41,9 @@ export function encodeKept({ view, stages, steps, stepResults }: KeptJob): Buffe
 
 /** What is in such bytes, of whatever version; throws FRAME_MALFORMED on anything else. */
 export function decodeKept(body: Uint8Array): KeptJob {
-  const { kind: _, stages, flow, steps, stepResults, paused, cancelling, ...rest } = decodeMessage(storedJob, body)
+  const { kind: _, stages, flow, steps, stepResults, ...rest } = decodeMessage(storedJob, body)
   const view = defined({
     ...rest,
-    ...(paused && { paused }),
-    ...(cancelling && { cancelling }),
     tasks: addCounts(stages),
     stages: stages.map(({ results: _results, released: _released, failures: _failures, ...stage }) => stage),
     flow: flow && defined({ ...flow, statuses: Object.fromEntries(flow.statuses.map(({ status, count }) => [status, count])) }),
@@ -56,11 +52,7 @@ export function decodeKept(body: Uint8Array): KeptJob {
   if (view.flow?.cause) defined(view.flow.cause)
   return {
     view,
-    stages: stages.map(({ results, released, failures }) => ({
-      results: results.map(({ from, ...piece }) => ({ ...piece, ...(from > 0 && { from }) })),
-      released,
-      failures,
-    })),
+    stages: stages.map(({ results, released, failures }) => ({ results, released, failures })),
     ...(steps && {
       steps: steps.map(defined) as StepView[],
       stepResults: Object.fromEntries(stepResults.map(({ step, output }) => [step, output])),
