@@ -2,10 +2,10 @@
 // Must not hold tuning that is one room's own business.
 
 /** Version of hello and messages. Peers of another version are refused with VERSION_MISMATCH. */
-export const protocolVersion = 3
+export const protocolVersion = 4
 
 /** Version of the journal's records. A journal of a newer version is refused with JOURNAL_VERSION. */
-export const recordVersion = 3
+export const recordVersion = 4
 
 /** Every limit by its name; units stand last in it. */
 export const limits = {
