@@ -102,6 +102,8 @@ export interface LeadershipView {
   /** Start time of that process, as its operating system tells it; empty if unknown. */
   processStart: string
   address: string
+  /** Whether the leader has shown the store lately that it lives; not there on backends that cannot tell. A hint about who should try, never more. */
+  lease?: 'held' | 'gone'
 }
 
 /** What a candidate says when it wants to lead. */

@@ -10,18 +10,18 @@ import {
   type State,
 } from '../core/index.ts'
 import type { Store } from '../journal/index.ts'
-import type { Connection, ConnectionHandlers, Listener, Platform } from '../platform/index.ts'
-import { CoxswainError, encodeRecords, limits as wire } from '../protocol/index.ts'
+import type { Platform } from '../platform/index.ts'
+import { CoxswainError, encodeRecords } from '../protocol/index.ts'
 import { notYetLeading } from './absence.ts'
 import { Archivist, lookEveryMs } from './archivist.ts'
 import { type Claimant, claim } from './claim.ts'
 import { Comeback } from './comeback.ts'
 import type { LeaderContext, Vitals } from './context.ts'
 import { silenceBoundMaxMs } from './detector.ts'
+import { Door, type DoorOptions } from './door.ts'
 import { BlockDrops } from './drops.ts'
 import { GrantWatch } from './grants.ts'
 import { Links } from './links.ts'
-import { listenAt } from './listen.ts'
 import { LogReadings } from './logs.ts'
 import { Loop } from './loop.ts'
 import { Outbox } from './outbox.ts'
@@ -46,16 +46,11 @@ export interface Endpoint {
 }
 
 /** What a candidate leads with. */
-export interface LeaderOptions {
+export interface LeaderOptions extends DoorOptions {
   /** Name of this candidate. */
   id: string
   /** Opened by the caller, and closed by it after `stop`. */
   store: Store
-  host: string
-  /** 0 takes a free one. */
-  port: number
-  /** The role a bearer token proves, or undefined. */
-  authenticate(token: string): 'client' | 'worker' | undefined
   /** Told once this process leads and listens. */
   announce(endpoint: Endpoint): Promise<void>
   limits?: Partial<CoreLimits>
@@ -75,7 +70,7 @@ const deposed = (): CoxswainError => new CoxswainError('FENCED', 'The store says
 export class Leader {
   readonly #options: LeaderOptions
   readonly #platform: Platform
-  #listener: Listener | undefined
+  readonly #door: Door
   #sessions: Sessions | undefined
   #context: LeaderContext | undefined
   #archivist: Archivist | undefined
@@ -87,9 +82,11 @@ export class Leader {
     this.#end = resolve
   })
 
-  constructor(options: LeaderOptions, platform: Platform) {
+  /** `door`: the candidate's, which is open always; without it the leader has its own, as long as it leads. */
+  constructor(options: LeaderOptions, platform: Platform, door = new Door(options, platform, false)) {
     this.#options = options
     this.#platform = platform
+    this.#door = door
   }
 
   /**
@@ -99,41 +96,21 @@ export class Leader {
   async start(applied?: State): Promise<void> {
     const { store } = this.#options
     const before = applied ?? (await recover(store))
-    this.#listener = await this.#listen(applied !== undefined && before.epoch > 0)
+    const address = await this.#door.open(applied !== undefined && before.epoch > 0)
     let state: State
     try {
-      state = await claim(this.#claimant(applied?.epoch), before, this.#listener.address, this.#platform)
+      state = await claim(this.#claimant(applied?.epoch), before, address, this.#platform)
     } catch (error) {
-      await this.#listener.close()
+      await this.#door.leave(notYetLeading)
       throw error
     }
-    this.#lead(state, this.#listener.address)
+    this.#lead(state, address)
     try {
-      await this.#options.announce({ address: this.#listener.address, cluster: state.cluster, epoch: state.epoch })
+      await this.#options.announce({ address, cluster: state.cluster, epoch: state.epoch })
     } catch (error) {
       await this.#shutDown('it could not be announced')
       throw error
     }
-  }
-
-  #listen(takesOver: boolean): Promise<Listener> {
-    const { host, port, authenticate } = this.#options
-    return listenAt(
-      this.#platform,
-      {
-        host,
-        port,
-        frameBytesMax: wire.frameBytesMax,
-        authenticate,
-        healthy: () => this.#sessions !== undefined && !this.#stopped,
-        accept: (connection: Connection): ConnectionHandlers => {
-          if (this.#sessions && !this.#stopped) return this.#sessions.accept(connection)
-          connection.close(this.#stopped ? 'it leads no more' : notYetLeading)
-          return { opened() {}, frame() {}, closed() {} }
-        },
-      },
-      takesOver,
-    )
   }
 
   #claimant(replaces: number | undefined): Claimant {
@@ -185,6 +162,8 @@ export class Leader {
     const promote: LeaderContext['promote'] = (candidate, begun) => this.#promote(candidate, begun)
     this.#context = { id, address, startedMs, state, observed, limits, store, platform, promote, ...rooms }
     this.#sessions = new Sessions(this.#context, epoch => this.#lose(new CoxswainError('FENCED', `A peer has seen epoch ${epoch}.`)))
+    const sessions = this.#sessions
+    this.#door.lead((connection, principal) => sessions.accept(connection, principal))
     this.#archivist = new Archivist(store, state, platform)
     // An append that was refused knows more, and is heard first.
     store.leadership.onLost(failure => clock.soon(() => this.#lose(failure ?? deposed())))
@@ -280,7 +259,7 @@ export class Leader {
     this.#stopped = true
     this.#context?.schedules.stop()
     await this.#context?.loop.end()
-    await this.#listener?.close()
+    await this.#door.leave('it leads no more')
     this.#end(reason)
   }
 }

@@ -30,10 +30,12 @@ export const hello = struct({
 })
 export type Hello = Infer<typeof hello>
 
-/** Answer to hello. `refused` is followed by the end of the connection. */
+/** Answer to hello. `refused` and `elsewhere` are followed by the end of the connection. */
 export const welcome = union({
   welcome: [1, struct({ protocol: varint, release: nameField, cluster: nameField, epoch: varint, leader: nameField, pulseMs: varint })],
   refused: [2, struct({ code: nameField, message: string(4096) })],
+  /** This candidate stands by: the leader of this epoch is there. Empty where it does not know one. */
+  elsewhere: [3, struct({ leader: string(), epoch: varint })],
 })
 export type Welcome = Infer<typeof welcome>
 

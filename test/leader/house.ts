@@ -7,6 +7,7 @@ import { type Endpoint, Leader } from '../../src/leader/index.ts'
 import { decodeRecords, type Inputs, type JobPlan, type JournalRecord } from '../../src/protocol/index.ts'
 import { ScriptedClient, ScriptedWorker } from '../fakes/peers.ts'
 import { inputs, type JobOptions, plan } from '../fakes/plans.ts'
+import { principals } from '../fakes/principals.ts'
 import { World } from '../fakes/world.ts'
 
 /** The bytes of the program that jobs run here. */
@@ -84,7 +85,7 @@ export class House {
         store: this.store,
         host: '127.0.0.1',
         port,
-        authenticate: token => (token === 'client' || token === 'worker' ? token : undefined),
+        authenticate: ({ token }) => principals[token],
         announce: async endpoint => {
           this.endpoint = endpoint
         },
