@@ -28,6 +28,7 @@ import { Outbox } from './outbox.ts'
 import { Payloads } from './payloads.ts'
 import { recover } from './recover.ts'
 import { ScheduleClock } from './schedules.ts'
+import type { Sealer } from './secrets.ts'
 import { pulseMs, Sessions } from './sessions.ts'
 import { promotionProblem, successorOf } from './succession.ts'
 import { processVitals } from './vitals.ts'
@@ -60,6 +61,8 @@ export interface LeaderOptions extends DoorOptions {
   /** Start time of this process as its system tells it, so that a successor kills the right one. */
   processStart?: string
   vitals?: () => Vitals
+  /** Keeps secrets; without it there can be none. All candidates of a cluster must have the same keys. */
+  sealer?: Sealer
   /** Run after every record of a leader, and after each catching up of a standby, in tests. */
   check?: (state: State) => void
 }
@@ -160,7 +163,8 @@ export class Leader {
     outbox.schedulesChanged = () => schedules.look()
     const rooms = { links, logs, loop, outbox, payloads, comeback, grants, schedules, nowMs, vitals }
     const promote: LeaderContext['promote'] = (candidate, begun) => this.#promote(candidate, begun)
-    this.#context = { id, address, startedMs, state, observed, limits, store, platform, promote, ...rooms }
+    const { sealer } = this.#options
+    this.#context = { id, sealer, address, startedMs, state, observed, limits, store, platform, promote, ...rooms }
     this.#sessions = new Sessions(this.#context, epoch => this.#lose(new CoxswainError('FENCED', `A peer has seen epoch ${epoch}.`)))
     const sessions = this.#sessions
     this.#door.lead((connection, principal) => sessions.accept(connection, principal))

@@ -66,6 +66,9 @@ export const errorAdvice = {
   VERSION_MISMATCH: 'Upgrade the older side: the message names both releases.',
   WRONG_CLUSTER: 'The other side belongs to another cluster: check the address and the state folder.',
   FENCED: 'A newer leader exists: reconnect to it.',
+  SECRET_UNKNOWN: 'Set it with `cox secret set NAME`, or correct the name: `cox secret list` has all.',
+  SECRET_UNDECLARED: 'Name it in the definition of the task: `secrets: [NAME]`.',
+  SECRETS_UNAVAILABLE: 'Start all candidates with the same encryption key: docs/secrets.md says how.',
   // --- bytes on the wire and on disk
   FRAME_MALFORMED: 'The peer sent bytes that are no message; check that both sides are Coxswain of compatible releases.',
   FRAME_TOO_LARGE: 'Send less in one message; larger values travel as blocks by themselves.',

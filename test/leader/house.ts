@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { type CoreLimits, check, type State } from '../../src/core/index.ts'
 import { createMemoryStore, type MemoryOptions, type MemoryStore } from '../../src/journal/index.ts'
-import { type Endpoint, Leader } from '../../src/leader/index.ts'
+import { type Endpoint, Leader, type Sealer } from '../../src/leader/index.ts'
 import { decodeRecords, type Inputs, type JobPlan, type JournalRecord } from '../../src/protocol/index.ts'
 import { ScriptedClient, ScriptedWorker } from '../fakes/peers.ts'
 import { inputs, type JobOptions, plan } from '../fakes/plans.ts'
@@ -18,6 +18,8 @@ export const programId = createHash('sha256').update(programBytes).digest('hex')
 export interface HouseOptions {
   limits?: Partial<CoreLimits>
   disk?: MemoryOptions
+  /** Keeps secrets. */
+  sealer?: Sealer
   /** False where a test writes too much for all invariants to be looked at after every record. */
   checking?: boolean
 }
@@ -90,6 +92,7 @@ export class House {
           this.endpoint = endpoint
         },
         limits: this.#options.limits ?? {},
+        ...(this.#options.sealer && { sealer: this.#options.sealer }),
         vitals: () => ({ pid: 42, rssBytes: 1000, eventLoopDelayMs: 0 }),
         check: state => {
           this.#state = state
