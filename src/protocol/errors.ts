@@ -80,6 +80,10 @@ export const errorAdvice = {
   STATE_FOLDER_IN_USE: 'Another leader owns this folder: use it, stop it with `cox down`, or choose another COX_HOME.',
   STATE_FOLDER_UNUSABLE: 'Give the folder to this user with mode 0700 on a local disk, or choose another COX_HOME.',
   NETWORK_FILE_SYSTEM: 'Put the state folder on a local disk: network file systems do not keep the promises the journal needs.',
+  ENCRYPTION_KEY_MISSING: 'What is stored is encrypted: give this node the key file of the cluster. docs/encryption.md says how.',
+  ENCRYPTION_KEY_WRONG: 'Put the key whose id is named into the key file, behind the present one, and start again: docs/encryption.md.',
+  ENCRYPTION_KEY_UNUSABLE:
+    'Correct the key file, variable or command as the message says: docs/encryption.md has the form, and how a key is made.',
   ADDRESS_IN_USE: 'Choose another port with --port, or stop what listens there.',
   // --- the command line
   USAGE: 'See `cox --help`.',
