@@ -248,6 +248,15 @@ describe('a journal that was begun in clear', () => {
     await rejectsWith(open(disk, await keyring(1)).snapshots.latest(), 'JOURNAL_CORRUPT')
   })
 
+  it('a row in clear that was believed before anything sealed was seen is named as soon as something sealed is', async () => {
+    const { disk } = await begunInClear()
+    const [before, last] = disk.rows.slice(-2).map(row => row.firstIndex)
+    forgeRow(disk, disk.rows.length - 1, Buffer.from(canary))
+    const store = open(disk, await keyring(1))
+    assert.deepEqual(plain((await store.journal.read(last!, 1))[0]!.records), Buffer.from(canary))
+    await rejectsWith(store.journal.read(before!, 1), 'JOURNAL_CORRUPT', String(last))
+  })
+
   it('an opening that loses leaves no beginning behind', async () => {
     const disk = createMemoryStore()
     const one = open(disk, await keyring(1))
