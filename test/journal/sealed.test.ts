@@ -16,6 +16,7 @@ import {
   verifyStore,
 } from '../../src/journal/index.ts'
 import { payloadChecksum, rowHash, snapshotHash } from '../../src/journal/row.ts'
+import { withBeginning } from '../../src/journal/sealed/beginning.ts'
 import type { Keyring } from '../../src/platform/node/index.ts'
 import { encodeRecords, isSealed, sealedMark } from '../../src/protocol/index.ts'
 import { keyring } from './sealing.ts'
@@ -255,6 +256,57 @@ describe('a journal that was begun in clear', () => {
     const store = open(disk, await keyring(1))
     assert.deepEqual(plain((await store.journal.read(last!, 1))[0]!.records), Buffer.from(canary))
     await rejectsWith(store.journal.read(before!, 1), 'JOURNAL_CORRUPT', String(last))
+  })
+
+  it('the very next payload and row of the history are sealed, and believed in no other way', async () => {
+    const payload = 1000
+    const fresh = createMemoryStore()
+    const clear = await TestLeader.claim(fresh.open())
+    await clear.append({ payloads: [{ payload, bytes: Buffer.from(canary) }], history: { rows: [historyRow(7)] } })
+    const store = open(fresh, await keyring(1))
+    const next = { payload: payload + 1, bytes: Buffer.from(canary) }
+    await (await TestLeader.claim(store, 'two')).append({ payloads: [next], history: { rows: [historyRow(8)] } })
+    forgePayload(fresh, next.payload, next.bytes)
+    forgeHistory(fresh, historyRow(8))
+    await assert.rejects(store.journal.payload(next.payload), /in clear/)
+    await rejectsWith(store.history.row('job-8'), 'JOURNAL_CORRUPT', 'job-8')
+    assert.deepEqual(plain(await store.journal.payload(payload)), Buffer.from(canary))
+    assert.deepEqual(plain((await store.history.row('job-7'))?.body), Buffer.from(canary))
+  })
+
+  it('nobody who knows that it is sealed leads on a last row in clear', async () => {
+    const { disk } = await begunInClear()
+    const store = open(disk, await keyring(1))
+    const last = disk.rows.at(-1)!.firstIndex
+    await store.journal.read(last, 1)
+    forgeRow(disk, disk.rows.length - 1, Buffer.from(canary))
+    await rejectsWith(TestLeader.claim(store), 'JOURNAL_CORRUPT', String(last))
+  })
+
+  it('a row that says encryption began behind it is refused', async () => {
+    const { disk } = await filled()
+    const ring = await keyring(1)
+    const later = { journal: ring.instance, index: 5, payload: 1, place: 1 }
+    forgeRow(disk, 2, ring.seal(withBeginning(later, Buffer.from(canary)), 'row 3 1 1'))
+    await rejectsWith(open(disk, ring).journal.read(3, 1), 'JOURNAL_CORRUPT', '3')
+  })
+
+  it('while all is in clear, its rows are looked through once, not for each payload', async () => {
+    const disk = createMemoryStore()
+    const leader = await TestLeader.claim(disk.open())
+    const { small } = await fill(leader)
+    const { journal, history, snapshots, leadership, inspect } = disk.open()
+    let reads = 0
+    const counting = { ...journal, read: (from: number, rowsMax: number) => journal.read(from, rowsMax).finally(() => reads++) }
+    const store = sealedStore(
+      { journal: counting, history, snapshots, leadership, inspect, close: async () => undefined },
+      await keyring(1),
+    )
+    for (let i = 0; i < 5; i++) assert.deepEqual(plain(await store.journal.payload(small)), Buffer.from(canary))
+    assert.equal(reads, 2)
+    await leader.append()
+    await store.journal.payload(small)
+    assert.equal(reads, 4)
   })
 
   it('an opening that loses leaves no beginning behind', async () => {

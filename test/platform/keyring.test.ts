@@ -111,6 +111,8 @@ describe('keys from a command', () => {
   it('are what it prints; no shell is between', async () => {
     const ring = await openKeyring({ command: node('process.stdout.write(process.argv[1])', hex(one)) })
     assert.deepEqual(ring!.keys, (await openKeyring({ environment: { COX_ENCRYPTION_KEY: hex(one) } }))!.keys)
+    const patient = `process.stdin.resume().on('end', () => console.log('${hex(one)}'))`
+    assert.deepEqual((await openKeyring({ command: node(patient) }))!.keys, ring!.keys, 'its input is at an end')
     // A shell would put a key in the place of this.
     const words = `$(echo ${hex(one)})`
     await refused({ command: node('process.stdout.write(process.argv[1])', words) }, /is not 256 bits/, [hex(one)])
