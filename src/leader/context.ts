@@ -11,7 +11,7 @@ import type { Loop } from './loop.ts'
 import type { Outbox } from './outbox.ts'
 import type { Payloads } from './payloads.ts'
 import type { ScheduleClock } from './schedules.ts'
-import type { Sealer } from './secrets.ts'
+import type { SecretSealer } from './secrets.ts'
 
 /** What the leader's own process says of itself. */
 export interface Vitals {
@@ -38,7 +38,7 @@ export interface LeaderContext {
   grants: GrantWatch
   schedules: ScheduleClock
   /** Keeps secrets; without it there can be none. */
-  sealer: Sealer | undefined
+  sealer: SecretSealer | undefined
   /** Cluster time now. */
   nowMs(): number
   vitals(): Vitals

@@ -28,7 +28,7 @@ import { Outbox } from './outbox.ts'
 import { Payloads } from './payloads.ts'
 import { recover } from './recover.ts'
 import { ScheduleClock } from './schedules.ts'
-import type { Sealer } from './secrets.ts'
+import type { SecretSealer } from './secrets.ts'
 import { pulseMs, Sessions } from './sessions.ts'
 import { promotionProblem, successorOf } from './succession.ts'
 import { processVitals } from './vitals.ts'
@@ -62,7 +62,7 @@ export interface LeaderOptions extends DoorOptions {
   processStart?: string
   vitals?: () => Vitals
   /** Keeps secrets; without it there can be none. All candidates of a cluster must have the same keys. */
-  sealer?: Sealer
+  sealer?: SecretSealer
   /** Run after every record of a leader, and after each catching up of a standby, in tests. */
   check?: (state: State) => void
 }

@@ -1,18 +1,14 @@
 // Owns secrets on their way through the leader: sealed before they become facts, opened for a worker that may have one.
 // Must not keep, log or tell what is in one.
 import { secretFor } from '../core/index.ts'
-import { CoxswainError, type WorkerToLeader } from '../protocol/index.ts'
+import { CoxswainError, type Sealer, type WorkerToLeader } from '../protocol/index.ts'
 import type { LeaderContext } from './context.ts'
 import type { WorkerLink } from './links.ts'
 
-/** Seals bytes so that only candidates can open them. `about` says what they are: what was sealed for one thing opens for no other. */
-export interface Sealer {
-  seal(bytes: Uint8Array, about: string): Uint8Array
-  /** Throws a CoxswainError for bytes that were not sealed so, or with a key that is not there. */
-  open(sealed: Uint8Array, about: string): Uint8Array
-}
+/** Seals secrets so that only candidates can open them. */
+export type SecretSealer = Pick<Sealer, 'seal' | 'open'>
 
-function sealerOf({ sealer }: LeaderContext, secret: string): Sealer {
+function sealerOf({ sealer }: LeaderContext, secret: string): SecretSealer {
   if (sealer) return sealer
   throw new CoxswainError('SECRETS_UNAVAILABLE', `The candidate that leads has no key to keep the secret ${secret} with.`, { id: secret })
 }
@@ -32,6 +28,7 @@ export function answerSecret(context: LeaderContext, link: WorkerLink, asked: Ex
   try {
     const secret = secretFor(context.state, link.id, asked)
     const value = sealerOf(context, name).open(secret.sealed, about(context, name))
+    if (value === undefined) throw new CoxswainError('JOURNAL_CORRUPT', `The secret ${name} is not what was sealed.`, { id: name })
     context.loop.whenDurable(() => link.send({ kind: 'secret', request, value, code: '', message: '' }))
   } catch (error) {
     if (!(error instanceof CoxswainError)) throw error

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { type CoreLimits, check, type State } from '../../src/core/index.ts'
 import { createMemoryStore, type MemoryOptions, type MemoryStore } from '../../src/journal/index.ts'
-import { type Endpoint, Leader, type Sealer } from '../../src/leader/index.ts'
+import { type Endpoint, Leader, type SecretSealer } from '../../src/leader/index.ts'
 import { decodeRecords, type Inputs, type JobPlan, type JournalRecord } from '../../src/protocol/index.ts'
 import { ScriptedClient, ScriptedWorker } from '../fakes/peers.ts'
 import { inputs, type JobOptions, plan } from '../fakes/plans.ts'
@@ -19,7 +19,7 @@ export interface HouseOptions {
   limits?: Partial<CoreLimits>
   disk?: MemoryOptions
   /** Keeps secrets. */
-  sealer?: Sealer
+  sealer?: SecretSealer
   /** False where a test writes too much for all invariants to be looked at after every record. */
   checking?: boolean
 }

@@ -1,7 +1,6 @@
 // A secret's way through the leader: sealed on its way into the journal, opened for a worker that has a task for it and for nobody else.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { CoxswainError } from '../../src/protocol/index.ts'
 import { House } from './house.ts'
 
 const canary = 'correct horse battery staple'
@@ -12,7 +11,7 @@ const sealer = {
   open(sealed: Uint8Array, about: string) {
     const text = Buffer.from(sealed)
     const end = text.indexOf(10)
-    if (text.subarray(0, end).toString() !== about) throw new CoxswainError('JOURNAL_CORRUPT', 'sealed for something else')
+    if (text.subarray(0, end).toString() !== about) return undefined
     return text.subarray(end + 1).map(byte => byte ^ 0xff)
   },
 }
@@ -49,6 +48,17 @@ describe('a secret', () => {
     await worker.finish()
     assert.deepEqual(await ask('A'), { value: undefined, code: 'FORBIDDEN' }, 'its task has ended')
     assert(!JSON.stringify(house.world.log).includes(canary))
+  })
+
+  it('that does not open is answered with its code, and with nothing else', async () => {
+    const { house, client, worker } = await House.staffed({ sealer: { ...sealer, open: () => undefined } })
+    await client.ask({ kind: 'setSecret', secret: 'A', value: Buffer.from(canary), tasks: [] })
+    await house.submit(client, 'j', 1)
+    worker.heard.length = 0
+    await worker.say({ kind: 'getSecret', request: 1, lane: [...worker.work.lanes.keys()][0]!, job: 'j', stage: 0, secret: 'A' })
+    const answer = worker.heard.find(one => one.kind === 'secret')
+    assert(answer?.kind === 'secret')
+    assert.deepEqual([answer.value, answer.code], [undefined, 'JOURNAL_CORRUPT'])
   })
 
   it('cannot be set where the leader has no key', async () => {
