@@ -94,6 +94,7 @@ const byCode: Record<ErrorCode, number> = {
   ENCRYPTION_KEY_UNUSABLE: refused,
   ADDRESS_IN_USE: refused,
   USAGE: usage,
+  INVALID_CONFIG: usage,
   INTERRUPTED: interrupted,
 }
 

@@ -41,6 +41,7 @@ const verbs: Record<string, () => Promise<{ declare: Declare }>> = {
   journal: () => import('./verbs/journal.ts'),
   demo: () => import('./verbs/demo.ts'),
   bench: () => import('./verbs/bench.ts'),
+  config: () => import('./verbs/config.ts'),
   doctor: () => import('./verbs/doctor.ts'),
   version: () => import('./verbs/version.ts'),
 }

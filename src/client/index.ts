@@ -28,6 +28,7 @@ export type {
 export { CoxswainError, OverloadedError, release as version, TaskFailedError } from '../protocol/index.ts'
 export type { Duration, ResourceOptions, Size } from './amounts.ts'
 export type { CallArguments, Cluster, MapItem, MapResults, MapValue, SubmitOptions } from './cluster.ts'
+export { type CoxswainConfig, defineConfig } from './config.ts'
 export { type ConnectOptions, connect } from './connect.ts'
 export type { CommitChanges, TaskContext, TaskLog } from './context.ts'
 export {

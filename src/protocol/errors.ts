@@ -87,6 +87,8 @@ export const errorAdvice = {
   ADDRESS_IN_USE: 'Choose another port with --port, or stop what listens there.',
   // --- the command line
   USAGE: 'See `cox --help`.',
+  INVALID_CONFIG:
+    'Correct what is named; docs/configuration.md has all settings, `cox config --check FILE` tries a file, and `cox config` shows what holds.',
   INTERRUPTED: 'Nothing to do: it was interrupted.',
 } as const
 

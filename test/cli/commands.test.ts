@@ -93,8 +93,9 @@ test('down where nothing is up is ok', async () => {
 
 test('candidates and priorities that cannot be are refused clearly', async () => {
   const cases: [string[], RegExp][] = [
-    [['--candidates', '0'], /whole number from 1 to 9/],
-    [['--candidates', '10'], /whole number from 1 to 9/],
+    [['--candidates', '0'], /at least one candidate and one worker/],
+    [['--workers', '0'], /at least one candidate and one worker/],
+    [['--candidates', '10'], /whole number from 0 to 9/],
     [['--priorities', '0,100'], /whole number from 1 to 1000/],
     [['--priorities', '100,1001'], /whole number from 1 to 1000/],
     [['--priorities', 'high,low'], /whole number from 1 to 1000/],

@@ -10,6 +10,7 @@ import { priorityDefault } from '../../core/limits.ts'
 import { CoxswainError } from '../../protocol/errors.ts'
 import type { Resources } from '../../protocol/index.ts'
 import { release } from '../../protocol/release.ts'
+import { refuseUnserved } from '../config/served.ts'
 import { exitCodes } from '../exit.ts'
 import { interruption } from '../interrupt.ts'
 import { cores, workerMemoryBytes } from '../machine.ts'
@@ -37,6 +38,9 @@ const firstDelayStepMs = 1000
 
 /** What these options mean on this machine. */
 export function upPlan(home: Home, options: UpOptions): UpPlan {
+  refuseUnserved(options)
+  if (options.candidates === 0 || options.workers === 0)
+    throw new CoxswainError('USAGE', 'A cluster whose journal is in its state folder has at least one candidate and one worker.')
   if (options.priorities && options.priorities.length !== options.candidates) {
     throw new CoxswainError('USAGE', `--priorities names ${options.priorities.length} priorities for ${options.candidates} candidates.`)
   }
