@@ -72,7 +72,7 @@ export const functionSizes: Check = tree => {
 }
 
 const knownKinds =
-  /\.(ts|json|md|py|svg|txt|html|css)$|^(LICENSE|\.gitignore|\.npmrc|scripts\/node24\.mjs|\.ci\/run|\.editorconfig)$|^docs\/.*\.png$|\/fixtures\//
+  /\.(ts|json|md|py|svg|txt|html|css)$|^(LICENSE|\.gitignore|\.npmrc|scripts\/node24\.mjs|\.ci\/run|\.editorconfig)$|^docs\/.*\.png$|^deploy\/.*(\.(yaml|service|conf|mjs)|Containerfile(\.dockerignore)?)$|\/fixtures\//
 
 /** No logs, archives, dumps, editor leftovers or compiled files among the sources. */
 export const strayFiles: Check = tree =>

@@ -213,9 +213,17 @@ const samples: Record<keyof typeof checks, Sample> = {
     good: { 'src/core/a.ts': `function fits() {\n${many(68)}}`, 'test/core/a.test.ts': `describe('heading', () => {\n${many(100)}})` },
   },
   strayFiles: {
-    bad: { 'src/core/a.orig': '', 'core.dump': '', 'scripts/old.js': '' },
-    says: [/no place/, /no place/, /no place/],
-    good: { 'README.md': '', LICENSE: '', 'src/core/a.ts': '', 'test/cli/fixtures/blob.bin': '', '.ci/run': '' },
+    bad: { 'src/core/a.orig': '', 'core.dump': '', 'scripts/old.js': '', 'docs/a.yaml': '', 'deploy/a.sh': '' },
+    says: [/no place/, /no place/, /no place/, /no place/, /no place/],
+    good: {
+      'README.md': '',
+      LICENSE: '',
+      'deploy/a.yaml': '',
+      'deploy/container/Containerfile': '',
+      'src/core/a.ts': '',
+      'test/cli/fixtures/blob.bin': '',
+      '.ci/run': '',
+    },
   },
   leftOverMarks: {
     bad: {
