@@ -83,6 +83,8 @@ const byCode: Record<ErrorCode, number> = {
   JOURNAL_CORRUPT: refused,
   JOURNAL_WRITE_FAILED: refused,
   JOURNAL_VERSION: refused,
+  JOURNAL_UNAVAILABLE: unavailable,
+  FOREIGN_DATA: refused,
   STATE_FOLDER_IN_USE: refused,
   STATE_FOLDER_UNUSABLE: refused,
   NETWORK_FILE_SYSTEM: refused,

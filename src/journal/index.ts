@@ -1,4 +1,14 @@
-// The face of the journal: the interfaces, the two backends, and verification.
+// The face of the journal: the interfaces, the backends, and verification.
+export {
+  type Etcd,
+  EtcdError,
+  type EtcdErrorKind,
+  type MemberStatus,
+} from './etcd/api.ts'
+export type { StoreClock } from './etcd/caller.ts'
+export { snapshotFolder } from './etcd/snapshot-folder.ts'
+export type { SnapshotStore } from './etcd/snapshots.ts'
+export { type EtcdLimits, type EtcdStoreOptions, etcdLimits, openEtcdStore } from './etcd/store.ts'
 export type { EndState, History, HistoryChange, HistoryPage, HistoryQuery, HistoryRow } from './history.ts'
 export * from './journal.ts'
 export { createMemoryStore, type MemoryDisk, type MemoryOptions } from './memory.ts'

@@ -102,6 +102,8 @@ export interface LeadershipView {
   /** Start time of that process, as its operating system tells it; empty if unknown. */
   processStart: string
   address: string
+  /** Whether the leader keeps its lease, on a store that has such: it says who may try, and decides nothing. Undefined where there is none. */
+  lease?: 'held' | 'gone'
 }
 
 /** What a candidate says when it wants to lead. */
