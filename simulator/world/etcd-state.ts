@@ -238,6 +238,11 @@ export class EtcdState {
     this.#close(this.revision + 1, events)
   }
 
+  /** All leases end now. */
+  endLeases(): void {
+    for (const id of [...this.#leases.keys()]) this.revoke(id)
+  }
+
   /** Ends the leases whose time is over. */
   expire(nowMs: number): void {
     for (const [id, { expiresMs }] of [...this.#leases]) if (expiresMs <= nowMs) this.revoke(id)

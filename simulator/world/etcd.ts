@@ -55,7 +55,7 @@ export class SimulatedEtcd {
   /** Told of each transaction that had its effect. */
   transacted: ((request: TransactionRequest, succeeded: boolean, boot: Boot | undefined) => void) | undefined
   /** Told of each transaction with an effect to come, and in how long. */
-  writing: ((boot: Boot, leftMs: number) => void) | undefined
+  writing: ((boot: Boot, request: TransactionRequest, leftMs: number) => void) | undefined
   readonly #watchers = new Set<Watcher>()
   readonly #random: RandomStream
   #expiring = false
@@ -148,7 +148,7 @@ export class SimulatedEtcd {
     const fate = this.#fate(request)
     const goesMs = this.#latencyMs()
     const backMs = this.#latencyMs()
-    if (write && boot) this.writing?.(boot, goesMs)
+    if (write && boot && request) this.writing?.(boot, request, goesMs)
     return new Promise<T>((resolve, reject) => {
       const answer = (settle: () => void): void => void kernel.at(boot, backMs, 'io', settle)
       const giveUp = (kind: 'unknown' | 'unavailable'): void => {
@@ -202,6 +202,7 @@ export class SimulatedEtcd {
   /** News for all watches. */
   #tell(): void {
     for (const watcher of this.#watchers) {
+      if (watcher.boot?.alive === false) this.#endWatch(watcher)
       if (watcher.state !== 'synced') continue
       const away = watcher.boot !== undefined && this.cut.has(watcher.boot.node.name)
       if (away || this.mood.down !== 'no' || (this.mood.watchBreaks > 0 && this.#random.chance(this.mood.watchBreaks))) {

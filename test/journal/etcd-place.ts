@@ -21,7 +21,7 @@ export class EtcdBench {
     this.server = new SimulatedEtcd(this.kernel)
     const turn = (): void => {
       if (!this.#running) return
-      void this.kernel.run(this.kernel.nowMs + 5).then(() => setImmediate(turn))
+      void this.kernel.run(this.kernel.nowMs + 20).then(() => setImmediate(turn))
     }
     turn()
   }
