@@ -7,6 +7,7 @@ import type { Etcd } from '../../src/journal/etcd/api.ts'
 import type { StoreClock } from '../../src/journal/etcd/caller.ts'
 import { decodeIndex } from '../../src/journal/etcd/values.ts'
 import { type EtcdStoreOptions, openEtcdStore } from '../../src/journal/index.ts'
+import type { RealEtcd } from './etcd-real.ts'
 
 /** A simulated server with a time of its own, which runs until `end`. */
 export class EtcdBench {
@@ -79,7 +80,20 @@ async function keyBefore(etcd: Etcd, from: string, end: string): Promise<string>
 const hex = (value: number): string => value.toString(16).padStart(16, '0')
 
 /** How a journal in etcd is damaged. */
-export function damageOf(etcd: () => Etcd): NonNullable<Place['damage']> {
+function damageOf(connect: () => Promise<Etcd>): NonNullable<Place['damage']> {
+  let opened: Etcd | undefined
+  const etcd = (): Etcd => opened!
+  const damage = damageThrough(etcd)
+  const ready =
+    <T>(act: (of: T) => Promise<void>) =>
+    async (of: T): Promise<void> => {
+      opened = await connect()
+      await act(of)
+    }
+  return { row: ready(damage.row), payload: ready(damage.payload), snapshot: ready(damage.snapshot), history: ready(damage.history) }
+}
+
+function damageThrough(etcd: () => Etcd): NonNullable<Place['damage']> {
   return {
     row: async index => flip(etcd(), await keyBefore(etcd(), 'row/', `row/${hex(index + 1)}`), -1),
     async payload(payload) {
@@ -106,7 +120,17 @@ export function simulatedPlace(rowBytesKept: number): Place {
   return {
     open: () => bench.open({ rowBytesKept }),
     crash: async store => bench.crash(store),
-    damage: damageOf(() => bench.server.connect()),
+    damage: damageOf(async () => bench.server.connect()),
     remove: async () => bench.end(),
+  }
+}
+
+/** A place on a real server: a prefix of its own. */
+export function realPlace(real: RealEtcd, rowBytesKept: number): Place {
+  const prefix = real.prefix()
+  return {
+    open: async () => openEtcdStore({ etcd: await real.connect(prefix), rowBytesKept }),
+    damage: damageOf(() => real.connect(prefix)),
+    remove: async () => undefined,
   }
 }
