@@ -121,7 +121,7 @@ export class EtcdState {
     if ('range' in operation) return this.range(operation.range, atRevision)
     if ('put' in operation) {
       const { key, value, lease = '' } = operation.put
-      this.#put(bytesOf(key), Uint8Array.from(value), lease, next)
+      this.#put(bytesOf(key), value, lease, next)
       events.push({ type: 'put', key, value, modRevision: next })
       return undefined
     }

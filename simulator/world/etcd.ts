@@ -43,6 +43,15 @@ interface Watcher {
   state: 'synced' | 'broken' | 'over'
 }
 
+/** The caller's bytes may change as soon as the call was made. */
+function copyOf({ compare, success, failure }: TransactionRequest): TransactionRequest {
+  const own = (operations: readonly Operation[]): Operation[] =>
+    operations.map(operation =>
+      'put' in operation ? { put: { ...operation.put, value: Uint8Array.from(operation.put.value) } } : operation,
+    )
+  return { compare: [...compare], success: own(success), ...(failure && { failure: own(failure) }) }
+}
+
 /** A simulated etcd. */
 export class SimulatedEtcd {
   readonly kernel: Kernel
@@ -83,7 +92,7 @@ export class SimulatedEtcd {
     return {
       range: range => call(() => this.state.range(range, this.#staleRevision()), false),
       transact: request => {
-        const copy = structuredClone(request)
+        const copy = copyOf(request)
         const reads = [...copy.success, ...(copy.failure ?? [])].every(operation => 'range' in operation)
         return call(() => this.#transact(copy, reads, boot), !reads, copy)
       },
@@ -233,8 +242,10 @@ export class SimulatedEtcd {
 
   #deliver(watcher: Watcher): void {
     const { boot, key, end, handlers } = watcher
-    for (const { revision, events } of this.state.revisions) {
-      if (revision < watcher.next) continue
+    const { revisions } = this.state
+    let at = revisions.length
+    while (at > 0 && revisions[at - 1]!.revision >= watcher.next) at--
+    for (const { revision, events } of revisions.slice(at)) {
       watcher.next = revision + 1
       const own = events.filter(event => (end === undefined ? event.key === key : event.key >= key && event.key < end))
       if (own.length === 0) continue
