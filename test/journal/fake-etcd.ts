@@ -73,9 +73,9 @@ export class FakeCall {
     this.stream.session?.destroy()
   }
 
-  /** Says goodbye and that this call was not looked at. */
+  /** Says goodbye and that this call, which must not be the connection's first, was not looked at. */
   goodbyeBefore(): void {
-    this.stream.session?.goaway(constants.NGHTTP2_NO_ERROR, 0)
+    this.stream.session?.goaway(constants.NGHTTP2_NO_ERROR, this.stream.id! - 2)
   }
 
   /** A number in the request. */

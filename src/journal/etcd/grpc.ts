@@ -1,6 +1,8 @@
 // Owns the connection to one etcd member: calls of one answer and calls of many, over one HTTP/2 session that is opened when it is needed.
 // Must not try anything twice, or know what the calls mean.
-import { type ClientHttp2Session, connect, type SecureClientSessionOptions } from 'node:http2'
+import { type ClientHttp2Session, connect } from 'node:http2'
+import { connect as connectPlain, isIP, type Socket } from 'node:net'
+import { connect as connectSecurely } from 'node:tls'
 import { Exchange, type ExchangeHandlers } from './grpc-exchange.ts'
 import { GrpcError } from './grpc-messages.ts'
 
@@ -32,12 +34,17 @@ const sessionWindowBytes = 8 << 20
 /** What Node may hold for one session, in MB: 32 transactions of 1.5 MiB in flight and what comes back. Its default of 10 would refuse them. */
 const sessionMemoryMaxMegabytes = 256
 
+const sessionOptions = {
+  settings: { enablePush: false, initialWindowSize: streamWindowBytes },
+  maxSessionMemory: sessionMemoryMaxMegabytes,
+}
+
 /** The connection to one member. */
 export class Channel {
   readonly endpoint: string
   readonly #tls: TlsIdentity | undefined
   readonly #probe: Probe
-  readonly #exchanges = new Set<Exchange>()
+  readonly #exchanges = new Map<Exchange, ClientHttp2Session>()
   #session: ClientHttp2Session | undefined
   #opening: Promise<void> | undefined
   #heardMs = 0
@@ -66,27 +73,32 @@ export class Channel {
 
   #connect(): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (this.#closed) return reject(new GrpcError('unsent', 'the client was closed'))
       let words = 'it ended while it was opened'
-      const fail = (): void => {
+      const socket = this.#socket()
+      const session = connect(this.endpoint, { ...sessionOptions, createConnection: () => socket })
+      // Not the session's own end, which it never tells where its server refuses the client's certificate; nor the socket's alone, which stays open then.
+      const end = (): void => {
         clearTimeout(timer)
-        reject(new GrpcError('unsent', `${this.endpoint}: ${words}`))
-      }
-      if (this.#closed) return fail()
-      const session = connect(this.endpoint, this.#sessionOptions())
-      const timer = setTimeout(() => session.destroy(new Error(`no connection within ${connectWithinMs} ms`)), connectWithinMs).unref()
-      session.on('error', error => {
-        words = error.message
-      })
-      session.on('close', () => {
         this.#leave(session)
-        fail()
-      })
-      session.on('goaway', () => this.#leave(session))
+        session.destroy()
+        socket.destroy()
+        reject(new GrpcError('unsent', `${this.endpoint}: ${words}`))
+        // What came before the end is taken in first.
+        setImmediate(() => this.#abandon(session, words))
+      }
+      const fail = (error: Error): void => {
+        words = error.message.trim()
+        end()
+      }
+      const timer = setTimeout(() => fail(new Error(`no connection within ${connectWithinMs} ms`)), connectWithinMs)
+      socket.once('close', end).on('error', fail)
+      session.on('error', fail).on('goaway', () => this.#leave(session))
       session.once('connect', () => session.setLocalWindowSize(sessionWindowBytes))
       // Its settings show that an HTTP/2 server speaks, and that it took this side's certificate: nothing is sent before.
       session.once('remoteSettings', () => {
         clearTimeout(timer)
-        if (this.#closed || session.closed || session.destroyed) return session.destroy()
+        if (this.#closed || session.closed || session.destroyed) return socket.destroy()
         this.#session = session
         this.#heard()
         resolve()
@@ -94,16 +106,17 @@ export class Channel {
     })
   }
 
-  #sessionOptions(): SecureClientSessionOptions {
-    const { ca, cert, key } = this.#tls ?? {}
-    return {
-      settings: { enablePush: false, initialWindowSize: streamWindowBytes },
-      maxSessionMemory: sessionMemoryMaxMegabytes,
-      ...(this.#tls && { minVersion: 'TLSv1.2', rejectUnauthorized: true }),
-      ...(ca !== undefined && { ca }),
-      ...(cert !== undefined && { cert }),
-      ...(key !== undefined && { key }),
-    }
+  #socket(): Socket {
+    const { protocol, hostname, port } = new URL(this.endpoint)
+    const host = hostname.replace(/^\[|\]$/g, '')
+    const to = { host, port: Number(port || (protocol === 'https:' ? 443 : 80)) }
+    if (protocol !== 'https:') return connectPlain(to)
+    const servername = isIP(host) === 0 ? { servername: host } : {}
+    return connectSecurely({ ...to, ...servername, ...this.#tls, ALPNProtocols: ['h2'], minVersion: 'TLSv1.2', rejectUnauthorized: true })
+  }
+
+  #abandon(session: ClientHttp2Session, words: string): void {
+    for (const [exchange, on] of this.#exchanges) if (on === session) exchange.abandon(words)
   }
 
   /** No new calls on this session: it ended, or its server said goodbye. Calls that it takes to the end go on. */
@@ -170,7 +183,7 @@ export class Channel {
       answerBytesMax,
     )
     if (this.#exchanges.size === 0) this.#heard()
-    this.#exchanges.add(started)
+    this.#exchanges.set(started, session)
     this.#watching ??= setInterval(() => this.#watchSilence(), silentMs / 2).unref()
     return started
   }
@@ -205,7 +218,7 @@ export class Channel {
   close(): void {
     this.#closed = true
     clearInterval(this.#watching)
-    for (const exchange of this.#exchanges) exchange.abandon('the client was closed')
+    for (const exchange of this.#exchanges.keys()) exchange.abandon('the client was closed')
     this.#session?.destroy()
   }
 }

@@ -123,13 +123,13 @@ export class Watch {
     if (message.events.length > 0) return this.#tell(message)
     // Word of how far the member is: all up to there was told, unless half of a revision waits for its rest.
     if (this.#held.length > 0) return
+    this.#refusals = 0
     this.#from = Math.max(this.#from, message.revision + 1)
   }
 
   #created(revision: number): void {
     clearTimeout(this.#timer)
     this.#failures = 0
-    this.#refusals = 0
     if (this.#open !== undefined) this.#members.answered(this.#open.channel)
     if (this.#from === 0) this.#from = revision + 1
   }
@@ -161,6 +161,7 @@ export class Watch {
     if (revision === undefined) return
     this.#held = []
     this.#heldBytes = 0
+    this.#refusals = 0
     this.#from = revision + 1
     this.#handlers.events(events, revision)
   }
