@@ -15,6 +15,8 @@ const edges: Readonly<Record<string, 'beyond' | readonly string[]>> = {
   'simulator/kernel/kernel.ts': ['process', 'setImmediate'],
   'simulator/run.ts': ['process'],
   'src/platform/node/index.ts': 'beyond',
+  'src/journal/etcd/address.ts': 'beyond',
+  'src/journal/etcd/client.ts': 'beyond',
   'src/journal/etcd/clock.ts': 'beyond',
   'src/journal/etcd/snapshot-folder.ts': 'beyond',
   'src/journal/sqlite/store.ts': 'beyond',

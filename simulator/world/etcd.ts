@@ -57,6 +57,8 @@ export class SimulatedEtcd {
   readonly kernel: Kernel
   readonly state = new EtcdState()
   readonly mood: EtcdMood = { ...calm }
+  /** What its members say. */
+  version = '3.6.16'
   /** Nodes that do not reach it. */
   readonly cut = new Set<string>()
   /** Told of each call before it is made; what it returns is the call's fate. For tests. */
@@ -110,7 +112,7 @@ export class SimulatedEtcd {
         return () => this.#endWatch(watcher)
       },
       compact: revision => call(() => this.state.compact(revision), true),
-      members: async () => [{ version: '3.6.16', dbSizeBytes: this.state.dbBytes, leader: '1', noSpace: this.state.noSpace }],
+      members: async () => [{ version: this.version, dbSizeBytes: this.state.dbBytes, leader: '1', noSpace: this.state.noSpace }],
       close: () => {
         open.closed = true
         for (const watcher of watchers) this.#endWatch(watcher)

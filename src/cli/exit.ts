@@ -84,6 +84,7 @@ const byCode: Record<ErrorCode, number> = {
   JOURNAL_WRITE_FAILED: refused,
   JOURNAL_VERSION: refused,
   JOURNAL_UNAVAILABLE: unavailable,
+  UNSAFE_ETCD: refused,
   FOREIGN_DATA: refused,
   STATE_FOLDER_IN_USE: refused,
   STATE_FOLDER_UNUSABLE: refused,

@@ -290,6 +290,16 @@ describe('a prefix in etcd', () => {
     assert.equal(bench.server.state.revision, revision)
   })
 
+  on('on a release of etcd with bugs that matter is read, and led only where that is allowed', async bench => {
+    bench.server.version = '3.6.8'
+    const store = await bench.open()
+    await rejectsWith(TestLeader.claim(store), 'UNSAFE_ETCD')
+    assert.deepEqual(await store.journal.read(1, 1), [])
+    await (await TestLeader.claim(await bench.open({ allowUnsafe: true }))).append()
+    bench.server.version = '3.6.9'
+    await (await TestLeader.claim(store)).append()
+  })
+
   on('of a newer release is refused, and nothing is changed', async bench => {
     const first = await bench.open()
     await TestLeader.claim(first)

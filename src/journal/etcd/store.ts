@@ -6,41 +6,20 @@ import type { Append, Claim, Journal, JournalSize, Leadership, Snapshot, Snapsho
 import { Lost } from '../lost.ts'
 import { copyOfAppend, type Inspectable, type Inspection, readsInFlightMax } from '../rules.ts'
 import type { Log } from '../sqlite/ledger.ts'
-import type { Etcd, RangeAnswer } from './api.ts'
+import { type Etcd, EtcdError, type RangeAnswer } from './api.ts'
 import { Caller, type StoreClock } from './caller.ts'
 import { claimLeadership } from './claim.ts'
 import { systemClock } from './clock.ts'
 import { EtcdHistory } from './history.ts'
 import { aliveKey, todos } from './keys.ts'
 import { Lifeline } from './lifeline.ts'
+import { type EtcdLimits, limitsOf } from './limits.ts'
 import { Reader } from './reader.ts'
 import { EtcdSnapshots, type SnapshotStore } from './snapshots.ts'
 import { sweep } from './sweep.ts'
 import { Term } from './term.ts'
 import { compactRows, Forgetting, notLeading } from './upkeep.ts'
-
-/** What may be chosen of a store in etcd; every limit has a default. */
-export interface EtcdLimits {
-  /** The lease of whoever leads; also how long a leader goes on without hearing of the store. */
-  leaseMs: number
-  /** How long a call whose outcome is not known is sent again. */
-  settleMs: number
-  /** Transactions of appends under way at once: the latency of a quorum does not bound the rate. */
-  inFlightMax: number
-  /** The newest rows up to this size are kept by `compact` although nobody needs them. */
-  rowBytesKept: number
-  /** Snapshots up to this size are kept in etcd. */
-  snapshotBytesMax: number
-}
-
-/** The limits that hold where nothing else is said. */
-export const etcdLimits: Readonly<EtcdLimits> = {
-  leaseMs: 3000,
-  settleMs: 3000,
-  inFlightMax: 4,
-  rowBytesKept: 16 << 20,
-  snapshotBytesMax: 64 << 20,
-}
+import { whyUnsafeEtcd } from './version.ts'
 
 /** How a store in etcd is opened. */
 export interface EtcdStoreOptions extends Partial<EtcdLimits> {
@@ -50,6 +29,8 @@ export interface EtcdStoreOptions extends Partial<EtcdLimits> {
   log?: Log
   /** Where snapshots go that are too large for etcd. */
   snapshots?: SnapshotStore
+  /** Leads on releases of etcd too that have bugs which can cost what the journal promises. */
+  allowUnsafe?: boolean
   clock?: StoreClock
 }
 
@@ -67,6 +48,8 @@ class EtcdStore implements Store, Inspectable {
   readonly #reader: Reader
   readonly #history: EtcdHistory
   readonly #snapshots: EtcdSnapshots
+  readonly #allowUnsafe: boolean
+  #unsafe: Promise<string | undefined> | undefined
   #term: Term | undefined
   #lifeline: Lifeline | undefined
   #saving: Promise<unknown> = Promise.resolve()
@@ -74,7 +57,8 @@ class EtcdStore implements Store, Inspectable {
   #reads = 0
   #diskBytes = 0
 
-  constructor(caller: Caller, limits: EtcdLimits, log: Log, outside: SnapshotStore | undefined) {
+  constructor(caller: Caller, limits: EtcdLimits, log: Log, { snapshots: outside, allowUnsafe = false }: EtcdStoreOptions) {
+    this.#allowUnsafe = allowUnsafe
     this.#caller = caller
     this.#limits = limits
     this.#log = log
@@ -111,9 +95,28 @@ class EtcdStore implements Store, Inspectable {
     }
   }
 
-  /** Refuses what is not a journal of ours. */
-  check(): Promise<void> {
-    return this.#reader.check()
+  /** Refuses what is not a journal of ours. Nobody waits for what the members say of themselves: only a claim needs it. */
+  async check(): Promise<void> {
+    this.#unsafe = this.#allowUnsafe ? undefined : this.#whyUnsafe()
+    await this.#reader.check()
+  }
+
+  /** Why nobody should lead here; undefined where no member says anything against it. */
+  async #whyUnsafe(): Promise<string | undefined> {
+    const members = await this.#caller.etcd.members().catch(() => [])
+    for (const member of members) {
+      const why = member instanceof EtcdError ? undefined : whyUnsafeEtcd(member.version)
+      if (why !== undefined) return why
+    }
+    return undefined
+  }
+
+  async #refuseUnsafe(): Promise<void> {
+    // What was wrong before may have been upgraded meanwhile.
+    if ((await this.#unsafe) === undefined) return
+    this.#unsafe = this.#whyUnsafe()
+    const why = await this.#unsafe
+    if (why !== undefined) throw new CoxswainError('UNSAFE_ETCD', `${why}.`, { id: 'etcd' })
   }
 
   close(): Promise<void> {
@@ -160,6 +163,7 @@ class EtcdStore implements Store, Inspectable {
 
   async #claim(claim: Claim): Promise<'claimed' | 'lost'> {
     this.#refuseClosed()
+    await this.#refuseUnsafe()
     const { leaseMs, inFlightMax } = this.#limits
     const caller = this.#caller
     const log = this.#log
@@ -255,10 +259,10 @@ const silent: Log = () => undefined
 
 /** Opens the journal in etcd. Several processes may; one of them leads. */
 export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store & Inspectable> {
-  const { etcd, log = silent, snapshots, clock = systemClock, ...given } = options
-  const limits: EtcdLimits = { ...etcdLimits, ...given }
+  const { etcd, log = silent, clock = systemClock } = options
+  const limits = limitsOf(options)
   const caller = new Caller(etcd, clock, limits.settleMs)
-  const store = new EtcdStore(caller, limits, log, snapshots)
+  const store = new EtcdStore(caller, limits, log, options)
   try {
     await store.check()
   } catch (error) {
