@@ -19,7 +19,6 @@ interface Outgoing {
 export class End implements Connection {
   readonly network: Network
   readonly boot: Boot
-  readonly principal: string
   readonly remote: string
   /** This end was made by `listen`. */
   readonly accepted: boolean
@@ -33,11 +32,10 @@ export class End implements Connection {
   #ended = false
   #closing: string | undefined
 
-  constructor(network: Network, boot: Boot, accepted: boolean, principal: string, remote: string) {
+  constructor(network: Network, boot: Boot, accepted: boolean, remote: string) {
     this.network = network
     this.boot = boot
     this.accepted = accepted
-    this.principal = principal
     this.remote = remote
   }
 

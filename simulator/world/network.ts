@@ -23,7 +23,7 @@ export type Tap = (from: Boot, to: Boot, frame: Uint8Array, accepted: boolean) =
 
 interface Listening {
   boot: Boot
-  options: ListenOptions
+  options: ListenOptions<unknown>
 }
 
 export class Network {
@@ -123,11 +123,11 @@ export class Network {
   transport(boot: Boot): Transport {
     return {
       connect: (address, token, _frameBytesMax, handlers) => this.#connect(boot, address, token, handlers),
-      listen: async options => this.#listen(boot, options),
+      listen: async options => this.#listen(boot, options as ListenOptions<unknown>),
     }
   }
 
-  #listen(boot: Boot, options: ListenOptions): Listener {
+  #listen(boot: Boot, options: ListenOptions<unknown>): Listener {
     const address = `ws://${boot.node.name}:${options.port || 40_000 + boot.number}`
     if (this.#listeners.has(address)) throw new CoxswainError('ADDRESS_IN_USE', `${address} is listened on.`, { id: address })
     const listening = { boot, options }
@@ -147,18 +147,18 @@ export class Network {
 
   #connect(boot: Boot, address: string, token: string, handlers: ConnectionHandlers): Connection {
     const { kernel } = this
-    const near = new End(this, boot, false, '', address)
+    const near = new End(this, boot, false, address)
     near.handlers = handlers
     // Stands for the other side until there is one.
     near.peer = near
     let settled = false
-    const fail = (reason: string, refused?: number): void => {
+    const fail = (reason: string, refused?: number, absent?: boolean): void => {
       if (settled || near.ended) return
       settled = true
       kernel.at(boot, 0, 'io', () => {
         near.handlers = undefined
         near.end(reason)
-        handlers.closed(reason, refused)
+        handlers.closed(reason, refused, absent)
       })
     }
     kernel.at(undefined, dialMsMax, 'io', () => fail('nobody answers'))
@@ -168,19 +168,20 @@ export class Network {
       // To a machine that cannot be reached the dial waits; a machine without a listener says so.
       const name = /^ws:\/\/([^:]+):/.exec(address)?.[1] ?? ''
       if (listening ? !this.#both(boot, listening.boot) : this.#cuts.has(`*>${name}`)) return
-      if (!listening) return fail('nobody listens')
-      const principal = listening.options.authenticate(token)
+      if (!listening) return fail('nobody listens', undefined, true)
+      const principal = listening.options.authenticate({ token, certificate: undefined, remote: boot.node.name })
       if (principal === undefined) return fail('refused with HTTP 401', 401)
       kernel.at(listening.boot, 0, 'io', () => {
         if (settled || near.ended || !boot.alive) return
         settled = true
-        const far = new End(this, listening.boot, true, principal, boot.node.name)
+        const far = new End(this, listening.boot, true, boot.node.name)
         far.peer = near
         near.peer = far
         this.#ends.add(near)
         this.#ends.add(far)
-        far.handlers = listening.options.accept(far)
-        far.handlers.opened()
+        const taken = listening.options.accept(far, principal)
+        far.handlers = taken
+        taken.opened()
         kernel.at(boot, this.latencyMs(), 'io', () => {
           if (!near.ended) handlers.opened()
         })

@@ -7,7 +7,7 @@ import { Session } from '../../src/client/session.ts'
 import type { CoreLimits, State } from '../../src/core/index.ts'
 import { Candidate, type Endpoint } from '../../src/leader/index.ts'
 import type { Platform } from '../../src/platform/index.ts'
-import { CoxswainError } from '../../src/protocol/index.ts'
+import { CoxswainError, everything, nodeRoles, type Principal } from '../../src/protocol/index.ts'
 import type { AgentOptions } from '../../src/worker/agent.ts'
 import { Exchange } from '../../src/worker/exchange.ts'
 import { Stores } from '../../src/worker/stores.ts'
@@ -137,6 +137,9 @@ abstract class WorldNode {
   }
 }
 
+const nodes: Principal = { kind: 'node', name: '', roles: nodeRoles, credential: 'local' }
+const user: Principal = { kind: 'user', name: 'local', role: 'admin', scope: everything, credential: 'local' }
+
 /** A process that stands by or leads. */
 export class CandidateNode extends WorldNode {
   #store: ClusterHandle | undefined
@@ -162,7 +165,7 @@ export class CandidateNode extends WorldNode {
         store,
         host: this.name,
         port: 4700,
-        authenticate: token => (token === nodeToken ? 'worker' : token === clientToken ? 'client' : undefined),
+        authenticate: ({ token }) => (token === nodeToken ? nodes : token === clientToken ? user : undefined),
         announce: async endpoint => world.leads(this.name, endpoint),
         limits: world.limits,
         vitals: () => ({ pid, rssBytes: 1, eventLoopDelayMs: 0 }),

@@ -31,6 +31,7 @@ const verbs: Record<string, () => Promise<{ declare: Declare }>> = {
   schedule: () => import('./verbs/schedule.ts'),
   locks: () => import('./verbs/locks.ts'),
   state: () => import('./verbs/state.ts'),
+  secret: () => import('./verbs/secret.ts'),
   workers: () => import('./verbs/workers.ts'),
   drain: () => import('./verbs/drain.ts'),
   promote: () => import('./verbs/promote.ts'),

@@ -16,6 +16,7 @@ import { Runner } from './run.ts'
 import type { RunOptions } from './run-batch.ts'
 import type { Schedule } from './schedule.ts'
 import { ScheduleHandle, setSchedule } from './schedules.ts'
+import { setSecret } from './secrets.ts'
 import { Spaces, type StateSpace, type Transaction, type TransactOptions } from './spaces.ts'
 import { prepareJob } from './submission.ts'
 import { type Submission, Submitter } from './submitter.ts'
@@ -228,6 +229,19 @@ export class Cluster extends Questions implements AsyncDisposable {
   /** The handle of a schedule that is known already. */
   scheduled(name: string): ScheduleHandle {
     return new ScheduleHandle(this.#parts, name)
+  }
+
+  /**
+   * Sets a secret, or another value of it; resolves when that is durable. Tasks that name it get it by `ctx.secret(name)`; with `tasks` only jobs and tasks
+   * whose names begin with one of these. Rejects with SECRETS_UNAVAILABLE, INVALID_ARGUMENT or OVERLOADED.
+   */
+  async setSecret(name: string, value: string, options: { tasks?: readonly string[] } = {}): Promise<void> {
+    await setSecret(this.#parts, name, value, options.tasks ?? [])
+  }
+
+  /** Deletes a secret; resolves when that is durable. Rejects with SECRET_UNKNOWN. */
+  async deleteSecret(name: string): Promise<void> {
+    await this.#parts.session.request({ kind: 'deleteSecret', secret: name })
   }
 
   /** Lets a worker finish what it runs and take nothing new; resolves when that is durable. */

@@ -17,7 +17,7 @@ import { Session } from './session.ts'
 
 /** Options of `connect`. */
 export interface ConnectOptions {
-  /** Address of a leader, such as `ws://127.0.0.1:4700`. Default: `COX_URL`, else the cluster of this machine. */
+  /** Address of a leader, such as `ws://127.0.0.1:4700`, or of several candidates, with commas. Default: `COX_URL`, else the cluster of this machine. */
   url?: string
   /** The token itself. Default: from `tokenFile`. */
   token?: string
@@ -80,6 +80,7 @@ async function open(options: ConnectOptions, source: EndpointSource, timeoutMs: 
   const session = new Session(
     {
       endpoint: () => source.endpoint(),
+      leads: address => source.leads?.(address),
       name: options.name ?? 'client',
       connectTimeoutMs: timeout === undefined ? timeoutMs : durationMs(timeout, 'timeout', 'INVALID_ARGUMENT'),
       reconnectTimeoutMs:

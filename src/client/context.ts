@@ -42,6 +42,12 @@ export interface TaskContext {
    * TRANSACTION_CONFLICT, which is retried. Throws INVALID_ARGUMENT or VALUE_CANNOT_TRAVEL.
    */
   commit(changes: CommitChanges): void
+  /**
+   * The secret of this name, as `cox secret set` stored it; the definition of the task must name it in `secrets`. Asked for at each call, so that a new value
+   * counts at once. It is taken out of what the task logs and of its errors; what it returns is its own affair. Rejects with SECRET_UNDECLARED,
+   * SECRET_UNKNOWN, FORBIDDEN (the secret is for other tasks) or SECRETS_UNAVAILABLE.
+   */
+  secret(name: string): Promise<string>
   /** Which try this is, counted from 1. */
   readonly attempt: number
   /** The id of the job. */

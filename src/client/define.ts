@@ -31,6 +31,8 @@ export interface TaskOptions extends ResourceOptions {
   backoff?: BackoffOptions
   /** Limit of one attempt. Default: none. */
   timeout?: Duration
+  /** Names of secrets that it uses, by `ctx.secret(name)`. */
+  secrets?: readonly string[]
   /** The module that exports it (`import.meta.url`). Only needed where `task()` is called by a helper in another module. */
   module?: string
   /** Packages of this task's module that are not bundled: they must be installed on the workers. */
@@ -59,6 +61,8 @@ export interface Task<Input, Output, RunInput = Input, RunOutput = Output> {
   /** URL of the module that defines and exports it. */
   readonly module: string
   readonly external: readonly string[]
+  /** Names of the secrets that it uses. */
+  readonly secrets: readonly string[]
   /** Only for the type checker. */
   readonly '~types'?: { readonly input: Input; readonly output: Output }
 }
@@ -121,7 +125,24 @@ export function task(
     policy: parsePolicy(name, options),
     module,
     external: [...(options.external ?? [])],
+    secrets: secretsOf(name, options.secrets),
   })
+}
+
+const secretPattern = /^[A-Za-z_][\w.-]*$/
+
+function secretsOf(name: string, secrets: unknown): string[] {
+  if (secrets === undefined) return []
+  const wrong = Array.isArray(secrets) ? secrets.find(one => typeof one !== 'string' || !secretPattern.test(one)) : secrets
+  if (wrong !== undefined)
+    throw new CoxswainError(
+      'INVALID_TASK',
+      `Task ${name}: secrets is a list of names (letters, digits and _ . -), and has ${JSON.stringify(wrong)}.`,
+      {
+        id: name,
+      },
+    )
+  return [...(secrets as string[])]
 }
 
 /** Checks what tasks and workflows have in common; `site` is where it was defined. Throws INVALID_TASK or DUPLICATE_TASK. */

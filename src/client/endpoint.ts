@@ -4,12 +4,14 @@ import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { CoxswainError } from '../protocol/index.ts'
+import { CoxswainError, Roster } from '../protocol/index.ts'
 import type { Endpoint } from './link.ts'
 
 /** Says where the leader is, as often as it is asked. */
 export interface EndpointSource {
   endpoint(): Promise<Endpoint>
+  /** A leader welcomed us there, or a standby says that the leader is there. */
+  leads?(address: string): void
 }
 
 /** The state folder: COX_HOME, else `coxswain` in the XDG state folder. */
@@ -44,8 +46,11 @@ function tokenOf(credential: Credential, folder: string): string | Promise<strin
 export function namedEndpoint(options: { url?: string } & Credential): EndpointSource | undefined {
   const url = options.url ?? process.env.COX_URL
   if (!url) return undefined
-  const address = leaderAddress(url)
-  return { endpoint: async () => ({ address, token: await tokenOf(options, homeFolder()) }) }
+  const roster = new Roster(url.split(',').map(one => leaderAddress(one.trim())))
+  return {
+    endpoint: async () => ({ address: roster.dial(), token: await tokenOf(options, homeFolder()) }),
+    leads: address => roster.leader(address),
+  }
 }
 
 function leaderAddress(url: string): string {

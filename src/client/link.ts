@@ -27,6 +27,8 @@ export interface Endpoint {
 export interface LinkOptions {
   /** Asked at each dial, because a leader that starts anew has another address. */
   endpoint(): Promise<Endpoint>
+  /** A leader welcomed this client there, or a standby says that the leader is there. */
+  leads?(address: string): void
   name: string
   /** For the first connection. */
   connectTimeoutMs: number
@@ -194,11 +196,17 @@ export class Link {
       const error = errorFromWire(answer.code, answer.message, { id: address })
       if (finalCodes.includes(error.code)) this.end(error)
       else this.#drop(error)
+    } else if (answer.kind === 'elsewhere') {
+      if (answer.leader !== '' && answer.epoch >= this.epoch) this.#options.leads?.(answer.leader)
+      this.#drop(
+        new CoxswainError('UNAVAILABLE', `${address} stands by; the leader is at ${answer.leader || 'no known address'}.`, { id: address }),
+      )
     } else if (answer.protocol !== protocolVersion) {
       const text = `The leader is release ${answer.release} (protocol ${answer.protocol}), this client ${release} (protocol ${protocolVersion}).`
       this.end(new CoxswainError('VERSION_MISMATCH', text, { id: address }))
     } else if (answer.epoch < this.epoch) this.#drop(new CoxswainError('FENCED', `The leader at ${address} was deposed.`))
     else {
+      this.#options.leads?.(address)
       this.epoch = answer.epoch
       this.cluster = answer.cluster
       this.#state = 'open'

@@ -4,6 +4,7 @@ import type {
   JobView,
   LockView,
   ScheduleView,
+  SecretView,
   StatusView,
   StoryLine,
   TriggerView,
@@ -30,6 +31,11 @@ export class Questions {
   /** The locks that are held, who holds them and who waits; with `prefix` those whose names begin with it. */
   locks(prefix?: string): Promise<LockView[]> {
     return this.#ask('locks', prefix === undefined ? {} : { prefix })
+  }
+
+  /** The secrets that there are, never what is in them. */
+  secrets(): Promise<SecretView[]> {
+    return this.#ask('secrets', {})
   }
 
   /** Jobs, newest first. */

@@ -14,6 +14,7 @@ import * as membership from './membership/apply.ts'
 import * as programs from './programs/apply.ts'
 import * as queues from './queues/apply.ts'
 import * as schedules from './schedules/apply.ts'
+import * as secrets from './secrets/apply.ts'
 import * as spaces from './spaces/apply.ts'
 import type { State } from './state.ts'
 import * as tasks from './tasks/apply.ts'
@@ -70,6 +71,8 @@ const handlers: { [K in RecordKind]: (state: State, record: RecordOf<K>) => void
   TriggerDeleted: events.applyTriggerDeleted,
   EventEmitted: events.applyEventEmitted,
   SessionEnded: spaces.applySessionEnded,
+  SecretSet: secrets.applySecretSet,
+  SecretDeleted: secrets.applySecretDeleted,
   StageLimited: keys.applyStageLimited,
   JobLimited: queues.applyJobLimited,
   StepTimedOut: deadlines.applyStepTimedOut,

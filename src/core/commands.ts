@@ -78,6 +78,9 @@ export type Command =
   | { kind: 'emit'; event: string; key: string; id: string; items: Uint8Array }
   | { kind: 'readEntries'; space: string; keys: string[] }
   | { kind: 'listEntries'; space: string; prefix: string; after: string; limit: number }
+  /** `sealed`: what only candidates can open. */
+  | { kind: 'setSecret'; secret: string; sealed: Uint8Array; tasks: string[] }
+  | { kind: 'deleteSecret'; secret: string }
   | { kind: 'joinCandidate'; candidate: string; priority: number }
   | { kind: 'loseCandidate'; candidate: string; failed: boolean }
 

@@ -13,6 +13,7 @@ import type { CoreLimits } from './limits.ts'
 import * as membership from './membership/decide.ts'
 import * as programs from './programs/decide.ts'
 import * as schedules from './schedules/decide.ts'
+import * as secrets from './secrets/decide.ts'
 import * as spaces from './spaces/decide.ts'
 import type { State } from './state.ts'
 import * as tasks from './tasks/decide.ts'
@@ -47,6 +48,8 @@ const handlers: { [K in CommandKind]: (state: State, command: CommandOf<K>, limi
   emit: events.decideEmit,
   readEntries: spaces.decideReadEntries,
   listEntries: spaces.decideListEntries,
+  setSecret: secrets.decideSetSecret,
+  deleteSecret: secrets.decideDeleteSecret,
   joinCandidate: leadership.decideJoinCandidate,
   loseCandidate: leadership.decideLoseCandidate,
 }

@@ -33,6 +33,7 @@ export interface CoreLimits {
   eventIdAgeMs: number
   /** Locks that are held or waited for. */
   grantsMax: number
+  secretsMax: number
   /** Entries of all spaces, and their bytes. */
   spaceEntriesMax: number
   spaceBytesMax: number
@@ -60,6 +61,7 @@ export const defaultLimits: CoreLimits = {
   eventIdsMax: 200_000,
   eventIdAgeMs: 24 * 3_600_000,
   grantsMax: 100_000,
+  secretsMax: 1000,
   spaceEntriesMax: 1_000_000,
   spaceBytesMax: 256 * 2 ** 20,
 }

@@ -23,6 +23,7 @@ import { holdKey } from './keys/apply.ts'
 import { policiesOf } from './keys/snapshot.ts'
 import { change, copy } from './membership/resources.ts'
 import { markMoved } from './membership/state.ts'
+import { fourthState, restoreFourth, writeFourth } from './snapshot-fourth.ts'
 import { laterState, restoreLater, writeLater } from './snapshot-later.ts'
 import { createState, type State } from './state.ts'
 import { stageOf } from './tasks/apply.ts'
@@ -132,6 +133,7 @@ export function encodeSnapshot(state: State): Buffer {
     ),
   })
   writeLater(writer, state)
+  writeFourth(writer, state)
   return writer.finish()
 }
 
@@ -212,6 +214,7 @@ export function decodeSnapshot(bytes: Uint8Array): State {
   const value = snapshot.read(reader)
   const { flows: flowValues, pauses } = version < 2 ? { flows: [], pauses: [] } : flows.read(reader)
   const later = version < 3 ? undefined : laterState.read(reader)
+  const fourth = version < 4 ? undefined : fourthState.read(reader)
   reader.finish()
   const flowByJob = new Map(flowValues.map(one => [one.job, one]))
   const state = createState()
@@ -238,6 +241,7 @@ export function decodeSnapshot(bytes: Uint8Array): State {
   for (const lane of value.lanes) restoreLane(state, lane)
   restoreDelayed(state, value.delayed, pauses)
   if (later) restoreLater(state, later)
+  if (fourth) restoreFourth(state, fourth)
   state.tasks.nextLane = nextLane
   return state
 }

@@ -13,6 +13,7 @@ import { createMembership, type Membership } from './membership/state.ts'
 import { createPrograms, type Programs } from './programs/state.ts'
 import { createQueues, type Queues } from './queues/state.ts'
 import { createSchedules, type Schedules } from './schedules/state.ts'
+import { createSecrets, type Secrets } from './secrets/state.ts'
 import { createSpaces, type Spaces } from './spaces/state.ts'
 import { createTasks, type Tasks } from './tasks/state.ts'
 
@@ -74,6 +75,7 @@ export interface State {
   tasks: Tasks
   grants: Grants
   spaces: Spaces
+  secrets: Secrets
   schedules: Schedules
   events: Events
   keys: Keys
@@ -111,6 +113,7 @@ export function createState(): State {
     tasks: createTasks(),
     grants: createGrants(),
     spaces: createSpaces(),
+    secrets: createSecrets(),
     schedules: createSchedules(),
     events: createEvents(),
     keys: createKeys(),

@@ -102,7 +102,7 @@ export interface LeadershipView {
   /** Start time of that process, as its operating system tells it; empty if unknown. */
   processStart: string
   address: string
-  /** Whether the leader keeps its lease, on a store that has such: it says who may try, and decides nothing. Undefined where there is none. */
+  /** Whether the leader has shown the store lately that it lives; not there on backends that cannot tell. A hint about who should try, never more. */
   lease?: 'held' | 'gone'
 }
 

@@ -4,6 +4,7 @@ import { priorityDefault, type State } from '../core/index.ts'
 import type { LeadershipView } from '../journal/index.ts'
 import type { Platform } from '../platform/index.ts'
 import { CoxswainError } from '../protocol/index.ts'
+import { Door } from './door.ts'
 import { handedOver, Leader, type LeaderOptions } from './leader.ts'
 import { Standby } from './standby.ts'
 import { processVitals } from './vitals.ts'
@@ -18,6 +19,8 @@ export interface CandidateOptions extends LeaderOptions {
   firstDelayMs?: number
   /** It follows a leader: the first time, and whenever it follows another one. */
   standsBy?(leader: LeadershipView): void
+  /** It listens also while it stands by, and says who leads. Candidates of one machine that share a port cannot. Default false. */
+  listensAlways?: boolean
 }
 
 /** Errors of a claim after which it is waited for the next turn. */
@@ -27,6 +30,7 @@ const notYetCodes = new Set(['FENCED', 'STATE_FOLDER_IN_USE'])
 export class Candidate {
   readonly #options: CandidateOptions
   readonly #platform: Platform
+  readonly #door: Door | undefined
   #standby: Standby | undefined
   #leader: Leader | undefined
   #stopReason: string | undefined
@@ -34,12 +38,14 @@ export class Candidate {
   constructor(options: CandidateOptions, platform: Platform) {
     this.#options = options
     this.#platform = platform
+    this.#door = options.listensAlways ? new Door(options, platform, true) : undefined
   }
 
   /** Stands by and leads, until `stop` or the loss of a leadership, whose reason it resolves with. Rejects with what cannot be mended by trying again. */
   async run(): Promise<string> {
+    const address = await this.#door?.open(false)
     for (;;) {
-      const standby = this.#newStandby()
+      const standby = this.#newStandby(address)
       this.#standby = standby
       const leader = await this.#takeTurn(standby)
       this.#standby = undefined
@@ -50,18 +56,22 @@ export class Candidate {
     }
   }
 
-  #newStandby(): Standby {
+  #newStandby(address: string | undefined): Standby {
     const { id, store, token, kill, standsBy, priority, firstDelayMs, vitals, check } = this.#options
     return new Standby(
       {
         id,
         store,
+        ...(address !== undefined && { address }),
         token,
         priority: priority ?? priorityDefault,
         pid: (vitals ?? processVitals())().pid,
         firstDelayMs: firstDelayMs ?? 0,
         ...(kill && { kill }),
-        ...(standsBy && { following: standsBy }),
+        following: leader => {
+          this.#door?.standBy(leader.address, leader.epoch)
+          standsBy?.(leader)
+        },
         ...(check && { check }),
       },
       this.#platform,
@@ -73,7 +83,7 @@ export class Candidate {
     for (;;) {
       const state: State | undefined = await standby.turn()
       if (!state || this.#stopReason !== undefined) return undefined
-      const leader = new Leader(this.#options, this.#platform)
+      const leader = new Leader(this.#options, this.#platform, this.#door)
       try {
         await leader.start(state)
       } catch (error) {
@@ -93,5 +103,6 @@ export class Candidate {
     this.#stopReason = reason
     this.#standby?.stop()
     await this.#leader?.stop(reason)
+    await this.#door?.close()
   }
 }

@@ -8,10 +8,12 @@ import type { LeaderContext } from './context.ts'
 import { readEntries } from './entries.ts'
 import { isArchived, tellArchived } from './history.ts'
 import type { ClientLink } from './links.ts'
+import { askForLock } from './locks.ts'
 import type { LogReadings } from './logs.ts'
 import { answerView, readResults } from './queries.ts'
 import { wireError } from './refusals.ts'
 import { scheduleCommand } from './schedules.ts'
+import { sealedSecret } from './secrets.ts'
 import { readStep } from './steps.ts'
 
 const overloadedRetryMs = 50
@@ -48,10 +50,6 @@ export class ClientSession {
         )
       case 'putProgram':
         return this.#putProgram(message)
-      case 'signal': {
-        const { job, name, signal, items } = message
-        return this.#command(message.request, { kind: 'signal', job, name, signal, items }, items.length, true)
-      }
       case 'lock':
         return this.#lock(message)
       case 'unlock':
@@ -64,9 +62,10 @@ export class ClientSession {
         return void this.#schedule(message)
       case 'setTrigger':
         return this.#command(message.request, message, message.submission.length, true)
-      case 'changeTrigger':
-        return this.#command(message.request, message, 0, false)
+      case 'setSecret':
+        return this.#setSecret(message)
       case 'emit':
+      case 'signal':
         return this.#command(message.request, message, message.items.length, true)
       case 'transact':
         return this.#transact(message)
@@ -80,6 +79,8 @@ export class ClientSession {
         return this.#command(message.request, message, 0, true)
       case 'pauseJob':
       case 'cancelTasks':
+      case 'changeTrigger':
+      case 'deleteSecret':
         return this.#command(message.request, message, 0, false)
       case 'drainWorker':
         return this.#command(message.request, { kind: 'drainWorker', worker: message.worker }, 0, false)
@@ -147,6 +148,15 @@ export class ClientSession {
     this.#command(request, { kind: 'putProgram', program, bytes }, bytes.length, true)
   }
 
+  #setSecret({ request, secret, value, tasks }: Extract<ClientToLeader, { kind: 'setSecret' }>): void {
+    try {
+      const sealed = sealedSecret(this.#context, secret, value)
+      this.#command(request, { kind: 'setSecret', secret, sealed, tasks }, sealed.length, true)
+    } catch (error) {
+      this.#fail(request, error)
+    }
+  }
+
   #submit(message: Extract<ClientToLeader, { kind: 'submitJobs' }>): void {
     const { request, jobs } = message
     const outcomes: { job: string; existing: boolean; error: WireError | undefined }[] = jobs.map(({ plan }) => ({
@@ -211,23 +221,10 @@ export class ClientSession {
     }
   }
 
-  /** Answered in its turn, by the outbox; here only where it is granted already. */
-  #lock({ request, grant, lock, mode, permits, ttlMs }: Extract<ClientToLeader, { kind: 'lock' }>): void {
+  #lock(message: Extract<ClientToLeader, { kind: 'lock' }>): void {
     const full = this.#full()
-    if (full) return this.#fail(request, full)
-    const { session, lockRequests } = this.#link
-    this.#context.grants.heard(session)
-    lockRequests.set(grant, request)
-    this.#context.loop.post({
-      command: { kind: 'lock', grant, lock, session, mode, permits, ttlMs },
-      bytes: 0,
-      reply: reply => {
-        if (reply.kind === 'asked' && reply.token > 0) this.#context.links.granted(session, grant, reply.token)
-        if (reply.kind !== 'refused') return
-        lockRequests.delete(grant)
-        this.#fail(request, reply.error)
-      },
-    })
+    if (full) return this.#fail(message.request, full)
+    askForLock(this.#context, this.#link, message, error => this.#fail(message.request, error))
   }
 
   /** A leader that was deposed keeps nothing: what it says counts only once it is proven that it still led when it heard this. */

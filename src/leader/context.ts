@@ -11,6 +11,7 @@ import type { Loop } from './loop.ts'
 import type { Outbox } from './outbox.ts'
 import type { Payloads } from './payloads.ts'
 import type { ScheduleClock } from './schedules.ts'
+import type { SecretSealer } from './secrets.ts'
 
 /** What the leader's own process says of itself. */
 export interface Vitals {
@@ -36,6 +37,8 @@ export interface LeaderContext {
   comeback: Comeback
   grants: GrantWatch
   schedules: ScheduleClock
+  /** Keeps secrets; without it there can be none. */
+  sealer: SecretSealer | undefined
   /** Cluster time now. */
   nowMs(): number
   vitals(): Vitals

@@ -10,24 +10,25 @@ import {
   type State,
 } from '../core/index.ts'
 import type { Store } from '../journal/index.ts'
-import type { Connection, ConnectionHandlers, Listener, Platform } from '../platform/index.ts'
-import { CoxswainError, encodeRecords, limits as wire } from '../protocol/index.ts'
+import type { Platform } from '../platform/index.ts'
+import { CoxswainError, encodeRecords } from '../protocol/index.ts'
 import { notYetLeading } from './absence.ts'
 import { Archivist, lookEveryMs } from './archivist.ts'
 import { type Claimant, claim } from './claim.ts'
 import { Comeback } from './comeback.ts'
 import type { LeaderContext, Vitals } from './context.ts'
 import { silenceBoundMaxMs } from './detector.ts'
+import { Door, type DoorOptions } from './door.ts'
 import { BlockDrops } from './drops.ts'
 import { GrantWatch } from './grants.ts'
 import { Links } from './links.ts'
-import { listenAt } from './listen.ts'
 import { LogReadings } from './logs.ts'
 import { Loop } from './loop.ts'
 import { Outbox } from './outbox.ts'
 import { Payloads } from './payloads.ts'
 import { recover } from './recover.ts'
 import { ScheduleClock } from './schedules.ts'
+import type { SecretSealer } from './secrets.ts'
 import { pulseMs, Sessions } from './sessions.ts'
 import { promotionProblem, successorOf } from './succession.ts'
 import { processVitals } from './vitals.ts'
@@ -46,16 +47,11 @@ export interface Endpoint {
 }
 
 /** What a candidate leads with. */
-export interface LeaderOptions {
+export interface LeaderOptions extends DoorOptions {
   /** Name of this candidate. */
   id: string
   /** Opened by the caller, and closed by it after `stop`. */
   store: Store
-  host: string
-  /** 0 takes a free one. */
-  port: number
-  /** The role a bearer token proves, or undefined. */
-  authenticate(token: string): 'client' | 'worker' | undefined
   /** Told once this process leads and listens. */
   announce(endpoint: Endpoint): Promise<void>
   limits?: Partial<CoreLimits>
@@ -65,6 +61,8 @@ export interface LeaderOptions {
   /** Start time of this process as its system tells it, so that a successor kills the right one. */
   processStart?: string
   vitals?: () => Vitals
+  /** Keeps secrets; without it there can be none. All candidates of a cluster must have the same keys. */
+  sealer?: SecretSealer
   /** Run after every record of a leader, and after each catching up of a standby, in tests. */
   check?: (state: State) => void
 }
@@ -75,7 +73,7 @@ const deposed = (): CoxswainError => new CoxswainError('FENCED', 'The store says
 export class Leader {
   readonly #options: LeaderOptions
   readonly #platform: Platform
-  #listener: Listener | undefined
+  readonly #door: Door
   #sessions: Sessions | undefined
   #context: LeaderContext | undefined
   #archivist: Archivist | undefined
@@ -87,9 +85,11 @@ export class Leader {
     this.#end = resolve
   })
 
-  constructor(options: LeaderOptions, platform: Platform) {
+  /** `door`: the candidate's, which is open always; without it the leader has its own, as long as it leads. */
+  constructor(options: LeaderOptions, platform: Platform, door = new Door(options, platform, false)) {
     this.#options = options
     this.#platform = platform
+    this.#door = door
   }
 
   /**
@@ -99,41 +99,21 @@ export class Leader {
   async start(applied?: State): Promise<void> {
     const { store } = this.#options
     const before = applied ?? (await recover(store))
-    this.#listener = await this.#listen(applied !== undefined && before.epoch > 0)
+    const address = await this.#door.open(applied !== undefined && before.epoch > 0)
     let state: State
     try {
-      state = await claim(this.#claimant(applied?.epoch), before, this.#listener.address, this.#platform)
+      state = await claim(this.#claimant(applied?.epoch), before, address, this.#platform)
     } catch (error) {
-      await this.#listener.close()
+      await this.#door.leave(notYetLeading)
       throw error
     }
-    this.#lead(state, this.#listener.address)
+    this.#lead(state, address)
     try {
-      await this.#options.announce({ address: this.#listener.address, cluster: state.cluster, epoch: state.epoch })
+      await this.#options.announce({ address, cluster: state.cluster, epoch: state.epoch })
     } catch (error) {
       await this.#shutDown('it could not be announced')
       throw error
     }
-  }
-
-  #listen(takesOver: boolean): Promise<Listener> {
-    const { host, port, authenticate } = this.#options
-    return listenAt(
-      this.#platform,
-      {
-        host,
-        port,
-        frameBytesMax: wire.frameBytesMax,
-        authenticate,
-        healthy: () => this.#sessions !== undefined && !this.#stopped,
-        accept: (connection: Connection): ConnectionHandlers => {
-          if (this.#sessions && !this.#stopped) return this.#sessions.accept(connection)
-          connection.close(this.#stopped ? 'it leads no more' : notYetLeading)
-          return { opened() {}, frame() {}, closed() {} }
-        },
-      },
-      takesOver,
-    )
   }
 
   #claimant(replaces: number | undefined): Claimant {
@@ -183,8 +163,11 @@ export class Leader {
     outbox.schedulesChanged = () => schedules.look()
     const rooms = { links, logs, loop, outbox, payloads, comeback, grants, schedules, nowMs, vitals }
     const promote: LeaderContext['promote'] = (candidate, begun) => this.#promote(candidate, begun)
-    this.#context = { id, address, startedMs, state, observed, limits, store, platform, promote, ...rooms }
+    const { sealer } = this.#options
+    this.#context = { id, sealer, address, startedMs, state, observed, limits, store, platform, promote, ...rooms }
     this.#sessions = new Sessions(this.#context, epoch => this.#lose(new CoxswainError('FENCED', `A peer has seen epoch ${epoch}.`)))
+    const sessions = this.#sessions
+    this.#door.lead((connection, principal) => sessions.accept(connection, principal))
     this.#archivist = new Archivist(store, state, platform)
     // An append that was refused knows more, and is heard first.
     store.leadership.onLost(failure => clock.soon(() => this.#lose(failure ?? deposed())))
@@ -282,7 +265,7 @@ export class Leader {
     this.#stopped = true
     this.#context?.schedules.stop()
     await this.#context?.loop.end()
-    await this.#listener?.close()
+    await this.#door.leave('it leads no more')
     this.#end(reason)
   }
 }

@@ -7,7 +7,7 @@ const portFreeMsMax = 2000
 const portRetryMs = 20
 
 /** Listens; a port of one's own that is taken is tried for a while if `takesOver`. Throws ADDRESS_IN_USE. */
-export async function listenAt({ clock, transport }: Platform, options: ListenOptions, takesOver: boolean): Promise<Listener> {
+export async function listenAt<P>({ clock, transport }: Platform, options: ListenOptions<P>, takesOver: boolean): Promise<Listener> {
   const untilMs = clock.monotonicMs() + (takesOver && options.port !== 0 ? portFreeMsMax : 0)
   for (;;) {
     try {

@@ -11,6 +11,7 @@ import {
   viewJob,
   viewLocks,
   viewSchedules,
+  viewSecrets,
   viewSteps,
   viewTask,
   viewTriggers,
@@ -137,6 +138,7 @@ const handlers: Handlers = {
   },
   schedules: (context, argument) => viewSchedules(context.state, argument),
   triggers: (context, argument) => viewTriggers(context.state, argument),
+  secrets: ({ state }) => viewSecrets(state),
   locks: (context, { prefix }) => viewLocks(context.state, typeof prefix === 'string' ? prefix : ''),
   locate: context =>
     [...context.state.membership.workers.values()]

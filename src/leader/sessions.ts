@@ -10,6 +10,7 @@ import {
   encodeMessage,
   type Hello,
   hello,
+  type Principal,
   protocolVersion,
   release,
   type Welcome,
@@ -32,6 +33,14 @@ const reconnectMs = 3000
 /** A peer that does not say hello within this is disconnected. */
 const helloMs = 10_000
 
+/** Why whoever proved to be this one may not come as what it says, or undefined. */
+function mismatchOf(principal: Principal, { role, name }: Hello): string | undefined {
+  if (principal.kind === 'user') return role === 'client' ? undefined : `The credential is one of a user, not of a ${role}.`
+  if (role === 'client' || !principal.roles.includes(role))
+    return `The credential is one of a ${principal.roles.join(' or ')}, not of a ${role}.`
+  return principal.name === '' || principal.name === name ? undefined : `The credential is one of ${principal.name}, not of ${name}.`
+}
+
 interface Receiver {
   frame(bytes: Uint8Array): void
   closed(reason: string): void
@@ -52,7 +61,7 @@ export class Sessions {
     this.#logs = context.logs
   }
 
-  accept(connection: Connection): ConnectionHandlers {
+  accept(connection: Connection, principal: Principal): ConnectionHandlers {
     let receiver: Receiver | undefined
     let refused = false
     const cancelHello = this.#context.platform.clock.timer(helloMs, () => connection.close('it did not say hello'))
@@ -64,7 +73,7 @@ export class Sessions {
           if (refused) return
           if (receiver) return receiver.frame(bytes)
           cancelHello()
-          receiver = this.#greet(connection, decodeMessage(hello, bytes))
+          receiver = this.#greet(connection, principal, decodeMessage(hello, bytes))
           refused = !receiver
         } catch (error) {
           if (!(error instanceof CoxswainError)) throw error
@@ -80,9 +89,9 @@ export class Sessions {
     }
   }
 
-  #greet(connection: Connection, said: Hello): Receiver | undefined {
+  #greet(connection: Connection, principal: Principal, said: Hello): Receiver | undefined {
     const { state, id } = this.#context
-    const problem = this.#problem(connection, said)
+    const problem = this.#problem(principal, said)
     const answer: Welcome = problem
       ? { kind: 'refused', code: problem.code, message: problem.message }
       : { kind: 'welcome', protocol: protocolVersion, release, cluster: state.cluster, epoch: state.epoch, leader: id, pulseMs }
@@ -95,7 +104,7 @@ export class Sessions {
     return said.role === 'worker' ? this.#worker(connection, said) : this.#client(connection, said)
   }
 
-  #problem(connection: Connection, said: Hello): CoxswainError | undefined {
+  #problem(principal: Principal, said: Hello): CoxswainError | undefined {
     const { state } = this.#context
     if (said.protocol !== protocolVersion)
       return new CoxswainError(
@@ -104,9 +113,8 @@ export class Sessions {
       )
     if (said.cluster !== '' && said.cluster !== state.cluster)
       return new CoxswainError('WRONG_CLUSTER', `${said.name} belongs to cluster ${said.cluster}; this is ${state.cluster}.`)
-    // A standby proves that it is a node of this cluster, as workers do.
-    if ((said.role === 'candidate' ? 'worker' : said.role) !== connection.principal)
-      return new CoxswainError('FORBIDDEN', `The token is one of a ${connection.principal}, not of a ${said.role}.`)
+    const mismatch = mismatchOf(principal, said)
+    if (mismatch !== undefined) return new CoxswainError('FORBIDDEN', mismatch, { id: said.name })
     if (said.epochSeen > state.epoch) {
       this.#deposed(said.epochSeen)
       return new CoxswainError('FENCED', `${said.name} has seen epoch ${said.epochSeen}; this leader's is ${state.epoch}.`)

@@ -42,6 +42,8 @@ const finalCodes: readonly ErrorCode[] = ['VERSION_MISMATCH', 'WRONG_CLUSTER', '
 export interface StandbyOptions {
   /** Name of this candidate. */
   id: string
+  /** Where this candidate listens already: whoever led from there was a former life of it. */
+  address?: string
   /** P0 of this candidate. */
   priority: number
   store: Store
@@ -62,7 +64,7 @@ export interface StandbyOptions {
 }
 
 /** How the watch over a leader ended. */
-type Ended = 'unreachable' | 'starting' | 'refused' | 'closed' | 'silent' | 'resigned' | 'stopped'
+type Ended = 'unreachable' | 'absent' | 'starting' | 'refused' | 'closed' | 'silent' | 'resigned' | 'stopped'
 
 /** Follows leader after leader until it is this candidate's turn. */
 export class Standby {
@@ -106,7 +108,7 @@ export class Standby {
     for (;;) {
       if (this.#stopped) return undefined
       const view = await store.leadership.view()
-      const ended = view.epoch === 0 ? 'unreachable' : await this.#watch(view)
+      const ended = view.epoch === 0 ? 'unreachable' : view.address === this.#options.address ? 'absent' : await this.#watch(view)
       if (ended === 'stopped' || this.#stopped) return undefined
       // It was heard a moment ago: one more dial tells a broken connection from a dead leader.
       if (ended === 'closed') continue
@@ -125,11 +127,17 @@ export class Standby {
     const missed = this.#absence.missed(view.epoch)
     await this.#tail()
     // That it could not be reached once is old news after slow reads.
-    if (ended === 'unreachable' && this.#absence.outdated(missed)) return false
+    if ((ended === 'unreachable' || ended === 'absent') && this.#absence.outdated(missed)) return false
     await this.#pause(view.epoch === 0 ? this.#options.firstDelayMs : this.#delayMs())
     const now = await store.leadership.view()
     if (this.#stopped || now.epoch !== view.epoch) return false
-    if (view.epoch > 0 && (ended === 'silent' || ((ended === 'unreachable' || ended === 'starting') && missed.long))) kill?.(view)
+    // It can be reached by the store, so perhaps only not by this standby.
+    if (now.lease === 'held' && (ended === 'silent' || ended === 'unreachable' || ended === 'refused')) {
+      await this.#pause(lookMs)
+      return false
+    }
+    const dumb = ended === 'unreachable' || ended === 'absent' || ended === 'starting'
+    if (view.epoch > 0 && (ended === 'silent' || (dumb && missed.long))) kill?.(view)
     return true
   }
 
@@ -208,6 +216,8 @@ export class Standby {
             else {
               const answer = decodeMessage(welcome, bytes)
               if (answer.kind === 'refused') return refuse(errorFromWire(answer.code, answer.message, { id: view.leader }))
+              // It leads no more: the store knows who does.
+              if (answer.kind === 'elsewhere') return end('closed')
               welcomed = true
               this.#refusal = undefined
               this.#absence.over()
@@ -219,10 +229,10 @@ export class Standby {
             fail(error)
           }
         },
-        closed: (reason, refusedWith) => {
+        closed: (reason, refusedWith, absent) => {
           if (refusedWith === 401) refuse(new CoxswainError('UNAUTHENTICATED', 'The leader does not accept the token of this candidate.'))
           else if (welcomed) end('closed')
-          else end(reason === notYetLeading ? 'starting' : 'unreachable')
+          else end(reason === notYetLeading ? 'starting' : absent ? 'absent' : 'unreachable')
         },
       })
       this.#connection = connection

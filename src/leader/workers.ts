@@ -6,6 +6,7 @@ import type { LeaderContext } from './context.ts'
 import { SilenceDetector } from './detector.ts'
 import type { WorkerLink } from './links.ts'
 import type { LogReadings } from './logs.ts'
+import { answerSecret } from './secrets.ts'
 
 export class WorkerSession {
   readonly #context: LeaderContext
@@ -46,6 +47,8 @@ export class WorkerSession {
         for (const link of this.#context.links.watchers(job) ?? []) link.send(message)
         return
       }
+      case 'getSecret':
+        return answerSecret(this.#context, this.#link, message)
       case 'locateBlock': {
         const address = this.#context.state.membership.workers.get(message.holder)?.blocks ?? ''
         return this.#link.send({ kind: 'blockLocated', request: message.request, address })

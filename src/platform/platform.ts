@@ -29,8 +29,6 @@ export interface Connection {
   send(frame: Uint8Array): void
   /** Bytes handed over and not yet taken by the network. */
   readonly bufferedBytes: number
-  /** Who the other side proved to be: a role name on the side that listened, empty on the side that dialled. */
-  readonly principal: string
   /** Where the other side is, for people. */
   readonly remote: string
   /** Stops or goes on reading, so that the sender feels it. */
@@ -44,8 +42,11 @@ export interface Connection {
 export interface ConnectionHandlers {
   opened(): void
   frame(bytes: Uint8Array): void
-  /** `reason` is for people. `refused` holds the HTTP status of a refused handshake. */
-  closed(reason: string, refused?: number): void
+  /**
+   * `reason` is for people. `refused` holds the HTTP status of a refused handshake; `absent`: the machine says that nobody listens there, which a machine
+   * that cannot be reached does not.
+   */
+  closed(reason: string, refused?: number, absent?: boolean): void
 }
 
 /** A port that is listened on. */
@@ -55,16 +56,53 @@ export interface Listener {
   close(): Promise<void>
 }
 
-/** What to listen on, and who answers. */
-export interface ListenOptions {
+/** What the other side's certificate says, once its chain is verified against the cluster's authorities. */
+export interface PeerCertificate {
+  /** Its names as URIs. */
+  uris: readonly string[]
+  /** In hexadecimal. */
+  serial: string
+  expiresAtMs: number
+}
+
+/** What somebody brings to prove who it is. */
+export interface Credentials {
+  /** The bearer token, empty without one. */
+  token: string
+  certificate: PeerCertificate | undefined
+  /** Where it comes from, without the port. */
+  remote: string
+}
+
+/** A request that is not for a connection; its body is bounded. */
+export interface HttpRequest {
+  method: string
+  /** Without the query. */
+  path: string
+  body: Uint8Array
+  remote: string
+}
+
+/** The answer to one. */
+export interface HttpAnswer {
+  status: number
+  /** Media type of the body. */
+  type: string
+  body: string | Uint8Array
+}
+
+/** What to listen on, and who answers. `P`: what is known of somebody who proved who it is. */
+export interface ListenOptions<P> {
   host: string
   /** 0 takes a free one. Throws ADDRESS_IN_USE. */
   port: number
   frameBytesMax: number
-  /** The role that this bearer token proves, or undefined: the connection is refused with 401. */
-  authenticate(token: string): string | undefined
+  /** Who these credentials prove, or undefined: the connection is refused with 401. */
+  authenticate(credentials: Credentials): P | undefined | Promise<P | undefined>
+  /** Answers a request that is not for a connection; undefined: there is nothing of that name, which the unauthenticated are not told. */
+  answer?(request: HttpRequest, principal: P | undefined): Promise<HttpAnswer | undefined>
   /** A connection was made: the handlers that own it from now on. */
-  accept(connection: Connection): ConnectionHandlers
+  accept(connection: Connection, principal: P): ConnectionHandlers
   /** Answers `GET /healthz`, the only thing open to everyone. */
   healthy(): boolean
 }
@@ -73,7 +111,7 @@ export interface ListenOptions {
 export interface Transport {
   /** Dials; problems are told through `closed`. */
   connect(address: string, token: string, frameBytesMax: number, handlers: ConnectionHandlers): Connection
-  listen(options: ListenOptions): Promise<Listener>
+  listen<P>(options: ListenOptions<P>): Promise<Listener>
 }
 
 /** Files of a node. Paths are absolute; every method rejects with the system's error. */

@@ -66,6 +66,9 @@ export const errorAdvice = {
   VERSION_MISMATCH: 'Upgrade the older side: the message names both releases.',
   WRONG_CLUSTER: 'The other side belongs to another cluster: check the address and the state folder.',
   FENCED: 'A newer leader exists: reconnect to it.',
+  SECRET_UNKNOWN: 'Set it with `cox secret set NAME`, or correct the name: `cox secret list` has all.',
+  SECRET_UNDECLARED: 'Name it in the definition of the task: `secrets: [NAME]`.',
+  SECRETS_UNAVAILABLE: 'Start all candidates with the same encryption key: docs/secrets.md says how.',
   // --- bytes on the wire and on disk
   FRAME_MALFORMED: 'The peer sent bytes that are no message; check that both sides are Coxswain of compatible releases.',
   FRAME_TOO_LARGE: 'Send less in one message; larger values travel as blocks by themselves.',
@@ -80,6 +83,10 @@ export const errorAdvice = {
   STATE_FOLDER_IN_USE: 'Another leader owns this folder: use it, stop it with `cox down`, or choose another COX_HOME.',
   STATE_FOLDER_UNUSABLE: 'Give the folder to this user with mode 0700 on a local disk, or choose another COX_HOME.',
   NETWORK_FILE_SYSTEM: 'Put the state folder on a local disk: network file systems do not keep the promises the journal needs.',
+  ENCRYPTION_KEY_MISSING: 'What is stored is encrypted: give this node the key file of the cluster. docs/encryption.md says how.',
+  ENCRYPTION_KEY_WRONG: 'Put the key whose id is named into the key file, behind the present one, and start again: docs/encryption.md.',
+  ENCRYPTION_KEY_UNUSABLE:
+    'Correct the key file, variable or command as the message says: docs/encryption.md has the form, and how a key is made.',
   ADDRESS_IN_USE: 'Choose another port with --port, or stop what listens there.',
   // --- the command line
   USAGE: 'See `cox --help`.',

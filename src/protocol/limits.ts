@@ -47,6 +47,9 @@ export const limits = {
   lockTtlMsMax: 24 * 3_600_000,
   /** Grants named in one sign of life. */
   keptGrantsMax: 10_000,
+  /** A secret, and the beginnings of names that it may be for. */
+  secretBytesMax: 64 << 10,
+  secretTasksMax: 100,
   /** Of an event; name and id of what it starts make the id of a job, name and key that of a step. */
   eventNameBytesMax: 64,
   eventKeyBytesMax: 128,

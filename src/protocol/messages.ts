@@ -4,6 +4,7 @@ import { boolean, bytes, enumeration, float64, type Infer, list, optional, strin
 import { eventKey, triggerSpec, triggerSubmission } from './events.ts'
 import { flowPlan } from './flow.ts'
 import { exchange, lockMode, spaceKey } from './grants.ts'
+import { logLine, wireError } from './greeting.ts'
 import { limits } from './limits.ts'
 import { inputs, outcome, taskFailure } from './outcomes.ts'
 import { hashField, jobIdField, jobPlan, nameField, range, resources, runs, stagePlan } from './plan.ts'
@@ -13,44 +14,6 @@ import { scheduledSubmission, scheduleSpec } from './schedules.ts'
 const chunk = bytes(limits.frameBytesMax)
 const json = string(limits.frameBytesMax)
 const request = varint
-
-/** First frame of every connection, from the side that dialled. */
-export const hello = struct({
-  protocol: varint,
-  release: nameField,
-  role: enumeration('client', 'worker', 'candidate'),
-  /** The worker's name, or what the client calls itself. */
-  name: nameField,
-  /** The cluster it belongs to, empty if it does not know yet. */
-  cluster: nameField,
-  /** The highest epoch it has seen: a leader of a lower one steps down. */
-  epochSeen: varint,
-  /** Client: its session, the same over reconnects. Worker and candidate: its boot, new with each start of its process. */
-  session: nameField,
-})
-export type Hello = Infer<typeof hello>
-
-/** Answer to hello. `refused` is followed by the end of the connection. */
-export const welcome = union({
-  welcome: [1, struct({ protocol: varint, release: nameField, cluster: nameField, epoch: varint, leader: nameField, pulseMs: varint })],
-  refused: [2, struct({ code: nameField, message: string(4096) })],
-})
-export type Welcome = Infer<typeof welcome>
-
-const wireError = struct({ code: nameField, message: string(8192), id: nameField, retryAfterMs: varint })
-export type WireError = Infer<typeof wireError>
-
-/** One line that a task wrote. */
-export const logLine = struct({
-  job: jobIdField,
-  stage: varint,
-  index: varint,
-  attempt: varint,
-  stream: enumeration('out', 'err', 'log', 'system'),
-  atMs: varint,
-  text: string(limits.logLineBytesMax),
-})
-export type LogLine = Infer<typeof logLine>
 
 /** The questions that can be asked about the cluster (see views.ts). */
 export const viewName = enumeration(
@@ -66,6 +29,7 @@ export const viewName = enumeration(
   'locks',
   'schedules',
   'triggers',
+  'secrets',
 )
 export type ViewName = Infer<typeof viewName>
 
@@ -124,6 +88,17 @@ export const clientToLeader = union({
   setTrigger: [31, struct({ request, spec: triggerSpec, submission: triggerSubmission, replace: boolean })],
   changeTrigger: [32, struct({ request, trigger: nameField, change: enumeration('pause', 'resume', 'delete') })],
   /** Answered by `emitted`. The id counts once for each event; `items` is a chunk of one value. */
+  /** `value`: the secret itself, as UTF-8. */
+  setSecret: [
+    60,
+    struct({
+      request,
+      secret: nameField,
+      value: bytes(limits.secretBytesMax),
+      tasks: list(string(limits.nameBytesMax), limits.secretTasksMax),
+    }),
+  ],
+  deleteSecret: [61, struct({ request, secret: nameField })],
   emit: [33, struct({ request, event: nameField, key: eventKey, id: nameField, items: bytes(limits.inlineBytesMax + 64) })],
 })
 export type ClientToLeader = Infer<typeof clientToLeader>
@@ -224,6 +199,8 @@ export const workerToLeader = union({
   progress: [7, struct({ job: jobIdField, stage: varint, index: varint, fraction: float64, note: string(1024) })],
   /** Where is this block? Answered by `blockLocated`. */
   locateBlock: [8, struct({ request, holder: nameField })],
+  /** A task of the lane asks for a secret. Answered by `secret`. */
+  getSecret: [13, struct({ request, lane: varint, job: jobIdField, stage: varint, secret: nameField })],
 })
 export type WorkerToLeader = Infer<typeof workerToLeader>
 
@@ -258,6 +235,8 @@ export const leaderToWorker = union({
   /** This incarnation is over (it was declared lost): forget its lanes and register anew. */
   dismissed: [11, struct({ reason: string(1024) })],
   blockLocated: [12, struct({ request, address: string() })],
+  /** Without a value there is an error. */
+  secret: [16, struct({ request, value: optional(bytes(limits.secretBytesMax)), code: nameField, message: string(4096) })],
 })
 export type LeaderToWorker = Infer<typeof leaderToWorker>
 

@@ -3,7 +3,7 @@
 //
 // Append-only: new records get new numbers, new fields go to the end of a new record; nothing is ever renumbered.
 import { Reader, Writer } from './bytes.ts'
-import { boolean, enumeration, type Infer, list, optional, string, struct, union, varint } from './codec.ts'
+import { boolean, bytes, enumeration, type Infer, list, optional, string, struct, union, varint } from './codec.ts'
 import { eventKey, triggerSpec, triggerSubmission } from './events.ts'
 import { flowPlan } from './flow.ts'
 import { lockMode, spaceKey } from './grants.ts'
@@ -115,6 +115,17 @@ export const record = union({
   HistoryEmptied: [96, struct({ first: varint, count: varint })],
   /** Places in the history: the rows go. */
   HistoryForgotten: [97, struct({ first: varint, count: varint })],
+
+  /** There is a secret, or another one of its name: what only candidates can open. For jobs and tasks whose names begin with one of `tasks`; without any, for all. */
+  SecretSet: [
+    130,
+    struct({
+      secret: nameField,
+      sealed: bytes(limits.secretBytesMax * 2),
+      tasks: list(string(limits.nameBytesMax), limits.secretTasksMax),
+    }),
+  ],
+  SecretDeleted: [131, struct({ secret: nameField })],
 
   /** Limits of a stage that has no tasks yet. */
   StageLimited: [80, struct({ job: jobIdField, policy: stagePolicy })],

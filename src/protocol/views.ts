@@ -3,6 +3,7 @@
 import type { FailedAttempt } from './errors.ts'
 import type { JobId, WorkerId } from './ids.ts'
 import type { Resources } from './plan.ts'
+import type { LockView, SecretView } from './views-kept.ts'
 
 /** Where a job stands. */
 export type JobState = 'running' | 'succeeded' | 'failed' | 'cancelled'
@@ -214,29 +215,6 @@ export interface TriggerView {
   lastAtMs?: number
 }
 
-/** A lock or semaphore that somebody holds. */
-export interface LockView {
-  name: string
-  /** Of a semaphore; missing for a lock. */
-  permits?: number
-  held: LockHolderView[]
-  /** How many wait, and the first of them in their order. */
-  waiting: number
-  line: LockHolderView[]
-}
-
-/** Who holds a lock, or waits for it. */
-export interface LockHolderView {
-  /** The client's session. */
-  session: string
-  mode: 'exclusive' | 'read' | 'permit'
-  /** The fencing token; missing while it waits. */
-  token?: number
-  /** Cluster time since when it holds it, or waits. */
-  sinceMs: number
-  ttlMs: number
-}
-
 /** Where one task stands. */
 export interface TaskView {
   job: JobId
@@ -288,5 +266,6 @@ export interface Views {
   schedules: { argument: { name?: string; after?: string; limit?: number }; answer: ScheduleView[] }
   triggers: { argument: { name?: string; after?: string; limit?: number }; answer: TriggerView[] }
   locks: { argument: { prefix?: string }; answer: LockView[] }
+  secrets: { argument: Record<string, never>; answer: SecretView[] }
   locate: { argument: Record<string, never>; answer: WorkerAddress[] }
 }

@@ -24,6 +24,8 @@ export interface AgentOptions {
   compiled?: string
   /** Where the leader is, and the token that proves this worker to it. Asked at each dial. */
   leader(): Promise<{ address: string; token: string }>
+  /** A leader welcomed this worker there, or a standby says that the leader is there. */
+  leads?(address: string): void
   /** Id of the cluster; without it, that of the first leader that welcomes it. */
   cluster?: string
   /** Executor processes at the same time. */

@@ -4,9 +4,10 @@ import type { Cancel, Platform } from '../platform/index.ts'
 import { Chunk, CoxswainError, type LeaderToWorker, type LogLine, type ProgramId } from '../protocol/index.ts'
 import type { AgentOptions } from './agent.ts'
 import { BlockFetcher } from './blocks/fetch.ts'
+import type { PoolHandlers, SecretAnswer } from './executors/pool.ts'
 import { RawOutput } from './logs/raw.ts'
 import { LogReaders } from './logs/readers.ts'
-import { type Instruction, Machine, type MachineEvent } from './machine/index.ts'
+import { type ExecutorId, type Instruction, Machine, type MachineEvent } from './machine/index.ts'
 import { Questions } from './questions.ts'
 import type { Stores } from './stores.ts'
 import { type Executors, realSurroundings, type Surroundings } from './surroundings.ts'
@@ -94,6 +95,7 @@ export class Exchange {
       raw: (executor, stream, text) => this.#raw.text(executor, stream, text),
       progress: progress => this.#uplink.send(progress),
       block: need => fetcher.provide(need),
+      secret: (executor, need) => this.#secret(executor, need),
       busy: () => this.#machine.busyExecutors(),
     })
   }
@@ -133,7 +135,11 @@ export class Exchange {
     return this.#questions.ask(request => this.#uplink.send({ kind: 'getProgram', request, program }))
   }
 
-  // --- to and from the machine
+  /** What an executor asks for is asked of the leader only if the lane that it names is its own. */
+  async #secret(executor: ExecutorId, need: Parameters<PoolHandlers['secret']>[1]): Promise<SecretAnswer> {
+    if (!this.#machine.runsAt(need.lane, executor)) return { value: undefined, code: 'FORBIDDEN', message: 'That lane is not its own.' }
+    return this.#questions.ask(request => this.#uplink.send({ ...need, kind: 'getSecret', request }))
+  }
 
   #tell(event: MachineEvent): void {
     for (const instruction of this.#machine.handle(event, this.#platform.clock.monotonicMs())) this.#do(instruction)
@@ -191,8 +197,6 @@ export class Exchange {
     this.#tell(failure ? { kind: 'programFailed', program, failure } : { kind: 'programReady', program })
   }
 
-  // --- to and from the leader
-
   #register(): void {
     const { capacity, labels } = this.#options
     this.#registered = false
@@ -235,6 +239,9 @@ export class Exchange {
         break
       case 'program':
         this.#questions.answer(message.request, message.bytes)
+        break
+      case 'secret':
+        this.#questions.answer(message.request, message)
         break
       case 'blockLocated':
         this.#questions.answer(message.request, message.address)

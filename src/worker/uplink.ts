@@ -40,6 +40,8 @@ export interface UplinkOptions {
   cluster?: string | undefined
   /** Asked at each dial: addresses may change. */
   leader(): Promise<{ address: string; token: string }>
+  /** A leader welcomed this worker there, or a standby says that the leader is there. */
+  leads?(address: string): void
 }
 
 export interface UplinkHandlers {
@@ -66,6 +68,7 @@ export class Uplink {
   #phase: Phase = 'idle'
   /** Grows with each dial, so that a late answer to an earlier one is told apart. */
   #dial = 0
+  #dialled = ''
   #failures = 0
   #heardAtMs = 0
   #pulseMs = 1_000
@@ -121,6 +124,7 @@ export class Uplink {
       return
     }
     if (this.#closed || dial !== this.#dial) return
+    this.#dialled = where.address
     this.#connection = this.#platform.transport.connect(where.address, where.token, limits.frameBytesMax, {
       opened: () => this.#opened(dial),
       frame: bytes => this.#frame(dial, bytes),
@@ -146,7 +150,7 @@ export class Uplink {
     if (dial !== this.#dial) return
     this.#heardAtMs = this.#platform.clock.monotonicMs()
     try {
-      if (this.#phase === 'greeting') void this.#greeted(dial, decodeMessage(welcome, bytes))
+      if (this.#phase === 'greeting') void this.#greeted(dial, this.#dialled, decodeMessage(welcome, bytes))
       else if (this.#phase === 'welcomed') this.#handlers.message(decodeMessage(leaderToWorker, bytes))
     } catch (error) {
       if (!(error instanceof CoxswainError)) throw error
@@ -155,7 +159,12 @@ export class Uplink {
     }
   }
 
-  async #greeted(dial: number, answer: Welcome): Promise<void> {
+  async #greeted(dial: number, address: string, answer: Welcome): Promise<void> {
+    if (answer.kind === 'elsewhere') {
+      if (answer.leader !== '' && answer.epoch >= this.#memory.epoch) this.#options.leads?.(answer.leader)
+      this.reconnect('it stands by')
+      return
+    }
     if (answer.kind === 'refused') {
       this.#refuse(errorFromWire(answer.code, answer.message))
       this.reconnect('refused')
@@ -184,6 +193,7 @@ export class Uplink {
     }
     if (dial !== this.#dial || this.#closed) return
     this.#phase = 'welcomed'
+    this.#options.leads?.(address)
     this.#failures = 0
     this.#pulseMs = Math.max(1, answer.pulseMs)
     this.#watch(dial, this.#pulseMs)

@@ -46,7 +46,7 @@ async function listen(leader: FakeLeader): Promise<Listener> {
     host: '127.0.0.1',
     port: 0,
     frameBytesMax: limits.frameBytesMax,
-    authenticate: token => (token === leader.token ? 'client' : undefined),
+    authenticate: ({ token }) => (token === leader.token ? 'client' : undefined),
     healthy: () => true,
     accept(connection) {
       const fake = new FakeConnection(leader, {

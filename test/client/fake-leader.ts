@@ -379,7 +379,6 @@ export function platformOf(leader: FakeLeader): Platform {
       return {
         send: frame => connection.receive(Buffer.from(frame)),
         bufferedBytes: 0,
-        principal: '',
         remote: address,
         pause: () => undefined,
         resume: () => undefined,

@@ -16,6 +16,16 @@ export class ScheduleLedger {
   /** Jobs in the history, the oldest first; and places up to which results and rows are gone. */
   readonly archived: string[] = []
   lastPayload = 0
+  /** Names of secrets and how often each was set. */
+  readonly secrets = new Map<string, number>()
+
+  SecretSet({ secret }: RecordOf<'SecretSet'>): void {
+    this.secrets.set(secret, (this.secrets.get(secret) ?? 0) + 1)
+  }
+
+  SecretDeleted({ secret }: RecordOf<'SecretDeleted'>): void {
+    assert(this.secrets.delete(secret), `the secret ${secret} was deleted and never set`)
+  }
 
   newPayload(payload: number): void {
     assert(payload > this.lastPayload, `payload ${payload} is not a new one`)

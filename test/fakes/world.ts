@@ -20,7 +20,6 @@ const roundsMax = 10_000
 
 /** One end of a connection in memory. */
 export class FakeConnection implements Connection {
-  readonly principal: string
   readonly remote: string
   readonly #world: World
   peer!: FakeConnection
@@ -31,9 +30,8 @@ export class FakeConnection implements Connection {
   readonly #waiting: Uint8Array[] = []
   #toldEnd = false
 
-  constructor(world: World, principal: string, remote: string) {
+  constructor(world: World, remote: string) {
     this.#world = world
-    this.principal = principal
     this.remote = remote
   }
 
@@ -112,7 +110,7 @@ export class World {
   readonly #events: (() => void)[] = []
   #timers: Timer[] = []
   #order = 0
-  readonly #listeners = new Map<string, { options: ListenOptions; connections: Set<FakeConnection> }>()
+  readonly #listeners = new Map<string, { options: ListenOptions<unknown>; connections: Set<FakeConnection> }>()
   readonly #frozen = new Set<string>()
   #ports = 0
 
@@ -197,7 +195,7 @@ export class World {
     return this.log.map(entry => entry.event)
   }
 
-  #listen(options: ListenOptions): Listener {
+  #listen(options: ListenOptions<unknown>): Listener {
     const port = options.port || 4000 + ++this.#ports
     const address = `ws://${options.host}:${port}`
     if (this.#listeners.has(address)) throw new CoxswainError('ADDRESS_IN_USE', `${address} is listened on.`, { id: address })
@@ -226,10 +224,10 @@ export class World {
 
   #connect(address: string, token: string, handlers: ConnectionHandlers): Connection {
     const listener = this.#listeners.get(address)
-    const principal = listener?.options.authenticate(token)
-    const near = new FakeConnection(this, '', address)
+    const principal = listener?.options.authenticate({ token, certificate: undefined, remote: 'peer' })
+    const near = new FakeConnection(this, address)
     near.handlers = handlers
-    const far = new FakeConnection(this, principal ?? '', 'peer')
+    const far = new FakeConnection(this, 'peer')
     near.peer = far
     far.peer = near
     this.later(() => {
@@ -237,8 +235,9 @@ export class World {
       if (!listener) return handlers.closed('nobody listens')
       if (principal === undefined) return handlers.closed('refused with HTTP 401', 401)
       listener.connections.add(far)
-      far.handlers = listener.options.accept(far)
-      far.handlers.opened()
+      const taken = listener.options.accept(far, principal)
+      far.handlers = taken
+      taken.opened()
       handlers.opened()
     })
     return near

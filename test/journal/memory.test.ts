@@ -2,24 +2,11 @@
 // Must not test another backend.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { conformance, type Place, rejectsWith, TestLeader } from '../../src/journal/conformance/index.ts'
-import { createMemoryStore, type MemoryDisk, type MemoryStore } from '../../src/journal/index.ts'
+import { conformance, rejectsWith, TestLeader } from '../../src/journal/conformance/index.ts'
+import { createMemoryStore } from '../../src/journal/index.ts'
+import { memoryPlace } from './memory-place.ts'
 
-function placeOn(disk: MemoryDisk): Place {
-  return {
-    open: async () => disk.open(),
-    crash: async store => (store as MemoryStore).kill(),
-    damage: {
-      row: async index => disk.corruptRow(index),
-      payload: async payload => disk.corruptPayload(payload),
-      snapshot: async index => disk.corruptSnapshot(index),
-      history: async job => disk.corruptHistory(job),
-    },
-    remove: async () => undefined,
-  }
-}
-
-conformance({ name: 'memory', rivalClaim: 'wins', place: async rowBytesKept => placeOn(createMemoryStore({ rowBytesKept })) })
+conformance({ name: 'memory', rivalClaim: 'wins', place: async rowBytesKept => memoryPlace(createMemoryStore({ rowBytesKept })) })
 
 describe('a disk in memory', () => {
   it('answers nothing while it is held, and everything in order after that', async () => {

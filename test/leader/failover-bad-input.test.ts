@@ -16,6 +16,7 @@ import { apply, createState } from '../../src/core/index.ts'
 import type { LeaderContext } from '../../src/leader/context.ts'
 import { promotionProblem } from '../../src/leader/succession.ts'
 import { CoxswainError, encodeMessage, encodeRecords, type JournalRecord, welcome } from '../../src/protocol/index.ts'
+import { principals } from '../fakes/principals.ts'
 import { Fleet, type Process } from './fleet.ts'
 
 function codeOf({ ended }: Process): string | undefined {
@@ -83,7 +84,7 @@ describe('a candidate', () => {
         host: '127.0.0.1',
         port: 0,
         frameBytesMax: 1000,
-        authenticate: () => 'worker',
+        authenticate: () => principals['worker'],
         healthy: () => true,
         accept: connection => ({
           opened() {},

@@ -5,6 +5,7 @@ import { createMemoryStore, type LeadershipView, type MemoryStore } from '../../
 import { Candidate, type Endpoint } from '../../src/leader/index.ts'
 import { decodeRecords, type JournalRecord, type StatusView } from '../../src/protocol/index.ts'
 import { ScriptedClient } from '../fakes/peers.ts'
+import { principals } from '../fakes/principals.ts'
 import { World } from '../fakes/world.ts'
 
 /** One candidate process, as far as the others can tell. */
@@ -48,7 +49,7 @@ export class Fleet {
         firstDelayMs,
         host: '127.0.0.1',
         port: 0,
-        authenticate: token => (token === 'client' || token === 'worker' ? token : undefined),
+        authenticate: ({ token }) => principals[token],
         token: async () => 'worker',
         announce: async endpoint => {
           process.endpoint = endpoint

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { type CoreLimits, check, type State } from '../../src/core/index.ts'
 import { createMemoryStore, type MemoryOptions, type MemoryStore } from '../../src/journal/index.ts'
-import { type Endpoint, Leader } from '../../src/leader/index.ts'
+import { type Endpoint, Leader, type SecretSealer } from '../../src/leader/index.ts'
 import { decodeRecords, type Inputs, type JobPlan, type JournalRecord } from '../../src/protocol/index.ts'
 import { ScriptedClient, ScriptedWorker } from '../fakes/peers.ts'
 import { inputs, type JobOptions, plan } from '../fakes/plans.ts'
+import { principals } from '../fakes/principals.ts'
 import { World } from '../fakes/world.ts'
 
 /** The bytes of the program that jobs run here. */
@@ -17,6 +18,8 @@ export const programId = createHash('sha256').update(programBytes).digest('hex')
 export interface HouseOptions {
   limits?: Partial<CoreLimits>
   disk?: MemoryOptions
+  /** Keeps secrets. */
+  sealer?: SecretSealer
   /** False where a test writes too much for all invariants to be looked at after every record. */
   checking?: boolean
 }
@@ -84,11 +87,12 @@ export class House {
         store: this.store,
         host: '127.0.0.1',
         port,
-        authenticate: token => (token === 'client' || token === 'worker' ? token : undefined),
+        authenticate: ({ token }) => principals[token],
         announce: async endpoint => {
           this.endpoint = endpoint
         },
         limits: this.#options.limits ?? {},
+        ...(this.#options.sealer && { sealer: this.#options.sealer }),
         vitals: () => ({ pid: 42, rssBytes: 1000, eventLoopDelayMs: 0 }),
         check: state => {
           this.#state = state

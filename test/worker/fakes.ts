@@ -37,45 +37,43 @@ import { chunkOf } from '../fakes/values.ts'
 
 /** Connections within one process: frames arrive in order, in later turns of the event loop. */
 export class MemoryTransport implements Transport {
-  readonly #listeners = new Map<string, ListenOptions>()
+  readonly #listeners = new Map<string, ListenOptions<unknown>>()
 
   connect(address: string, token: string, _frameBytesMax: number, handlers: ConnectionHandlers): Connection {
     const listener = this.#listeners.get(address)
-    const principal = listener?.authenticate(token)
+    const principal = listener?.authenticate({ token, certificate: undefined, remote: 'memory' })
     if (!listener || principal === undefined) {
       setImmediate(() => handlers.closed(listener ? 'refused' : 'nobody listens', listener ? 401 : undefined))
-      return new MemoryEnd('', address)
+      return new MemoryEnd(address)
     }
-    const here = new MemoryEnd('', address)
-    const there = new MemoryEnd(principal, 'memory')
+    const here = new MemoryEnd(address)
+    const there = new MemoryEnd('memory')
     here.other = there
     there.other = here
     here.handlers = handlers
     setImmediate(() => {
-      there.handlers = listener.accept(there)
+      there.handlers = listener.accept(there, principal)
       there.handlers.opened()
       handlers.opened()
     })
     return here
   }
 
-  async listen(options: ListenOptions): Promise<{ address: string; close(): Promise<void> }> {
+  async listen<P>(options: ListenOptions<P>): Promise<{ address: string; close(): Promise<void> }> {
     const address = `memory:${options.port}`
-    this.#listeners.set(address, options)
+    this.#listeners.set(address, options as ListenOptions<unknown>)
     return { address, close: async () => void this.#listeners.delete(address) }
   }
 }
 
 class MemoryEnd implements Connection {
-  readonly principal: string
   readonly remote: string
   bufferedBytes = 0
   other: MemoryEnd | undefined
   handlers: ConnectionHandlers | undefined
   #open = true
 
-  constructor(principal: string, remote: string) {
-    this.principal = principal
+  constructor(remote: string) {
     this.remote = remote
   }
 
@@ -146,7 +144,7 @@ export class FakeLeader {
       host: '127.0.0.1',
       port,
       frameBytesMax: 40 << 20,
-      authenticate: token => (token === 'node-token' ? 'worker' : undefined),
+      authenticate: ({ token }) => (token === 'node-token' ? 'worker' : undefined),
       healthy: () => true,
       accept: connection => {
         this.connection = connection

@@ -7,7 +7,7 @@ import { nodePlatform } from '../../platform/node/index.ts'
 import { writeEndpoint } from '../state/endpoint.ts'
 import { Home } from '../state/home.ts'
 import { identify, signalProcess } from '../state/processes.ts'
-import { readToken, tokenCheck } from '../state/tokens.ts'
+import { localPrincipal, readToken, tokenCheck } from '../state/tokens.ts'
 import { failure } from './announce.ts'
 import { live, type NodeLife } from './life.ts'
 import { type CandidateOptions, parseNodeOptions } from './options.ts'
@@ -62,11 +62,7 @@ class CandidateNode implements NodeLife {
         firstDelayMs,
         ...(limits && { limits }),
         processStart: identify().startedAt,
-        authenticate(token) {
-          const whose = role(token)
-          if (whose === undefined) return undefined
-          return whose === 'user' ? 'client' : 'worker'
-        },
+        authenticate: ({ token }) => localPrincipal(role(token)),
         token: async () => readToken(this.#home, 'node'),
         kill: ({ leader, pid, processStart }) => {
           // Without its start time a pid may be anyone's.

@@ -3,6 +3,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { everything, nodeRoles, type Principal } from '../../protocol/index.ts'
 import { type Home, onHome } from './home.ts'
 
 const secretBytes = 32
@@ -61,4 +62,11 @@ export function tokenCheck(home: Home): (token: string) => TokenRole | undefined
     for (const { role, digest } of digests) if (timingSafeEqual(given, digest)) found = role
     return found
   }
+}
+
+/** Who a token of this machine stands for: its user may do everything, its nodes may be any of its nodes. */
+export function localPrincipal(role: TokenRole | undefined): Principal | undefined {
+  if (role === undefined) return undefined
+  if (role === 'node') return { kind: 'node', name: '', roles: nodeRoles, credential: 'local' }
+  return { kind: 'user', name: 'local', role: 'admin', scope: everything, credential: 'local' }
 }

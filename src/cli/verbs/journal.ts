@@ -1,4 +1,4 @@
-// Owns `cox journal verify|dump`: reading the journal of a state folder, with or without a leader running.
+// Owns `cox journal verify|keys|dump`: reading the journal of a state folder, with or without a leader running.
 // Must not change a byte of it.
 import type { Command } from 'commander'
 import type { StoreReader } from '../../journal/index.ts'
@@ -28,6 +28,12 @@ export function declare(program: Command): void {
     )
     .addHelpText('after', '\nExamples:\n  cox journal verify\n  COX_HOME=/backup/cox cox journal verify --json')
     .action(verify)
+  journal
+    .command('keys')
+    .summary('count what is kept under which encryption key')
+    .description('Counts what is kept in clear, and under each key by its id: when a key may be thrown away. Needs no key itself.')
+    .addHelpText('after', '\nExamples:\n  cox journal keys')
+    .action(keys)
   journal
     .command('dump')
     .summary('print records')
@@ -68,11 +74,28 @@ async function verify(options: { json?: boolean }): Promise<void> {
   }
 }
 
+async function keys(options: { json?: boolean }): Promise<void> {
+  const { keyUse } = await import('../../journal/index.ts')
+  const { printJson, printLine } = await import('../output/print.ts')
+  const { countText } = await import('../output/text.ts')
+  const store = await openReader()
+  try {
+    const { clear, sealed } = await keyUse(store)
+    if (options.json) return printJson({ clear, sealed: Object.fromEntries(sealed) })
+    printLine(`in clear             ${countText(clear)}`)
+    for (const [key, pieces] of sealed) printLine(`key ${key} ${countText(pieces)}`)
+  } finally {
+    await store.close()
+  }
+}
+
 async function dump(options: DumpOptions): Promise<void> {
   const { decodeRecords } = await import('../../protocol/index.ts')
   const { printJson, printLine } = await import('../output/print.ts')
   const { harmless, styled } = await import('../output/text.ts')
-  const store = await openReader()
+  const { sealedReader } = await import('../../journal/index.ts')
+  // What is encrypted is refused as such, not taken for records.
+  const store = sealedReader(await openReader(), undefined)
   try {
     const { firstIndex, lastIndex } = await store.journal.size()
     const first = Math.max(options.from, firstIndex)

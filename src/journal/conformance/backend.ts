@@ -29,6 +29,8 @@ export interface Backend {
   place(rowBytesKept: number): Promise<Place>
   /** What becomes of a claim while another handle leads: refused with STATE_FOLDER_IN_USE, or it wins and deposes. */
   rivalClaim: 'refused' | 'wins'
+  /** Bytes that this backend adds to each payload it is given; 0 if it is not said. */
+  bytesPerPayload?: number
   /** Cases that cannot be shown on this backend, each with the reason. */
   skips?: Readonly<Record<string, string>>
 }

@@ -122,7 +122,7 @@ export const history: Record<string, Case> = {
     await store.close()
   },
 
-  async 'the payloads of a row go with it, or before it'(place) {
+  async 'the payloads of a row go with it, or before it'(place, { bytesPerPayload = 0 }) {
     const store = await place.open()
     const leader = await TestLeader.claim(store)
     const payloads = [leader.payload(100), leader.payload(300_000), leader.payload(100), leader.payload(100)]
@@ -139,7 +139,7 @@ export const history: Record<string, Case> = {
     assert.deepEqual((await all(store, { rowsMax: 10 })).map(one => one.place).sort(), [3, 4])
     assert.equal((await all(store, { rowsMax: 10, label: 'red' })).length, 1)
     const { payloads: kept, payloadBytes, historyRows } = await store.journal.size()
-    assert.deepEqual([kept, payloadBytes, historyRows], [1, 100, 2])
+    assert.deepEqual([kept, payloadBytes, historyRows], [1, 100 + bytesPerPayload, 2])
     assert.deepEqual((await verifyStore(store)).problems, [])
     await store.close()
   },

@@ -8,7 +8,7 @@ import { allRows, plain, rejectsWith, TestLeader } from './leader.ts'
 
 /** Cases about payloads. */
 export const payloads: Record<string, Case> = {
-  async 'payloads of every size are kept until they are dropped'(place) {
+  async 'payloads of every size are kept until they are dropped'(place, { bytesPerPayload = 0 }) {
     const store = await place.open()
     const leader = await TestLeader.claim(store)
     const sizes = [0, 1, 100, 65_536, 262_143, 262_144, 1 << 20, 5 << 20]
@@ -17,13 +17,13 @@ export const payloads: Record<string, Case> = {
     await leader.append({ payloads: [leader.payload(200_000), leader.payload(100_000), leader.payload(0)] })
     for (const { payload, bytes } of written) assert.deepEqual(plain(await store.journal.payload(payload)), plain(bytes))
     const before = await store.journal.size()
-    assert.deepEqual([before.payloads, before.payloadBytes], [11, sizes.reduce((a, b) => a + b) + 300_000])
+    assert.deepEqual([before.payloads, before.payloadBytes], [11, sizes.reduce((a, b) => a + b) + 300_000 + 11 * bytesPerPayload])
     await leader.append({ drops: [written[0]!.payload, written[3]!.payload, written[7]!.payload, 999_999] })
     assert.equal(await store.journal.payload(written[3]!.payload), undefined)
     assert.equal(await store.journal.payload(written[7]!.payload), undefined)
     assert.deepEqual(plain(await store.journal.payload(written[6]!.payload)), plain(written[6]!.bytes))
     const after = await store.journal.size()
-    assert.deepEqual([after.payloads, before.payloadBytes - after.payloadBytes], [8, 65_536 + (5 << 20)])
+    assert.deepEqual([after.payloads, before.payloadBytes - after.payloadBytes], [8, 65_536 + (5 << 20) + 3 * bytesPerPayload])
     assert.deepEqual((await verifyStore(store)).problems, [])
     await store.close()
   },

@@ -2,10 +2,12 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock, Platform, Random } from '../platform.ts'
 import { nodeFiles } from './files.ts'
+import { type KeySources, openKeyring } from './keyring.ts'
+import type { Keyring } from './sealer.ts'
 import { nextTick } from './ticks.ts'
 import { nodeTransport } from './transport.ts'
 
-export { nextTick, nodeFiles, nodeTransport }
+export { type Keyring, type KeySources, nextTick, nodeFiles, nodeTransport, openKeyring }
 
 /** The machine's clocks. */
 export const nodeClock: Clock = {

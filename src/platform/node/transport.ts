@@ -1,5 +1,6 @@
 // Owns WebSocket connections between processes, with a bearer token in the handshake.
 // Must not know what frames mean.
+import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocket, WebSocketServer } from 'ws'
 import { CoxswainError } from '../../protocol/index.ts'
@@ -17,7 +18,6 @@ const closeReasonBytesMax = 120
 /** A socket as a connection; its handlers are set once they are known, and `stream` as soon as there is one below the frames. */
 function wrap(
   socket: WebSocket,
-  principal: string,
   remote: string,
 ): { connection: Connection; own(handlers: ConnectionHandlers): void; over(stream: Duplex): void } {
   let failure = ''
@@ -28,7 +28,6 @@ function wrap(
     below?.uncork()
   }
   const connection: Connection = {
-    principal,
     remote,
     send(frame) {
       // Errors of a dying socket arrive through `closed`.
@@ -53,6 +52,7 @@ function wrap(
   }
   const own = (handlers: ConnectionHandlers): void => {
     let refused: number | undefined
+    let absent = false
     socket.on('open', () => handlers.opened())
     socket.on('message', data => handlers.frame(data as Buffer))
     socket.on('unexpected-response', (_request, response) => {
@@ -62,8 +62,9 @@ function wrap(
     })
     socket.on('error', error => {
       failure ||= error.message
+      absent = (error as NodeJS.ErrnoException).code === 'ECONNREFUSED'
     })
-    socket.on('close', (code, reason) => handlers.closed(reason.toString() || failure || `closed with code ${code}`, refused))
+    socket.on('close', (code, reason) => handlers.closed(reason.toString() || failure || `closed with code ${code}`, refused, absent))
     if (socket.readyState === WebSocket.OPEN) handlers.opened()
   }
   const over = (stream: Duplex): void => {
@@ -84,7 +85,7 @@ function connect(address: string, token: string, frameBytesMax: number, handlers
     // Masks protect proxies from what browsers send. Here they would cost a pass over every byte: all zero, they change none.
     generateMask: mask => mask.fill(0),
   })
-  const { connection, own, over } = wrap(socket, '', address)
+  const { connection, own, over } = wrap(socket, address)
   socket.on('upgrade', response => {
     response.socket.setNoDelay(true)
     over(response.socket)
@@ -93,7 +94,7 @@ function connect(address: string, token: string, frameBytesMax: number, handlers
   return connection
 }
 
-async function listen(options: ListenOptions): Promise<Listener> {
+async function listen<P>(options: ListenOptions<P>): Promise<Listener> {
   const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs }, (request, response) => {
     const open = request.method === 'GET' && request.url === '/healthz'
     const status = open ? (options.healthy() ? 200 : 503) : 401
@@ -107,20 +108,28 @@ async function listen(options: ListenOptions): Promise<Listener> {
     perMessageDeflate: false,
     skipUTF8Validation: true,
   })
-  server.on('upgrade', (request, socket, head) => {
+  const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
     const header = request.headers.authorization ?? ''
-    const principal = header.startsWith('Bearer ') ? options.authenticate(header.slice('Bearer '.length)) : undefined
+    const { remoteAddress = '', remotePort } = request.socket
     // A browser always names its origin; none of our clients is one.
-    if (principal === undefined || request.headers.origin !== undefined) {
+    const principal =
+      header.startsWith('Bearer ') && request.headers.origin === undefined
+        ? await options.authenticate({ token: header.slice('Bearer '.length), certificate: undefined, remote: remoteAddress })
+        : undefined
+    if (principal === undefined) {
       socket.end('HTTP/1.1 401 Unauthorized\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
       return
     }
     sockets.handleUpgrade(request, socket, head, opened => {
       request.socket.setNoDelay(true)
-      const { connection, own, over } = wrap(opened, principal, `${request.socket.remoteAddress}:${request.socket.remotePort}`)
+      const { connection, own, over } = wrap(opened, `${remoteAddress}:${remotePort}`)
       over(request.socket)
-      own(options.accept(connection))
+      own(options.accept(connection, principal))
     })
+  }
+  server.on('upgrade', (request, socket, head) => {
+    socket.on('error', noop)
+    upgrade(request, socket, head).catch(() => socket.destroy())
   })
   server.on('clientError', (_error, socket) => socket.destroy())
   await new Promise<void>((resolve, reject) => {

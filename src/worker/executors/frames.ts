@@ -11,6 +11,7 @@ import {
   list,
   logLine,
   nameField,
+  optional,
   outcome,
   runs,
   string,
@@ -60,6 +61,8 @@ export const toExecutor = union({
   blockReady: [5, struct({ block: hashField, path })],
   blockFailed: [6, struct({ block: hashField, code: nameField, message: string(4096) })],
   /** The worker stops: abort what runs; what fails from now on is not reported. */
+  /** Answer to needSecret; without a value there is an error. */
+  secret: [8, struct({ request: varint, value: optional(bytes(limits.secretBytesMax)), code: nameField, message: string(4096) })],
   stop: [7, struct({ reason: string(1024) })],
 })
 export type ToExecutor = Infer<typeof toExecutor>
@@ -81,6 +84,8 @@ export const fromExecutor = union({
   logs: [7, struct({ lines: list(logLine), dropped: varint })],
   progress: [8, struct({ job: jobIdField, stage: varint, index: varint, fraction: float64, note: string(1024) })],
   /** An input's block is not in the worker's folder: fetch it from its holder. */
+  /** A task of the lane asks for a secret. */
+  needSecret: [10, struct({ request: varint, lane: varint, job: jobIdField, stage: varint, secret: nameField })],
   needBlock: [9, struct({ block: hashField, bytes: varint, holder: nameField })],
 })
 export type FromExecutor = Infer<typeof fromExecutor>

@@ -12,6 +12,7 @@ import { type LaneHost, LaneRunner } from './inside/lane.ts'
 import { Link } from './inside/link.ts'
 import { Output } from './inside/output.ts'
 import { type Definition, loadProgram, ProgramError, resolvePackagesFrom } from './inside/program.ts'
+import { SecretQuestions } from './inside/secrets.ts'
 
 /** By this the SDK knows that a program is being loaded by a worker. */
 const executorMark = Symbol.for('coxswain.executor')
@@ -60,6 +61,9 @@ function handle(frame: ToExecutor): void {
     case 'blockFailed':
       host?.blocks.answered(frame.block, { code: frame.code, message: frame.message })
       break
+    case 'secret':
+      host?.secrets.answered(frame)
+      break
     case 'stop':
       stopping = true
       for (const lane of lanes.values()) lane.current?.abort('WORKER_LOST', frame.reason)
@@ -89,6 +93,8 @@ async function setUp(frame: SetupFrame): Promise<void> {
     blocksFolder: frame.blocks,
     blocks: new InputBlocks(frame.blocks, link),
     definition: task => definitions.get(task),
+    secrets: new SecretQuestions(link),
+    secretsOf: task => definitions.get(task)?.secrets ?? [],
     get stopping() {
       return stopping
     },

@@ -13,6 +13,13 @@ const sampleIntervalMs = 250
 
 type FrameOf<K extends FromExecutor['kind']> = Extract<FromExecutor, { kind: K }>
 
+/** A secret, or a code and a message that say why there is none. */
+export interface SecretAnswer {
+  value: Uint8Array | undefined
+  code: string
+  message: string
+}
+
 /** What a pool needs of its agent. */
 export interface PoolHandlers {
   event(event: MachineEvent): void
@@ -22,6 +29,8 @@ export interface PoolHandlers {
   progress(progress: FrameOf<'progress'>): void
   /** Where the block is on this machine, after fetching it. */
   block(need: FrameOf<'needBlock'>): Promise<string>
+  /** The secret that a task of this executor asks for, or why it cannot have it. */
+  secret(executor: ExecutorId, need: FrameOf<'needSecret'>): Promise<SecretAnswer>
   /** Executors that have tasks. */
   busy(): ExecutorId[]
 }
@@ -122,6 +131,9 @@ export class ExecutorPool {
         break
       case 'needBlock':
         void this.#fetch(host, frame)
+        break
+      case 'needSecret':
+        void this.#handlers.secret(executor, frame).then(answer => host.send({ ...answer, kind: 'secret', request: frame.request }))
         break
       case 'ready':
         this.#handlers.event({ kind: 'executorReady', executor })

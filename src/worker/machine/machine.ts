@@ -45,6 +45,12 @@ export class Machine {
     return [...this.#state.executors.values()].filter(executor => executor.lanes.size > 0).map(executor => executor.id)
   }
 
+  /** True if tasks of this lane run in this executor. */
+  runsAt(lane: number, executor: ExecutorId): boolean {
+    const known = this.#state.lanes.get(lane)
+    return known !== undefined && this.#state.executors.get(executor)?.lanes.has(known) === true
+  }
+
   /** Lanes that are not over. */
   get lanes(): number {
     return this.#state.lanes.size

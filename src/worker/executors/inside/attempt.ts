@@ -7,6 +7,8 @@ import { addedTo, type Commit } from './commit.ts'
 import { type AttemptFace, TaskContext } from './context.ts'
 import type { Link } from './link.ts'
 import { AttemptLog, type Output } from './output.ts'
+import { redacted } from './redaction.ts'
+import type { SecretQuestions } from './secrets.ts'
 
 /** Progress is told at most so often; the latest word wins. */
 const progressIntervalMs = 100
@@ -17,6 +19,9 @@ export interface AttemptHost {
   readonly link: Link
   readonly output: Output
   readonly worker: string
+  readonly secrets: SecretQuestions
+  /** The names of secrets that this task says it uses. */
+  secretsOf(task: string): readonly string[]
 }
 
 export class Attempt implements AttemptFace {
@@ -110,12 +115,23 @@ export class Attempt implements AttemptFace {
     this.#progressAtMs = now
     const share = Number.isFinite(fraction) ? Math.min(1, Math.max(0, fraction)) : 0
     const { job, stage, index } = this
-    this.host.link.send({ kind: 'progress', job, stage, index, fraction: share, note: clipText(String(note), noteBytesMax) })
+    this.host.link.send({ kind: 'progress', job, stage, index, fraction: share, note: clipText(redacted(String(note)), noteBytesMax) })
   }
 
   commit(changes: unknown): void {
     if (this.over) throw new CoxswainError('INVALID_ARGUMENT', 'ctx.commit: the task has its outcome already.')
     this.commits = addedTo(this.commits, changes)
+  }
+
+  async secret(name: string): Promise<string> {
+    const { lane, task } = this.batch
+    if (!this.host.secretsOf(task).includes(name))
+      throw new CoxswainError(
+        'SECRET_UNDECLARED',
+        `Task ${task} asks for the secret ${JSON.stringify(name)}, which its definition does not name.`,
+        { id: name },
+      )
+    return this.host.secrets.ask(lane, this.job, this.stage, name)
   }
 
   /** It has its outcome. */

@@ -14,6 +14,7 @@ export interface AttemptFace {
   write(stream: 'log', text: string): void
   progress(fraction: number, note: string): void
   commit(changes: unknown): void
+  secret(name: string): Promise<string>
 }
 
 /** Attempts of one epoch: fencing tokens of a higher epoch are above all of these. */
@@ -55,6 +56,11 @@ export class TaskContext {
   /** Writes entries and submits jobs with the task's result, or not at all. Throws INVALID_ARGUMENT or VALUE_CANNOT_TRAVEL. */
   commit(changes: unknown): void {
     this.#attempt.commit(changes)
+  }
+
+  /** The secret of this name as text, asked for at each call. Rejects with SECRET_UNDECLARED, SECRET_UNKNOWN, FORBIDDEN or SECRETS_UNAVAILABLE. */
+  secret(name: string): Promise<string> {
+    return this.#attempt.secret(name)
   }
 
   /** Which attempt at the task this is, from 1. */

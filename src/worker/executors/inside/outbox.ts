@@ -15,6 +15,7 @@ import { clipText } from '../../text.ts'
 import type { Attempt } from './attempt.ts'
 import { looksLarge, storeBlock } from './blocks.ts'
 import type { Commit } from './commit.ts'
+import { redacted } from './redaction.ts'
 
 const messageBytesMax = 4096
 
@@ -28,7 +29,7 @@ export interface AttemptFailure {
 
 /** A failure with texts cut to what may travel. */
 export function attemptFailure(code: string, message: string, stack: string, retryable: boolean): AttemptFailure {
-  return { code, message: clipText(message, messageBytesMax), stack: clipText(stack, limits.errorBytesMax), retryable }
+  return { code, message: clipText(redacted(message), messageBytesMax), stack: clipText(redacted(stack), limits.errorBytesMax), retryable }
 }
 
 /** What a workflow as a step was built into. */

@@ -3,6 +3,7 @@
 import { type LogLine, limits } from '../../../protocol/index.ts'
 import { clipText } from '../../text.ts'
 import type { Link } from './link.ts'
+import { redacted } from './redaction.ts'
 
 /** Lines are sent together once they are this many bytes, or this old. */
 const sendBytes = 16 << 10
@@ -72,7 +73,7 @@ export class Output {
       log.droppedBytes += text.length
       return
     }
-    const line = clipText(text, limits.logLineBytesMax)
+    const line = clipText(redacted(text), limits.logLineBytesMax)
     log.bytes += line.length + 1
     this.#add(log.owner, stream, line)
   }

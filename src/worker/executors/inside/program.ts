@@ -20,6 +20,8 @@ export interface Definition {
   run(input: unknown, context: unknown): unknown
   input?: Schema | undefined
   output?: Schema | undefined
+  /** Names of the secrets that it uses. */
+  secrets?: readonly string[] | undefined
 }
 
 export interface LoadFailure {
