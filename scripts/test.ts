@@ -22,9 +22,9 @@ interface Outcome {
   summary: Map<string, number>
 }
 
-/** The environment of the tests: nothing of the user's own cluster, no colours. */
+/** The environment of the tests: nothing of the user's own cluster but where outside services for tests are, no colours. */
 function environment(): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('COX_') && name !== 'NODE_TEST_CONTEXT')
+  const kept = Object.entries(process.env).filter(([name]) => !/^COX_(?!TEST_)/.test(name) && name !== 'NODE_TEST_CONTEXT')
   return { ...Object.fromEntries(kept), NO_COLOR: '1', NODE_NO_WARNINGS: '1' }
 }
 

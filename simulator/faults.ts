@@ -66,16 +66,7 @@ export class Faults {
       network.mood = { latencyMs: 0.2 + fault.share * 20, jitterMs: 0.3 + fault.share * 80 }
       return until(() => this.#calmNetwork())
     }
-    if (kind === 'slow-disk') {
-      store.mood.syncMs = 1 + fault.share * 300
-      return until(() => this.#calmDisk())
-    }
-    if (kind === 'disk-fails' || kind === 'disk-unsure' || kind === 'disk-full') {
-      if (kind === 'disk-fails') store.mood.failed = fault.share * 0.1
-      if (kind === 'disk-unsure') store.mood.indeterminate = fault.share * 0.1
-      if (kind === 'disk-full') store.mood.full = true
-      return until(() => this.#calmDisk())
-    }
+    if (store.suffer(fault, name)) return until(() => store.recover(fault, name))
     if (kind === 'executors-fail') {
       executorMood.startFails = fault.share * 0.5
       executorMood.dies = fault.share * 0.02
@@ -110,11 +101,6 @@ export class Faults {
     this.#world.network.mood = { latencyMs: 0.2, jitterMs: 0.3 }
   }
 
-  #calmDisk(): void {
-    const { store } = this.#world
-    Object.assign(store.mood, { syncMs: 0.4, failed: 0, indeterminate: 0, full: false })
-  }
-
   #calmExecutors(): void {
     Object.assign(this.#world.executorMood, { startFails: 0, dies: 0 })
   }
@@ -125,7 +111,7 @@ export class Faults {
     this.#healed = true
     world.kernel.note('heal')
     this.#calmNetwork()
-    this.#calmDisk()
+    world.store.calm()
     this.#calmExecutors()
     world.staleShare = 0
     world.network.mendAll()

@@ -1,8 +1,9 @@
 // Owns what happened in a run, as an onlooker wrote it down: calls of clients, executions of user code, leaderships, what was expected.
 // Must not judge it: checkers do.
+
+import type { DurableRow } from './world/cluster-store.ts'
 import type { Execution } from './world/executor.ts'
 import type { Fate } from './world/fates.ts'
-import type { DurableRow } from './world/store.ts'
 
 /** A call of a client. Without `endedMs` nobody knows what became of it. */
 export interface Call {

@@ -3,7 +3,7 @@
 import type { Facts } from './checkers/facts.ts'
 import { kindsKnown } from './checkers/reader.ts'
 import type { History } from './history.ts'
-import { faultKinds } from './scenario.ts'
+import { faultKinds, storeFaultKinds } from './scenario.ts'
 import type { World } from './world/world.ts'
 import { zombieProbes } from './zombies.ts'
 
@@ -42,7 +42,7 @@ export const seedsForAllProbes = 1000
  * pause comes two to six times in 1,000 seeds, which is too near to none; `--zombies` draws thousands.
  */
 export const expectedProbes: readonly string[] = [
-  ...faultKinds.map(kind => `fault ${kind}`),
+  ...[...faultKinds, ...storeFaultKinds].map(kind => `fault ${kind}`),
   ...kindsKnown.filter(kind => !unreachableKinds.has(kind)).map(kind => `record ${kind}`),
   'adopted',
   'append lost with its process',

@@ -35,7 +35,9 @@ export const faultKinds = [
   'drain',
   'hand-over',
 ] as const
-export type FaultKind = (typeof faultKinds)[number]
+/** Faults of a store in etcd alone, drawn apart from all others. */
+export const storeFaultKinds = ['store-cut', 'store-down', 'store-stale', 'store-lease-lies', 'store-compacted'] as const
+export type FaultKind = (typeof faultKinds)[number] | (typeof storeFaultKinds)[number]
 
 /** Faults that cost no worker, connection or executor: what runs, runs on. In some runs there are no others. */
 export const harmlessKinds: ReadonlySet<FaultKind> = new Set(['crash-candidate', 'crash-client', 'clock-jump', 'slow-disk', 'hand-over'])
@@ -51,6 +53,8 @@ export interface Scenario {
   candidates: number
   workers: number
   clients: number
+  /** Where the journal is kept: in memory (so in all schedules that do not say), or in a simulated etcd by the real backend for it. */
+  store?: 'memory' | 'etcd'
   /** The store lets one process lead at a time, as SQLite's does; else a claim deposes, as in etcd. */
   locking: boolean
   /** How much faster or slower the nodes' clocks run, at most. */
@@ -145,11 +149,39 @@ function drawFaults(random: RandomStream, scenario: Omit<Scenario, 'faults' | 'o
   return faults.sort((one, other) => one.atMs - other.atMs)
 }
 
+/** Faults of a store in etcd. In gentle runs there are none: what it does then must cost nothing. */
+function drawStoreFaults({ seed, candidates, safetyMs }: Pick<Scenario, 'seed' | 'candidates' | 'safetyMs'>): Fault[] {
+  const random = new RandomStream(seed, 'store faults')
+  const faults: Fault[] = []
+  for (const kind of storeFaultKinds.filter(() => random.chance(classShare))) {
+    for (let count = random.whole(1, 3); count > 0; count--) {
+      const target = kind !== 'store-cut' ? '' : random.chance(0.7) ? 'leader' : `c${random.whole(1, candidates)}`
+      const forMs = Math.round(random.chance(0.7) ? random.exponential(700) : random.exponential(4000))
+      faults.push({ atMs: Math.round(300 + random.number() * (safetyMs - 300)), kind, target, forMs, share: random.number() })
+    }
+  }
+  return faults
+}
+
+/** Adds what only a store in etcd has. Nothing else of the scenario is drawn otherwise for it. */
+function inEtcd(scenario: Scenario, gentle: boolean): Scenario {
+  const own = gentle ? [] : drawStoreFaults(scenario)
+  return {
+    ...scenario,
+    store: 'etcd',
+    locking: false,
+    classes: [...new Set([...scenario.classes, ...own.map(({ kind }) => kind)])],
+    faults: [...scenario.faults, ...own].sort((one, other) => one.atMs - other.atMs),
+  }
+}
+
 /** How likely a class of faults is on; in runs that have few classes to choose from it is more likely. */
 const classShare = 0.35
 const gentleClassShare = 0.6
 /** How many runs have only faults that cost no worker: there nothing may run twice. */
 const gentleShare = 0.25
+/** How many runs keep their journal in etcd. */
+const etcdShare = 0.4
 /** How many runs leave some nodes out of the healthy core. */
 const outsidersShare = 0.4
 
@@ -186,5 +218,6 @@ export function drawScenario(seed: number): Scenario {
     safetyMs: random.whole(4000, 12_000),
     livenessMs: 120_000,
   }
-  return { ...scenario, faults: drawFaults(random, scenario), outsiders: drawOutsiders(scenario) }
+  const drawn: Scenario = { ...scenario, faults: drawFaults(random, scenario), outsiders: drawOutsiders(scenario) }
+  return new RandomStream(seed, 'store').chance(etcdShare) ? inEtcd(drawn, gentle) : drawn
 }

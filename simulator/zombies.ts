@@ -4,7 +4,7 @@ import type { History } from './history.ts'
 import type { Boot } from './kernel/kernel.ts'
 import { RandomStream } from './kernel/random.ts'
 import { drawScenario, type Fault, type FaultKind, type Scenario } from './scenario.ts'
-import type { SharedStore } from './world/store.ts'
+import type { ClusterStore } from './world/cluster-store.ts'
 
 /** What runs count: went on after a pause in which another one claimed; went on as it was, unheard; and then asked its journal to write. */
 export const zombieProbes = {
@@ -14,7 +14,7 @@ export const zombieProbes = {
 } as const
 
 /** Counts each process once, when the first event after the other one's claim reaches it: one that is killed before is none. */
-export function countZombies(store: SharedStore, history: History): void {
+export function countZombies(store: ClusterStore, history: History): void {
   const zombies = new Set<Boot>()
   store.deposed = boot => {
     const { paused } = boot.node

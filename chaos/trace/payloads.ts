@@ -1,8 +1,8 @@
 // Owns the filling in of payloads that were released before the onlooker could read them, with what the trace says that they held.
 // Must not replace bytes that were read, and must not pass over a row that can be held against its hash.
 import { hashOf } from '../../simulator/checkers/reader.ts'
+import type { DurableRow } from '../../simulator/world/cluster-store.ts'
 import { resultOf } from '../../simulator/world/fates.ts'
-import type { DurableRow } from '../../simulator/world/store.ts'
 import { decodeRecords, type JournalRecord, type PayloadId } from '../../src/protocol/index.ts'
 import { Ledger } from '../../test/core/ledger.ts'
 import { chunkOf } from '../../test/fakes/values.ts'

@@ -2,7 +2,7 @@
 // Must not write to the state folder.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { DurableRow } from '../../simulator/world/store.ts'
+import type { DurableRow } from '../../simulator/world/cluster-store.ts'
 import { openSqliteReader, type StoreReader, verifyStore } from '../../src/journal/index.ts'
 import { decodeRecords, type PayloadId } from '../../src/protocol/index.ts'
 import type { Trace } from './events.ts'

@@ -1,13 +1,12 @@
 // Owns S9 for jobs in the history: each has one row in the store, the one that the replay knows, and the results that it names are there.
 // Must not look at how they got there.
 import { decodeKept, type State } from '../../src/core/index.ts'
-import type { MemoryDisk } from '../../src/journal/index.ts'
 import type { History } from '../history.ts'
+import type { Archive } from '../world/cluster-store.ts'
 
 /** `state`: the replay of all that is durable. */
-export function checkArchive(history: History, disk: MemoryDisk, state: State): void {
+export function checkArchive(history: History, { rows, payloads: kept }: Archive, state: State): void {
   const broken = (text: string): void => history.violate('S9', `the history of finished jobs: ${text}`, history.rows.at(-1)?.atMs ?? 0)
-  const rows = [...disk.history.values()].map(({ row }) => row)
   if (rows.length > 0) history.probe('jobs in the history at the end')
   if (rows.length !== state.history.size) broken(`${rows.length} rows for ${state.history.size} jobs`)
   for (const { job, place, payloads, body } of rows) {
@@ -15,6 +14,6 @@ export function checkArchive(history: History, disk: MemoryDisk, state: State): 
     if (state.jobs.byId.has(job)) broken(`${job} is in the state too`)
     const { view } = decodeKept(body)
     if (view.id !== job || view.state === 'running') broken(`the row of ${job} says that ${view.id} is ${view.state}`)
-    for (const payload of payloads) if (!disk.payloads.has(payload)) broken(`payload ${payload} of ${job} is gone`)
+    for (const payload of payloads) if (!kept.has(payload)) broken(`payload ${payload} of ${job} is gone`)
   }
 }

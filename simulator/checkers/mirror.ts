@@ -3,7 +3,7 @@
 import { apply, createState, decodeSnapshot, encodeSnapshot, type State } from '../../src/core/index.ts'
 import { decodeRecords, type JournalRecord } from '../../src/protocol/index.ts'
 import type { History } from '../history.ts'
-import type { DurableRow } from '../world/store.ts'
+import type { DurableRow } from '../world/cluster-store.ts'
 
 /** Rows between two comparisons, at least: whole states are encoded for each. */
 const rowsPerCompare = 8

@@ -13,12 +13,12 @@ import { Exchange } from '../../src/worker/exchange.ts'
 import { Stores } from '../../src/worker/stores.ts'
 import { Boot, type Kernel, type SimNode } from '../kernel/kernel.ts'
 import type { Scenario } from '../scenario.ts'
+import type { ClusterHandle, ClusterStore } from './cluster-store.ts'
 import { Disk } from './disk.ts'
 import type { ExecutionListener, ExecutorMood } from './executor.ts'
 import { SimExecutors } from './executors.ts'
 import type { Network } from './network.ts'
 import { program } from './program.ts'
-import type { SharedStore, StoreHandle } from './store.ts'
 
 const clientToken = 'a client'
 const nodeToken = 'a node'
@@ -37,7 +37,7 @@ export interface Surroundings {
   readonly scenario: Scenario
   kernel: Kernel
   network: Network
-  store: SharedStore
+  store: ClusterStore
   limits: Partial<CoreLimits>
   executorMood: ExecutorMood
   endpoint: Endpoint | undefined
@@ -142,12 +142,22 @@ const user: Principal = { kind: 'user', name: 'local', role: 'admin', scope: eve
 
 /** A process that stands by or leads. */
 export class CandidateNode extends WorldNode {
-  #store: StoreHandle | undefined
+  #store: ClusterHandle | undefined
   #candidate: Candidate | undefined
 
   protected run(boot: Boot): void {
+    const opened = this.world.store.open(boot)
+    if (!(opened instanceof Promise)) return this.#begin(boot, opened)
+    opened.then(
+      store => {
+        if (boot.alive) this.#begin(boot, store)
+      },
+      error => this.world.kill(this.name, `${(error as CoxswainError).code ?? ''} ${String(error)}`),
+    )
+  }
+
+  #begin(boot: Boot, store: ClusterHandle): void {
     const { world, pid } = this
-    const store = world.store.open(boot)
     this.#store = store
     const candidate = new Candidate(
       {

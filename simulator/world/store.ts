@@ -12,10 +12,11 @@ import {
   type MemoryDisk,
   type MemoryStore,
   type Snapshots,
-  type Store,
 } from '../../src/journal/index.ts'
-import { CoxswainError, type PayloadId } from '../../src/protocol/index.ts'
+import { CoxswainError } from '../../src/protocol/index.ts'
 import type { Boot, Kernel } from '../kernel/kernel.ts'
+import type { Fault } from '../scenario.ts'
+import type { Archive, ClusterHandle, ClusterStore, DurableRow } from './cluster-store.ts'
 import { Losses, type Waiting } from './losses.ts'
 
 /** How the disk behaves; faults change it. */
@@ -28,22 +29,9 @@ export interface DiskMood {
   full: boolean
 }
 
-/** One row, as it became durable. */
-export interface DurableRow {
-  atMs: number
-  epoch: number
-  firstIndex: number
-  count: number
-  records: Uint8Array
-  payloads: Map<PayloadId, Uint8Array>
-  drops: readonly PayloadId[]
-  previousHash: Uint8Array
-  hash: Uint8Array
-}
-
 const [readMs, orderMs] = [0.05, 0.001]
 
-export class SharedStore {
+export class SharedStore implements ClusterStore {
   readonly kernel: Kernel
   readonly disk: MemoryDisk
   /** One process at a time may lead, and keeps others from it as long as it lives. */
@@ -85,6 +73,27 @@ export class SharedStore {
     return new StoreHandle(this, boot)
   }
 
+  suffer({ kind, share }: Fault): boolean {
+    if (kind === 'slow-disk') this.mood.syncMs = 1 + share * 300
+    else if (kind === 'disk-fails') this.mood.failed = share * 0.1
+    else if (kind === 'disk-unsure') this.mood.indeterminate = share * 0.1
+    else if (kind === 'disk-full') this.mood.full = true
+    else return false
+    return true
+  }
+
+  recover(): void {
+    this.calm()
+  }
+
+  calm(): void {
+    Object.assign(this.mood, { syncMs: 0.4, failed: 0, indeterminate: 0, full: false })
+  }
+
+  archive(): Archive {
+    return { rows: [...this.disk.history.values()].map(({ row }) => row), payloads: this.disk.payloads }
+  }
+
   /** Rows that are new since the last look are noted. */
   look(append: Append): void {
     const row = this.disk.rows.findLast(one => one.firstIndex === append.firstIndex && one.epoch === append.epoch)
@@ -110,7 +119,7 @@ export class SharedStore {
 }
 
 /** The store as one process has it open. */
-export class StoreHandle implements Store, Inspectable {
+export class StoreHandle implements ClusterHandle, Inspectable {
   readonly journal: Journal
   readonly history: History
   readonly snapshots: Snapshots

@@ -10,9 +10,11 @@ import { History } from '../history.ts'
 import { Kernel } from '../kernel/kernel.ts'
 import { probeOf } from '../probes.ts'
 import type { FaultKind, Scenario } from '../scenario.ts'
+import type { ClusterStore } from './cluster-store.ts'
 import type { ExecutorMood } from './executor.ts'
 import { Network } from './network.ts'
 import { CandidateNode, ClientNode, type LogLine, type Surroundings, WorkerNode } from './nodes.ts'
+import { SharedEtcd } from './shared-etcd.ts'
 import { SharedStore } from './store.ts'
 
 /** Number of `assign` in its union, which is its first byte. */
@@ -30,6 +32,8 @@ const silencing: ReadonlySet<FaultKind> = new Set([
   'stale-endpoint',
   'crash-candidate',
   'power-loss',
+  'store-cut',
+  'store-down',
 ])
 /** For each so many jobs one more record goes by between two looks at all invariants. */
 const jobsPerCheckSkipped = 4
@@ -52,7 +56,7 @@ export class World implements Surroundings {
   readonly scenario: Scenario
   readonly kernel: Kernel
   readonly network: Network
-  readonly store: SharedStore
+  readonly store: ClusterStore
   readonly history = new History()
   readonly limits: Partial<CoreLimits>
   readonly executorMood: ExecutorMood = { loadMs: 15, startFails: 0, dies: 0 }
@@ -81,16 +85,11 @@ export class World implements Surroundings {
     const { seed, knobs } = scenario
     this.kernel = new Kernel(seed)
     this.network = new Network(this.kernel)
-    this.store = new SharedStore(this.kernel, {
-      locking: scenario.locking,
-      rowBytesKept: knobs.rowBytesKept,
-      newsMs: scenario.locking ? 0 : newsMs,
-    })
+    this.store = this.#makeStore()
     this.history.rows = this.store.rows
     const { laneTasksMax, laneAheadMs, assignTasksMax, openTasksMax, resultGraceMs, finishedJobsMax } = knobs
     this.limits = { laneTasksMax, laneAheadMs, assignTasksMax, openTasksMax, resultGraceMs, finishedJobsMax }
     knobArchivist(knobs.snapshotRecords)
-    if (knobs.readMs !== undefined) this.store.readMs = knobs.readMs
     const make = <N>(count: number, one: (index: number) => N): N[] => Array.from({ length: count }, (_, index) => one(index))
     this.candidates = make(scenario.candidates, index => new CandidateNode(this, `c${index + 1}`, index))
     this.workers = make(scenario.workers, index => new WorkerNode(this, `w${index + 1}`, 100 + index))
@@ -107,6 +106,14 @@ export class World implements Surroundings {
       worker.cpus = knobs.workerCpus
       worker.disk.written = (path, bytes) => this.#written(worker.name, path, bytes)
     }
+  }
+
+  #makeStore(): ClusterStore {
+    const { store, locking, knobs } = this.scenario
+    if (store === 'etcd') return new SharedEtcd(this.kernel, knobs.rowBytesKept)
+    const memory = new SharedStore(this.kernel, { locking, rowBytesKept: knobs.rowBytesKept, newsMs: locking ? 0 : newsMs })
+    if (knobs.readMs !== undefined) memory.readMs = knobs.readMs
+    return memory
   }
 
   /** One client more, of nobody's: it is there from now on. */
@@ -195,7 +202,11 @@ export class World implements Surroundings {
     this.log({ atMs: this.kernel.nowMs, node: name, level: 'info', event: 'ended', fields: { why } })
     if (why.includes('FENCED')) this.history.probe('fenced leader')
     if (why.includes('JOURNAL_WRITE_FAILED')) this.history.probe('journal failed')
-    if (!name.startsWith('u') && /Error: |JOURNAL_CORRUPT|JOURNAL_VERSION/.test(why) && !/JOURNAL_WRITE_FAILED|FENCED/.test(why))
+    if (
+      !name.startsWith('u') &&
+      /Error: |JOURNAL_CORRUPT|JOURNAL_VERSION/.test(why) &&
+      !/JOURNAL_WRITE_FAILED|JOURNAL_UNAVAILABLE|FENCED/.test(why)
+    )
       this.history.violate('crash', `${name} ended: ${why}`, this.kernel.nowMs)
     node.kill()
     this.#mirror.gone(name)
@@ -252,7 +263,9 @@ export class World implements Surroundings {
   /** At the end: what the mirror can still see. */
   finish(): void {
     this.#mirror.finish()
-    checkArchive(this.history, this.store.disk, this.#mirror.state)
+    const archive = this.store.archive()
+    if (archive) checkArchive(this.history, archive, this.#mirror.state)
+    else this.history.probe('history still to be written at the end')
     this.history.probe('rows', this.store.rows.length)
   }
 }

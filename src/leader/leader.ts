@@ -207,7 +207,9 @@ export class Leader {
   async #unreadable(error: unknown, epoch: number): Promise<void> {
     const view = await this.#options.store.leadership.view().catch(() => undefined)
     if (view && view.epoch > epoch) return this.#lose(deposed())
-    this.#lose(new CoxswainError('JOURNAL_CORRUPT', `Inputs cannot be read: ${String(error)}`))
+    // A store that does not answer has lost nothing.
+    const silent = error instanceof CoxswainError && error.code === 'JOURNAL_UNAVAILABLE'
+    this.#lose(silent ? error : new CoxswainError('JOURNAL_CORRUPT', `Inputs cannot be read: ${String(error)}`))
   }
 
   #promote(candidate: string, begun: () => void): CoxswainError | undefined {

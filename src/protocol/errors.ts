@@ -77,6 +77,9 @@ export const errorAdvice = {
   JOURNAL_WRITE_FAILED: 'The disk refused a write; free space or replace it, then start again. Nothing acknowledged is lost.',
   JOURNAL_VERSION:
     'This journal was written by another release: start that one or a newer one; one of an older release is brought up to date when a cluster starts on it.',
+  JOURNAL_UNAVAILABLE: 'The store of the journal does not answer: see that it runs, has a quorum, and can be reached from this machine.',
+  UNSAFE_ETCD: 'Upgrade every member of etcd to a release without these bugs, or lead all the same with --allow-unsafe-etcd.',
+  FOREIGN_DATA: 'Give the cluster a prefix of its own, below which there is nothing else; nothing was changed.',
   STATE_FOLDER_IN_USE: 'Another leader owns this folder: use it, stop it with `cox down`, or choose another COX_HOME.',
   STATE_FOLDER_UNUSABLE: 'Give the folder to this user with mode 0700 on a local disk, or choose another COX_HOME.',
   NETWORK_FILE_SYSTEM: 'Put the state folder on a local disk: network file systems do not keep the promises the journal needs.',

@@ -3,7 +3,7 @@
 import { JournalChecker } from '../../simulator/checkers/journal.ts'
 import { hashOf } from '../../simulator/checkers/reader.ts'
 import { History } from '../../simulator/history.ts'
-import type { DurableRow } from '../../simulator/world/store.ts'
+import type { DurableRow } from '../../simulator/world/cluster-store.ts'
 import { encodeRecords, type JournalRecord, type RecordOf } from '../../src/protocol/index.ts'
 import { amount, plan } from '../fakes/plans.ts'
 import { chunkOf } from '../fakes/values.ts'

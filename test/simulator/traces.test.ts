@@ -6,7 +6,7 @@ import { readRecords } from '../../simulator/checkers/reader.ts'
 import { type Call, History } from '../../simulator/history.ts'
 import { checkHistory, play } from '../../simulator/run.ts'
 import { drawScenario, type Scenario } from '../../simulator/scenario.ts'
-import type { DurableRow } from '../../simulator/world/store.ts'
+import type { DurableRow } from '../../simulator/world/cluster-store.ts'
 import { encodeRecords, type JournalRecord } from '../../src/protocol/index.ts'
 import { rechain } from './histories.ts'
 

@@ -247,8 +247,7 @@ export const fencing: Record<string, Case> = {
   async 'a second leader is refused, or deposes the first'(place, { rivalClaim }) {
     const one = await place.open()
     const first = await TestLeader.claim(one)
-    let lost = false
-    one.leadership.onLost(() => (lost = true))
+    const lost = new Promise<void>(resolve => one.leadership.onLost(() => resolve()))
     const two = await place.open()
     if (rivalClaim === 'refused') {
       await rejectsWith(TestLeader.claim(two, 'two'), 'STATE_FOLDER_IN_USE')
@@ -258,7 +257,7 @@ export const fencing: Record<string, Case> = {
     const second = await TestLeader.claim(two, 'two')
     await second.append()
     if (rivalClaim === 'wins') {
-      assert.equal(lost, true)
+      await lost
       assert.equal(await one.journal.append(first.make()), 'fenced')
       const row = (await one.journal.read(second.next - 1, 1))[0]!
       assert.equal(await one.snapshots.save({ index: second.next - 1, epoch: 1, hash: row.hash, state: Buffer.alloc(1) }), 'fenced')

@@ -3,6 +3,7 @@
 import type { CoxswainError } from '../../protocol/index.ts'
 import type { History, HistoryPage, HistoryRow } from '../history.ts'
 import type { Append, Claim, Journal, JournalRow, JournalSize, Leadership, LeadershipView, Snapshot, Snapshots, Store } from '../journal.ts'
+import { Lost } from '../lost.ts'
 import { type Inspectable, type Inspection, rowBytesKeptDefault } from '../rules.ts'
 import { checkFolder, prepareFolder } from './folder.ts'
 import type { Log, WrittenSnapshot } from './ledger.ts'
@@ -149,42 +150,6 @@ class SqliteStore implements Store, Inspectable {
   #fenced(): 'fenced' {
     this.#lost.happened()
     return 'fenced'
-  }
-}
-
-/** Who is to be told, once, that this process leads no more. */
-class Lost {
-  #callbacks: ((failure?: CoxswainError) => void)[] = []
-  #failure: CoxswainError | undefined
-  #state: 'not leading' | 'leading' | 'lost' = 'not leading'
-
-  get leads(): boolean {
-    return this.#state === 'leading'
-  }
-
-  listen(callback: (failure?: CoxswainError) => void): void {
-    if (this.#state === 'lost') queueMicrotask(() => callback(this.#failure))
-    else this.#callbacks.push(callback)
-  }
-
-  leading(): void {
-    this.#state = 'leading'
-  }
-
-  /** Given up on purpose: nobody is told. */
-  resigned(): void {
-    if (this.#state === 'leading') this.#state = 'not leading'
-  }
-
-  happened(failure?: CoxswainError): void {
-    if (this.#state !== 'leading') return
-    this.#state = 'lost'
-    this.#failure = failure
-    for (const callback of this.#callbacks.splice(0)) callback(failure)
-  }
-
-  forget(): void {
-    this.#callbacks = []
   }
 }
 
