@@ -20,6 +20,7 @@ const edges: Readonly<Record<string, 'beyond' | readonly string[]>> = {
   'src/journal/etcd/clock.ts': 'beyond',
   'src/journal/etcd/snapshot-folder.ts': 'beyond',
   'src/journal/sqlite/store.ts': 'beyond',
+  'src/journal/postgres/store.ts': 'beyond',
   'src/leader/vitals.ts': 'beyond',
   'src/client/endpoint.ts': 'beyond',
   'src/client/local.ts': 'beyond',

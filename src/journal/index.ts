@@ -1,5 +1,4 @@
-// The face of the journal: the interfaces, the backends, and verification.
-
+// The face of the journal: the interfaces, the backends, and verification. What a backend alone needs is loaded when it is opened.
 export { type EtcdAddress, etcdOptions, isEtcdAddress, parseEtcdAddress } from './etcd/address.ts'
 export {
   type Etcd,
@@ -17,6 +16,8 @@ export type { EndState, History, HistoryChange, HistoryPage, HistoryQuery, Histo
 export * from './journal.ts'
 export { createMemoryStore, type MemoryDisk, type MemoryOptions } from './memory.ts'
 export type { MemoryStore } from './memory-store.ts'
+export { openPostgresStore } from './postgres/open.ts'
+export type { PostgresOptions } from './postgres/store.ts'
 export { copyOfAppend, type Inspectable, type Inspection } from './rules.ts'
 export { sealedReader, sealedStore } from './sealed/store.ts'
 export { type KeyUse, keyUse } from './sealed/use.ts'
