@@ -4,14 +4,12 @@ import { CoxswainError } from '../../protocol/errors.ts'
 import { flagOf, type SettingName, type SettingValues } from './schema.ts'
 
 const ofManyMachines = [
-  ...(['listen', 'advertise', 'etcdCaFile', 'etcdCertFile', 'etcdKeyFile', 'etcdPasswordFile', 'allowUnsafeEtcd'] as const),
-  ...(['postgresPasswordFile', 'blocks', 'encryptionKeyFile', 'joinTokenFile'] as const),
+  ...(['listen', 'advertise', 'blocks', 'joinTokenFile'] as const),
 ] satisfies readonly SettingName[]
 
 /** Throws where a setting asks for more than this machine and its state folder. */
 export function refuseUnserved(values: SettingValues): void {
   const asked: SettingName[] = ofManyMachines.filter(name => Boolean(values[name]))
-  if (values.journal !== 'sqlite') asked.unshift('journal')
   if (asked.length === 0) return
   throw new CoxswainError('INVALID_CONFIG', `This release runs on one machine and does not serve ${asked.map(flagOf).join(', ')}.`)
 }

@@ -1,14 +1,17 @@
 // Owns the composition of a candidate process: journal, candidate, platform and the endpoint file.
 // Must not decide anything: what it wires is decided elsewhere.
-import { openSqliteStore, type Store } from '../../journal/index.ts'
+import type { Store } from '../../journal/index.ts'
 import { Candidate } from '../../leader/index.ts'
 import type { Platform } from '../../platform/index.ts'
-import { nodePlatform } from '../../platform/node/index.ts'
+import { nodePlatform, openKeyring } from '../../platform/node/index.ts'
+import type { Sealer } from '../../protocol/index.ts'
 import { writeEndpoint } from '../state/endpoint.ts'
 import { Home } from '../state/home.ts'
 import { identify, signalProcess } from '../state/processes.ts'
+import { ensureSecretsKey } from '../state/secrets-key.ts'
 import { localPrincipal, readToken, tokenCheck } from '../state/tokens.ts'
 import { failure } from './announce.ts'
+import { isShared, openJournal } from './journal.ts'
 import { live, type NodeLife } from './life.ts'
 import { type CandidateOptions, parseNodeOptions } from './options.ts'
 
@@ -31,12 +34,11 @@ class CandidateNode implements NodeLife {
   /** Resolves when it leads or stands by. */
   async start(): Promise<Record<string, unknown>> {
     const ready = Promise.withResolvers<Record<string, unknown>>()
-    const store = await openSqliteStore({
-      folder: this.#home.journal,
-      log: (level, event, fields) => this.#platform.log(level, event, fields),
-    })
+    const { encryptionKeyFile: file } = this.#options
+    const keyring = await openKeyring({ ...(file !== undefined && { file }), environment: process.env })
+    const store = await openJournal(this.#home, this.#options, keyring, (level, event, fields) => this.#platform.log(level, event, fields))
     this.#store = store
-    const candidate = this.#compose(store, ready.resolve)
+    const candidate = this.#compose(store, keyring ?? (await openKeyring({ file: ensureSecretsKey(this.#home) })), ready.resolve)
     this.#candidate = candidate
     candidate.run().then(
       reason => this.#ended(reason),
@@ -48,8 +50,8 @@ class CandidateNode implements NodeLife {
     return ready.promise
   }
 
-  #compose(store: Store, ready: (what: Record<string, unknown>) => void): Candidate {
-    const { name, host, port, priority, firstDelayMs, limits } = this.#options
+  #compose(store: Store, sealer: Sealer | undefined, ready: (what: Record<string, unknown>) => void): Candidate {
+    const { name, host, port, priority, firstDelayMs, limits, advertise } = this.#options
     const role = tokenCheck(this.#home)
     const startedAtMs = Date.now()
     return new Candidate(
@@ -61,6 +63,10 @@ class CandidateNode implements NodeLife {
         priority,
         firstDelayMs,
         ...(limits && { limits }),
+        ...(sealer && { sealer }),
+        ...(advertise !== undefined && { advertise: `ws://${advertise}` }),
+        // Those of one machine share its state folder, in which the leader says where it is.
+        listensAlways: isShared(this.#options),
         processStart: identify().startedAt,
         authenticate: ({ token }) => localPrincipal(role(token)),
         token: async () => readToken(this.#home, 'node'),

@@ -2,6 +2,7 @@
 // Must not have defaults: the supervisor decides everything.
 import { parseArgs } from 'node:util'
 import type { Resources } from '../../protocol/index.ts'
+import type { JournalPlace } from './journal.ts'
 
 /** How much a node logs. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
@@ -10,7 +11,7 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 export const logLevels: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
 
 /** Options of `cox node candidate`. */
-export interface CandidateOptions {
+export interface CandidateOptions extends JournalPlace {
   home: string
   name: string
   host: string
@@ -19,6 +20,10 @@ export interface CandidateOptions {
   priority: number
   /** In a journal that nobody ever led: how long to leave that to the others. */
   firstDelayMs: number
+  /** `HOST:PORT` at which others reach it, where that is not what it listens on. */
+  advertise?: string
+  /** File with the keys that all that is kept is sealed with; its name is no secret. */
+  encryptionKeyFile?: string
   /** Where it is not as usual: what is kept of finished jobs. */
   limits?: { finishedJobsMax?: number; historyJobsMax?: number; finishedJobAgeMs?: number }
   logLevel: LogLevel

@@ -50,6 +50,14 @@ const finalCodes = new Set([
   'JOURNAL_VERSION',
   'JOURNAL_WRITE_FAILED',
   'WRONG_CLUSTER',
+  'FOREIGN_DATA',
+  'UNSAFE_ETCD',
+  'JOURNAL_UNUSABLE',
+  'PACKAGE_MISSING',
+  'INVALID_ARGUMENT',
+  'ENCRYPTION_KEY_MISSING',
+  'ENCRYPTION_KEY_WRONG',
+  'ENCRYPTION_KEY_UNUSABLE',
 ])
 
 /** The processes of one cluster on this machine. */
@@ -159,7 +167,9 @@ export class Supervisor {
   }
 
   #notReady(): CoxswainError {
-    const missing = this.#firstNodes.filter(node => !node.ready).map(node => node.spec.name)
+    const missing = this.#firstNodes
+      .filter(node => !node.ready)
+      .map(({ spec: { name } }) => `${name}${this.#lastErrors.has(name) ? ` (${this.#lastErrors.get(name)})` : ''}`)
     return new CoxswainError(
       'UNAVAILABLE',
       `Not ready within ${readyMsMax / 1000} s: ${missing.join(', ')}. What they say is in ${this.#home.logs}.`,

@@ -15,6 +15,7 @@ import { exitCodes } from '../exit.ts'
 import { interruption } from '../interrupt.ts'
 import { cores, workerMemoryBytes } from '../machine.ts'
 import { announce, announcedError, failure, parseAnnouncement } from '../nodes/announce.ts'
+import type { JournalPlace } from '../nodes/journal.ts'
 import { type LogLevel, logLevels } from '../nodes/options.ts'
 import { outliveReaders, printJson, printLine, printNotice } from '../output/print.ts'
 import { bytesText, harmless, millisText, styled } from '../output/text.ts'
@@ -36,10 +37,23 @@ interface Ready extends Endpoint {
 /** In a new journal the candidates claim in the order of their numbers. */
 const firstDelayStepMs = 1000
 
+/** Where candidates find their journal. */
+function journalPlace(options: UpOptions): JournalPlace {
+  const { journal, etcdCaFile, etcdCertFile, etcdKeyFile, etcdPasswordFile, allowUnsafeEtcd, postgresPasswordFile } = options
+  return {
+    ...{ journal, allowUnsafeEtcd },
+    ...(etcdCaFile !== undefined && { etcdCaFile }),
+    ...(etcdCertFile !== undefined && { etcdCertFile }),
+    ...(etcdKeyFile !== undefined && { etcdKeyFile }),
+    ...(etcdPasswordFile !== undefined && { etcdPasswordFile }),
+    ...(postgresPasswordFile !== undefined && { postgresPasswordFile }),
+  }
+}
+
 /** What these options mean on this machine. */
 export function upPlan(home: Home, options: UpOptions): UpPlan {
   refuseUnserved(options)
-  if (options.candidates === 0 || options.workers === 0)
+  if (options.journal === 'sqlite' && (options.candidates === 0 || options.workers === 0))
     throw new CoxswainError('USAGE', 'A cluster whose journal is in its state folder has at least one candidate and one worker.')
   if (options.priorities && options.priorities.length !== options.candidates) {
     throw new CoxswainError('USAGE', `--priorities names ${options.priorities.length} priorities for ${options.candidates} candidates.`)
@@ -58,7 +72,10 @@ export function upPlan(home: Home, options: UpOptions): UpPlan {
     candidates: Array.from({ length: options.candidates }, (_, at) => ({
       ...common,
       name: `candidate-${at + 1}`,
-      port: options.port,
+      ...journalPlace(options),
+      ...(options.encryptionKeyFile !== undefined && { encryptionKeyFile: options.encryptionKeyFile }),
+      // Those that share a journal listen all the time, each at a port of its own.
+      port: options.port === 0 || options.journal === 'sqlite' ? options.port : options.port + at,
       priority: options.priorities?.[at] ?? priorityDefault,
       firstDelayMs: at * firstDelayStepMs,
       limits: {
