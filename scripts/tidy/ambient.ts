@@ -16,6 +16,7 @@ const edges: Readonly<Record<string, 'beyond' | readonly string[]>> = {
   'simulator/run.ts': ['process'],
   'src/platform/node/index.ts': 'beyond',
   'src/journal/sqlite/store.ts': 'beyond',
+  'src/journal/postgres/store.ts': 'beyond',
   'src/leader/vitals.ts': 'beyond',
   'src/client/endpoint.ts': 'beyond',
   'src/client/local.ts': 'beyond',

@@ -118,11 +118,17 @@ function packageOf(link: Link): string | undefined {
   return link.specifier.split('/', link.specifier.startsWith('@') ? 2 : 1).join('/')
 }
 
-/** src uses runtime dependencies only, everything else declared ones; every dependency is used and has its line in docs/dependencies.md. */
+/**
+ * src uses runtime dependencies only, everything else declared ones; every dependency is used and has its line in docs/dependencies.md. An optional peer is
+ * loaded when it is needed and never before, because it may not be there; tests have it as a dependency for developing.
+ */
 export const dependencies: Check = tree => {
   const manifest = JSON.parse(tree.text('package.json')) as Record<string, Record<string, string> | undefined>
-  const runtime = new Set(Object.keys(manifest['dependencies'] ?? {}))
-  const all = new Set([...runtime, ...Object.keys(manifest['devDependencies'] ?? {})])
+  const named = (part: string): string[] => Object.keys(manifest[part] ?? {})
+  const runtime = new Set(named('dependencies'))
+  const peers = new Set(named('peerDependencies'))
+  const developing = new Set(named('devDependencies'))
+  const all = new Set([...runtime, ...peers, ...developing])
   const problems: Problem[] = []
   const used = new Set<string>()
   // Examples are users of the package; peers are installed beside the project.
@@ -131,12 +137,27 @@ export const dependencies: Check = tree => {
       const name = packageOf(link)
       if (!name) continue
       used.add(name)
+      if (path.startsWith('src/') && peers.has(name)) {
+        if (!link.typeOnly && !link.dynamic)
+          problems.push({
+            path,
+            line: link.line,
+            text: `${name} is an optional peer: import its types only, and load it when it is needed`,
+          })
+        continue
+      }
       const known = path.startsWith('src/') ? runtime : all
       if (!known.has(name))
         problems.push({ path, line: link.line, text: `${name} is not a declared ${path.startsWith('src/') ? 'runtime ' : ''}dependency` })
     }
   }
-  for (const name of runtime)
+  const optional = manifest['peerDependenciesMeta'] as Record<string, { optional?: boolean } | undefined> | undefined
+  for (const name of peers) {
+    if (optional?.[name]?.optional !== true) problems.push({ path: 'package.json', line: 0, text: `the peer ${name} is not optional` })
+    if (!developing.has(name))
+      problems.push({ path: 'package.json', line: 0, text: `the peer ${name} is no dependency for developing: tests lack it` })
+  }
+  for (const name of [...runtime, ...peers])
     if (!used.has(name)) problems.push({ path: 'package.json', line: 0, text: `the dependency ${name} is not used` })
   for (const name of all) {
     if (!tree.text('docs/dependencies.md').includes(`\`${name}\``))

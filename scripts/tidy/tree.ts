@@ -24,6 +24,8 @@ export interface Link {
   names: { imported: string; local: string }[] | undefined
   reexport: boolean
   typeOnly: boolean
+  /** Loaded while the program runs, by `import(…)`. */
+  dynamic: boolean
   line: number
 }
 
@@ -127,8 +129,8 @@ export function walk(node: ts.Node, visitor: (node: ts.Node) => void): void {
 
 function linksOf(source: ts.SourceFile, resolve: (specifier: string) => string | undefined): Link[] {
   const links: Link[] = []
-  const add = (node: ts.Node, specifier: string, names: Link['names'], reexport: boolean, typeOnly: boolean): void => {
-    links.push({ specifier, target: resolve(specifier), names, reexport, typeOnly, line: lineOf(node) })
+  const add = (node: ts.Node, specifier: string, names: Link['names'], reexport: boolean, typeOnly: boolean, dynamic = false): void => {
+    links.push({ specifier, target: resolve(specifier), names, reexport, typeOnly, dynamic, line: lineOf(node) })
   }
   walk(source, node => {
     if (ts.isImportDeclaration(node) && ts.isStringLiteral(node.moduleSpecifier)) {
@@ -137,7 +139,7 @@ function linksOf(source: ts.SourceFile, resolve: (specifier: string) => string |
       add(node, node.moduleSpecifier.text, reexportedNames(node), true, node.isTypeOnly)
     } else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
       const [argument] = node.arguments
-      if (argument && ts.isStringLiteralLike(argument)) add(node, argument.text, undefined, false, false)
+      if (argument && ts.isStringLiteralLike(argument)) add(node, argument.text, undefined, false, false, true)
     } else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument) && ts.isStringLiteral(node.argument.literal)) {
       add(node, node.argument.literal.text, undefined, false, true)
     }

@@ -1,8 +1,10 @@
-// The face of the journal: the interfaces, the two backends, and verification.
+// The face of the journal: the interfaces, the backends, and verification. What a backend alone needs is loaded when it is opened.
 export type { EndState, History, HistoryChange, HistoryPage, HistoryQuery, HistoryRow } from './history.ts'
 export * from './journal.ts'
 export { createMemoryStore, type MemoryDisk, type MemoryOptions } from './memory.ts'
 export type { MemoryStore } from './memory-store.ts'
+export { openPostgresStore } from './postgres/open.ts'
+export type { PostgresOptions } from './postgres/store.ts'
 export { copyOfAppend, type Inspectable, type Inspection } from './rules.ts'
 export { sealedReader, sealedStore } from './sealed/store.ts'
 export { type KeyUse, keyUse } from './sealed/use.ts'

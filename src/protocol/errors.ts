@@ -77,6 +77,13 @@ export const errorAdvice = {
   JOURNAL_WRITE_FAILED: 'The disk refused a write; free space or replace it, then start again. Nothing acknowledged is lost.',
   JOURNAL_VERSION:
     'This journal was written by another release: start that one or a newer one; one of an older release is brought up to date when a cluster starts on it.',
+  JOURNAL_UNAVAILABLE:
+    'The store of the journal does not answer or takes no writes: see to it, then start again. Nothing acknowledged is lost.',
+  JOURNAL_UNUSABLE: 'Correct what the message names about the store of the journal: its address, rights, settings or content.',
+  JOURNAL_WENT_BACK:
+    'The store was replaced by an older copy of itself (an asynchronous failover, a restore): start this node again, it goes on from what is there.',
+  FOREIGN_DATA: 'Choose another place for the journal: what is in this one belongs to another program, and was not touched.',
+  PACKAGE_MISSING: 'Install the package that is named beside coxswain.',
   STATE_FOLDER_IN_USE: 'Another leader owns this folder: use it, stop it with `cox down`, or choose another COX_HOME.',
   STATE_FOLDER_UNUSABLE: 'Give the folder to this user with mode 0700 on a local disk, or choose another COX_HOME.',
   NETWORK_FILE_SYSTEM: 'Put the state folder on a local disk: network file systems do not keep the promises the journal needs.',

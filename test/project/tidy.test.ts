@@ -15,8 +15,10 @@ interface Sample {
 }
 
 const header = '// Owns a sample.\n// Must not be used.\n'
-const manifest = (dependencies: Files, devDependencies: Files = {}): string =>
-  JSON.stringify({ version: '1.2.3', dependencies, devDependencies })
+const manifest = (dependencies: Files, devDependencies: Files = {}, peerDependencies: Files = {}, optional: string[] = []): string => {
+  const peerDependenciesMeta = Object.fromEntries(optional.map(name => [name, { optional: true }]))
+  return JSON.stringify({ version: '1.2.3', dependencies, devDependencies, peerDependencies, peerDependenciesMeta })
+}
 const many = (count: number, line = 'x()\n'): string => line.repeat(count)
 /** Words that the checks look for are put together here, so that this file does not hold them. */
 const glue = (...parts: string[]): string => parts.join('')
@@ -116,16 +118,28 @@ const samples: Record<keyof typeof checks, Sample> = {
   },
   dependencies: {
     bad: {
-      'package.json': manifest({ ws: '1' }, { zod: '1' }),
-      'docs/dependencies.md': '- `ws`: sockets',
+      'package.json': manifest({ ws: '1' }, { zod: '1' }, { pg: '1', mysql: '1' }, ['pg']),
+      'docs/dependencies.md': '- `ws`: sockets\n- `pg` and `mysql`: databases',
       'src/client/a.ts': "import { z } from 'zod'\nimport x from '@scope/other/deep'",
+      'src/journal/b.ts': "import { Client } from 'pg'",
     },
-    says: [/zod is not a declared runtime/, /@scope\/other is not a declared runtime/, /dependency ws is not used/, /no line about zod/],
+    says: [
+      /zod is not a declared runtime/,
+      /@scope\/other is not a declared runtime/,
+      /pg is an optional peer/,
+      /peer mysql is not optional/,
+      /peer pg is no dependency for developing/,
+      /peer mysql is no dependency for developing/,
+      /dependency ws is not used/,
+      /dependency mysql is not used/,
+      /no line about zod/,
+    ],
     good: {
-      'package.json': manifest({ ws: '1' }, { zod: '1' }),
-      'docs/dependencies.md': '- `ws`: sockets\n- `zod`: tests',
+      'package.json': manifest({ ws: '1' }, { zod: '1', pg: '1' }, { pg: '1' }, ['pg']),
+      'docs/dependencies.md': '- `ws`: sockets\n- `zod`: tests\n- `pg`: database',
       'src/platform/node/a.ts': "import { WebSocket } from 'ws'\nimport { join } from 'node:path'",
-      'test/client/b.test.ts': "import { z } from 'zod'",
+      'src/journal/b.ts': "import type { Client } from 'pg'\nconst pg = await import('pg')",
+      'test/client/b.test.ts': "import { z } from 'zod'\nimport { Client } from 'pg'",
     },
   },
   deadExports: {
