@@ -2,7 +2,7 @@
 // Must not touch the machine's own databases, and must not wait for a time: only for what the server says.
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -139,6 +139,17 @@ export class TestPostgres {
     }
   }
 
+  /** Runs SQL in a transaction that stays open until it is released. */
+  hold(text: string): { begun: Promise<void>; release(): Promise<void> } {
+    const client = new Client({ host: '127.0.0.1', port: this.port, user: 'postgres', database: 'postgres' })
+    const begin = async (): Promise<void> => {
+      await client.connect()
+      await client.query('BEGIN')
+      await client.query(text)
+    }
+    return { begun: begin(), release: () => client.end() }
+  }
+
   /** Asks with SQL until the one value that comes back is true. */
   async until(text: string, values: unknown[] = []): Promise<void> {
     const client = new Client({ host: '127.0.0.1', port: this.port, user: 'postgres', database: 'postgres' })
@@ -160,13 +171,13 @@ export class TestPostgres {
     await this.#end('SIGINT')
   }
 
-  /** The server itself, which takes no new connections, and one backend stand still. */
-  pause(backend: number): void {
-    for (const pid of [this.#process!.pid!, backend]) process.kill(pid, 'SIGSTOP')
+  /** All processes of the server stand still. */
+  pause(): void {
+    for (const pid of this.#pids()) process.kill(pid, 'SIGSTOP')
   }
 
-  resume(backend: number): void {
-    for (const pid of [backend, this.#process!.pid!]) process.kill(pid, 'SIGCONT')
+  resume(): void {
+    for (const pid of this.#pids()) process.kill(pid, 'SIGCONT')
   }
 
   async remove(): Promise<void> {
@@ -181,6 +192,13 @@ export class TestPostgres {
     const closed = once(child, 'close')
     child.kill(signal)
     await closed
+  }
+
+  /** The server and its children. */
+  #pids(): number[] {
+    const parent = this.#process!.pid!
+    const children = readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number)
+    return [parent, ...children]
   }
 
   async #run(program: string, args: readonly string[]): Promise<void> {
