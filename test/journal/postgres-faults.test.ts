@@ -64,7 +64,9 @@ describe('a journal on PostgreSQL whose server fails', { skip: postgresMissing }
     const schema = freshSchema()
     const store = await opened(server.url(schema))
     const leader = await TestLeader.claim(store)
-    await server.sql(`CREATE FUNCTION ${schema}.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(77); RETURN NEW; END $$`)
+    await server.sql(
+      `CREATE FUNCTION ${schema}.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(77); RETURN NEW; END $$`,
+    )
     await server.sql(`CREATE TRIGGER slow BEFORE INSERT ON ${schema}.journal FOR EACH ROW EXECUTE FUNCTION ${schema}.slow()`)
     const held = server.hold('SELECT pg_advisory_lock(77)')
     await held.begun
@@ -84,20 +86,27 @@ describe('a journal on PostgreSQL whose server fails', { skip: postgresMissing }
       const store = await opened(server.url(schema).replace(String(server.port), String(proxy.port)))
       const leader = await TestLeader.claim(store)
       await leader.append()
-      const held = server.hold(`SELECT 1 FROM ${schema}.leader FOR UPDATE`)
-      await held.begun
+      const idle = `SELECT pid FROM pg_stat_activity WHERE query LIKE '%${schema}.append(%' AND query NOT LIKE '%claim%' AND state = 'idle'`
+      const [writer] = await server.sql<{ pid: number }>(idle)
+      process.kill(writer!.pid, 'SIGSTOP')
+      const forwarded = proxy.forwarded('append')
       const outcome = store.journal.append(leader.make())
-      await server.until(someRun('append', inLockWait))
-      proxy.cutClients()
-      // Two wait for the row now: the append that nobody hears any more, and who asks what became of it.
-      await server.until(`SELECT count(*) = 2 FROM pg_stat_activity WHERE query LIKE '%${schema}.%' AND ${inLockWait}`)
-      await held.release()
+      await forwarded
+      const again = proxy.holdBack('append')
+      const tellServers = proxy.cutClients()
+      // It was found missing, and is about to be sent once more: only now the first server gets to it.
+      await again
+      process.kill(writer!.pid, 'SIGCONT')
+      tellServers()
+      await server.until(`SELECT NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = ${writer!.pid})`)
+      assert.equal((await server.sql(`SELECT 1 FROM ${schema}.journal`)).length, 2)
+      proxy.letGo()
       assert.equal(await outcome, 'durable')
-      await server.until(`SELECT NOT EXISTS (${running('append')})`)
       await leader.append()
       assert.equal((await store.journal.size()).rows, 4)
       assert.deepEqual((await verifyStore(store)).problems, [])
     } finally {
+      proxy.letGo()
       await Promise.all(stores.splice(0).map(store => store.close()))
       await proxy.remove()
     }

@@ -27,6 +27,16 @@ function programs(): string | undefined {
 export const postgresMissing: string | false =
   programs() === undefined ? 'PostgreSQL IS NOT INSTALLED: set COX_TEST_POSTGRES_BIN to the folder of its programs' : false
 
+/** False where a server can have a certificate; else why not. */
+export function certificatesMissing(): string | false {
+  try {
+    execFileSync('openssl', ['version'], { stdio: 'ignore' })
+    return false
+  } catch {
+    return 'openssl IS NOT INSTALLED: no certificate can be made'
+  }
+}
+
 /** PostgreSQL refuses to run as root: then it runs as its own user, else as nobody. */
 function owner(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined
@@ -54,8 +64,8 @@ async function freePort(): Promise<number> {
 export interface PostgresSettings {
   /** Off by default: only tests that kill the server need it. */
   fsync?: 'on' | 'off'
-  /** Further settings, as `name=value`. */
-  settings?: readonly string[]
+  /** With a certificate for localhost that it signed itself. */
+  tls?: boolean
 }
 
 /** One server. */
@@ -76,6 +86,11 @@ export class TestPostgres {
   /** Makes a new one and starts it. */
   static async start(settings: PostgresSettings = {}): Promise<TestPostgres> {
     const server = await TestPostgres.#made(settings)
+    if (settings.tls) {
+      const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-days', '2']
+      const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', join(server.#folder, 'key.pem')]
+      await run('openssl', ['req', '-x509', ...names, ...key, '-out', server.certificate], { ...owner(), cwd: server.#folder })
+    }
     await server.#run('initdb', ['-D', server.#data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'])
     writeFileSync(
       join(server.#data, 'pg_hba.conf'),
@@ -94,15 +109,21 @@ export class TestPostgres {
     return standby
   }
 
-  static async #made({ fsync = 'off', settings = [] }: PostgresSettings): Promise<TestPostgres> {
+  static async #made({ fsync = 'off', tls = false }: PostgresSettings): Promise<TestPostgres> {
     const folder = mkdtempSync(join(tmpdir(), 'cox-postgres-'))
     const as = owner()
     if (as) chownSync(folder, as.uid, as.gid)
-    return new TestPostgres(programs()!, folder, await freePort(), [`fsync=${fsync}`, `full_page_writes=${fsync}`, ...settings])
+    const files = tls ? ['ssl=on', `ssl_cert_file=${join(folder, 'certificate.pem')}`, `ssl_key_file=${join(folder, 'key.pem')}`] : []
+    return new TestPostgres(programs()!, folder, await freePort(), [`fsync=${fsync}`, `full_page_writes=${fsync}`, ...files])
   }
 
   get #data(): string {
     return join(this.#folder, 'data')
+  }
+
+  /** The file of its certificate, if it has one. */
+  get certificate(): string {
+    return join(this.#folder, 'certificate.pem')
   }
 
   /** The journal's address in a schema, and with a user if one is named. */
@@ -159,6 +180,14 @@ export class TestPostgres {
     } finally {
       await client.end()
     }
+  }
+
+  /** From now on this user shows who it is in this way. */
+  async allow(user: string, method: string): Promise<void> {
+    const path = join(this.#data, 'pg_hba.conf')
+    writeFileSync(path, `host all ${user} 127.0.0.1/32 ${method}\n${readFileSync(path, 'utf8')}`)
+    await this.sql('SELECT pg_reload_conf()')
+    await this.until(`SELECT EXISTS (SELECT 1 FROM pg_hba_file_rules WHERE auth_method = $1)`, [method])
   }
 
   /** Kills the server with all its processes, as a power cut would end them. */

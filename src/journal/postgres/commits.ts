@@ -104,10 +104,9 @@ export class Commits {
 
   /** A commit that did not wait for its standbys is on this server alone: it must not be acknowledged. */
   #checkReplicated(session: Session): void {
-    if (session.notReplicated)
-      throw writeFailed(
-        'The wait of a commit for its synchronous standbys was cancelled: it is on one server only, and may be lost with it.',
-      )
+    if (!session.notReplicated) return
+    session.destroy()
+    throw writeFailed('The wait of a commit for its synchronous standbys was cancelled: it is on one server only, and may be lost with it.')
   }
 
   /**

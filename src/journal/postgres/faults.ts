@@ -17,16 +17,23 @@ export const fencedState = 'CX001'
 /** What was sent was rolled back, and may be sent again: cancelled, deadlock, no serial order, no lock in time. */
 const rolledBack = new Set(['57014', '40P01', '40001', lockNotAvailable])
 
+/** What the client says of a server that does not show who it is: in the code of TLS, or in words where there was no TLS at all. */
+const distrusted = /^(ERR_TLS|ERR_SSL|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_)/
+const withoutTls = /does not support SSL/
+
 function words(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(words).join('; ')
   return error instanceof Error ? error.message : String(error)
 }
 
-/** True where the server said no, its session goes on, and nothing was changed. */
+/** States in which a server ends, refuses or cannot keep a connection, or takes no writes now: another connection may do. */
+const passing = /^(08...|57P..|53300|25006)$/
+
+/** True where the server said no, its session goes on, and nothing was changed. By states alone: words and even severities are in its own language. */
 export function isRefusal(error: unknown): boolean {
   const state = stateOf(error)
   const { severity } = error as { severity?: unknown }
-  return /^[0-9A-Z]{5}$/.test(state) && severity === 'ERROR' && !rolledBack.has(state)
+  return typeof severity === 'string' && !rolledBack.has(state) && !passing.test(state)
 }
 
 /** True where the server took back what was sent: it may be sent again, there or elsewhere. */
@@ -44,7 +51,8 @@ export function isConnectionFault(error: unknown): boolean {
 export function fault(error: unknown, code: ErrorCode, what: string): CoxswainError {
   if (error instanceof CoxswainError) return error
   const state = stateOf(error)
-  const ours = toBeCorrected.has(state) ? 'JOURNAL_UNUSABLE' : state.startsWith('XX00') ? 'JOURNAL_CORRUPT' : code
+  const correct = toBeCorrected.has(state) || distrusted.test(state) || withoutTls.test(words(error))
+  const ours = correct ? 'JOURNAL_UNUSABLE' : state.startsWith('XX00') ? 'JOURNAL_CORRUPT' : code
   const hint = state === '42501' ? ' The user must be the owner of the schema.' : ''
   return new CoxswainError(ours, `${what}: ${words(error)}.${hint}`, { cause: error })
 }

@@ -2,7 +2,10 @@
 // Must not be changed without a new format: they are made at the first start, with the tables.
 import { fencedState } from './faults.ts'
 
-/** The append: the leader's row first, which is compared and which nobody else can change until the commit. False: nothing was written. */
+/**
+ * The append: the leader's row first, which is compared and which nobody else can change until the commit. False: nothing was written. Most appends are one
+ * row: for that the set is not made.
+ */
 function append(s: string): string {
   return `
   CREATE FUNCTION ${s}.append(
@@ -20,10 +23,16 @@ function append(s: string): string {
         payload_count = payload_count + cardinality(p_payload), payload_bytes = payload_bytes + p_payload_bytes
       WHERE id = 1 AND epoch = p_epoch AND holder = p_holder AND writer = p_writer AND last_index = p_last AND hash = p_hash;
     IF NOT FOUND THEN RETURN false; END IF;
-    INSERT INTO ${s}.journal (first_index, count, epoch, previous_hash, hash, manifest, records)
-      SELECT first, count, p_epoch, substring(p_bytes FROM at + 1 FOR 32), substring(p_bytes FROM at + 33 FOR 32),
-        substring(p_bytes FROM at + 65 FOR manifest), substring(p_bytes FROM at + 65 + manifest FOR records)
-      FROM unnest(r_first, r_count, r_at, r_manifest, r_records) AS r (first, count, at, manifest, records);
+    IF cardinality(r_first) = 1 THEN
+      INSERT INTO ${s}.journal (first_index, count, epoch, previous_hash, hash, manifest, records) VALUES (r_first[1], r_count[1], p_epoch,
+        substring(p_bytes FROM r_at[1] + 1 FOR 32), substring(p_bytes FROM r_at[1] + 33 FOR 32),
+        substring(p_bytes FROM r_at[1] + 65 FOR r_manifest[1]), substring(p_bytes FROM r_at[1] + 65 + r_manifest[1] FOR r_records[1]));
+    ELSE
+      INSERT INTO ${s}.journal (first_index, count, epoch, previous_hash, hash, manifest, records)
+        SELECT first, count, p_epoch, substring(p_bytes FROM at + 1 FOR 32), substring(p_bytes FROM at + 33 FOR 32),
+          substring(p_bytes FROM at + 65 FOR manifest), substring(p_bytes FROM at + 65 + manifest FOR records)
+        FROM unnest(r_first, r_count, r_at, r_manifest, r_records) AS r (first, count, at, manifest, records);
+    END IF;
     IF cardinality(p_payload) > 0 THEN
       INSERT INTO ${s}.payload (payload, size, checksum, bytes)
         SELECT payload, size, checksum, substring(p_bytes FROM at + 1 FOR size) FROM unnest(p_payload, p_at, p_size, p_checksum) AS p (payload, at, size, checksum);

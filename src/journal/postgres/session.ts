@@ -26,6 +26,8 @@ export interface Statement {
   text: string
 }
 
+/** PostgreSQL 13. */
+const versionMin = 130_000
 const connectMs = 3000
 const goodbyeMs = 1000
 /** A peer that is gone without a word is noticed by the operating system after this long. */
@@ -105,7 +107,9 @@ export class Session {
 
   /** Text of our own with several statements in it, without values. */
   async run(text: string): Promise<void> {
-    await this.#client.query(text)
+    const done = this.#last.then(() => this.#client.query(text))
+    this.#last = done.catch(() => undefined)
+    await done
   }
 
   /** Calls back for every notification on the channels it listens to, and once when the connection ends. */
@@ -133,6 +137,15 @@ export class Session {
   }
 }
 
+function knownPassword(host: PostgresHost, address: PostgresAddress, file: string | undefined): string {
+  const password = passwordFor(host, address, file)
+  if (password !== undefined && password !== '') return password
+  throw new CoxswainError(
+    'JOURNAL_UNUSABLE',
+    `PostgreSQL on ${host.host}:${host.port} asks ${address.user} for a password, and there is none.`,
+  )
+}
+
 async function openOn(host: PostgresHost, { address, passwordFile, tls }: SessionOptions, Client: Awaited<ReturnType<typeof loadClient>>) {
   const socket = new Socket()
   const client = new Client({
@@ -140,7 +153,7 @@ async function openOn(host: PostgresHost, { address, passwordFile, tls }: Sessio
     user: address.user,
     database: address.database,
     // Asked for when the server wants one. Without a function here the client itself would look into files that are ours to look into.
-    password: () => passwordFor(host, address, passwordFile) ?? '',
+    password: () => knownPassword(host, address, passwordFile),
     ssl: address.sslmode === 'disable' ? false : tlsFor(host, tls),
     stream: () => socket,
     application_name: 'coxswain',
@@ -203,8 +216,18 @@ export async function openSession(options: SessionOptions): Promise<Session> {
 /** Refuses a server on which an acknowledged write could be lost; says so where that is allowed. */
 export async function checkSettings(session: Session, { allowUnsafe, address }: SessionOptions): Promise<string[]> {
   const unsafe: string[] = []
+  const setting = { name: 'setting', text: 'SELECT current_setting($1) AS value' }
+  const [version] = await session.query<{ value: string }>(setting, ['server_version_num'])
+  if (Number(version!.value) < versionMin)
+    throw new CoxswainError(
+      'JOURNAL_UNUSABLE',
+      `PostgreSQL ${version!.value} is too old for a journal: 13 is the first that can hold one.`,
+      {
+        id: address.words,
+      },
+    )
   for (const [name, safe] of safeSettings) {
-    const [row] = await session.query<{ value: string }>({ name: 'setting', text: 'SELECT current_setting($1) AS value' }, [name])
+    const [row] = await session.query<{ value: string }>(setting, [name])
     if (!safe.includes(row!.value)) unsafe.push(`${name} is ${row!.value}`)
   }
   if (unsafe.length > 0 && !allowUnsafe)
