@@ -52,7 +52,16 @@ export class HandNode implements AsyncDisposable {
 
   /** One more candidate on the journal of the cluster in `of`. */
   static async candidate(of: string, name: string): Promise<HandNode> {
-    const args = candidateArguments({ home: of, name, host: '127.0.0.1', port: 0, priority, firstDelayMs: 0, journal: 'sqlite', logLevel: 'info' })
+    const args = candidateArguments({
+      home: of,
+      name,
+      host: '127.0.0.1',
+      port: 0,
+      priority,
+      firstDelayMs: 0,
+      journal: 'sqlite',
+      logLevel: 'info',
+    })
     return new HandNode(of, of, args, false)
   }
 
