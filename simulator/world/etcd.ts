@@ -1,7 +1,14 @@
 // Owns a simulated etcd as processes reach it: calls that take time and overtake each other, answers that never come, watches, leases, and all that it may do
 // to those who believe it.
 // Must not be kinder than a real one: one contract holds both.
-import { type Etcd, EtcdError, type TransactionRequest, type WatchEvent, type WatchHandlers } from '../../src/journal/etcd/api.ts'
+import {
+  type Etcd,
+  EtcdError,
+  type Operation,
+  type TransactionRequest,
+  type WatchEvent,
+  type WatchHandlers,
+} from '../../src/journal/etcd/api.ts'
 import type { Boot, Kernel } from '../kernel/kernel.ts'
 import type { RandomStream } from '../kernel/random.ts'
 import { EtcdState } from './etcd-state.ts'
