@@ -17,17 +17,8 @@ import { CoxswainError } from '../../src/protocol/index.ts'
 import type { Boot, Kernel } from '../kernel/kernel.ts'
 import type { Fault } from '../scenario.ts'
 import type { Archive, ClusterHandle, ClusterStore, DurableRow } from './cluster-store.ts'
+import { calmDisk, type DiskMood, sufferDisk } from './disk-mood.ts'
 import { Losses, type Waiting } from './losses.ts'
-
-/** How the disk behaves; faults change it. */
-export interface DiskMood {
-  syncMs: number
-  /** How likely a write fails: having done nothing, or having done it all. */
-  failed: number
-  indeterminate: number
-  /** Writes fail because there is no room. */
-  full: boolean
-}
 
 const [readMs, orderMs] = [0.05, 0.001]
 
@@ -38,7 +29,7 @@ export class SharedStore implements ClusterStore {
   readonly locking: boolean
   /** How late a deposed leader hears of it, on average. */
   readonly newsMs: number
-  readonly mood: DiskMood = { syncMs: 0.4, failed: 0, indeterminate: 0, full: false }
+  readonly mood: DiskMood = { ...calmDisk }
   /** Every row that ever became durable: the truth. */
   readonly rows: DurableRow[] = []
   /** Told of each row right after it became durable. */
@@ -73,13 +64,8 @@ export class SharedStore implements ClusterStore {
     return new StoreHandle(this, boot)
   }
 
-  suffer({ kind, share }: Fault): boolean {
-    if (kind === 'slow-disk') this.mood.syncMs = 1 + share * 300
-    else if (kind === 'disk-fails') this.mood.failed = share * 0.1
-    else if (kind === 'disk-unsure') this.mood.indeterminate = share * 0.1
-    else if (kind === 'disk-full') this.mood.full = true
-    else return false
-    return true
+  suffer(fault: Fault): boolean {
+    return sufferDisk(this.mood, fault)
   }
 
   recover(): void {
@@ -87,7 +73,7 @@ export class SharedStore implements ClusterStore {
   }
 
   calm(): void {
-    Object.assign(this.mood, { syncMs: 0.4, failed: 0, indeterminate: 0, full: false })
+    Object.assign(this.mood, calmDisk)
   }
 
   archive(): Archive {

@@ -17,7 +17,7 @@ import { type EtcdLimits, limitsOf } from './limits.ts'
 import { Reader } from './reader.ts'
 import { EtcdSnapshots, type SnapshotStore } from './snapshots.ts'
 import { sweep } from './sweep.ts'
-import { Term } from './term.ts'
+import { type Alone, Term } from './term.ts'
 import { compactRows, Forgetting, notLeading } from './upkeep.ts'
 import { whyUnsafeEtcd } from './version.ts'
 
@@ -175,14 +175,19 @@ class EtcdStore implements Store, Inspectable {
     this.#lost.leading()
     const term: Term = new Term({
       ...{ caller, epoch: claim.opening.epoch, fence, end, inFlightMax },
-      sweep: (alone, firstIndex) => sweep(caller, log, alone, firstIndex),
+      sweep: (alone, firstIndex) => this.#sweep(alone, firstIndex),
       lost: failure => this.#lose(term, failure),
     })
     this.#term = term
     const forgetting = new Forgetting(caller, log)
     const tick = (): void => forgetting.look()
     this.#lifeline = new Lifeline({ caller, log, term, lease, revision: fence, ttlMs: leaseMs, tick })
-    await this.#inherit(term)
+    try {
+      await this.#inherit(term)
+    } catch (error) {
+      if (error instanceof CoxswainError) term.lose(error)
+      throw error
+    }
     return 'claimed'
   }
 
@@ -195,9 +200,21 @@ class EtcdStore implements Store, Inspectable {
     this.#saving = cleared.catch(error => this.#log('warn', 'snapshots-not-cleared', { message: String(error) }))
   }
 
+  async #sweep(alone: Alone, firstIndex: number): Promise<void> {
+    try {
+      await sweep(this.#caller, this.#log, alone, firstIndex)
+    } catch (error) {
+      // It stays where it is, for whoever mends it; all else goes on.
+      if (error instanceof CoxswainError && error.code === 'JOURNAL_CORRUPT')
+        this.#log('error', 'todo-damaged', { index: firstIndex, message: error.message })
+      throw error
+    }
+  }
+
   #lose(term: Term, failure: CoxswainError | undefined): void {
     if (term !== this.#term) return
-    this.#lifeline?.end()
+    // Whoever is next need not wait for the end of this lease.
+    void this.#lifeline?.release()
     if (failure) this.#log('error', 'journal-failed', { code: failure.code, message: failure.message })
     this.#lost.happened(failure)
   }
