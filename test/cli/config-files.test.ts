@@ -301,9 +301,9 @@ describe('cox up', () => {
   })
 
   it('refuses settings of many machines, which this release does not serve', async () => {
-    const folder = folderWith({ 'coxswain.config.json': '{ "journal": "etcd://10.0.0.1:2379/cox" }' })
+    const folder = folderWith({ 'coxswain.config.json': '{ "blocks": "s3://bucket" }' })
     const { code, stderr } = await run(['up', '--advertise', 'here:4700'], folder)
     assert.equal(code, 2)
-    assert.match(stderr, /^cox: INVALID_CONFIG: .*does not serve --journal, --advertise\./)
+    assert.match(stderr, /^cox: INVALID_CONFIG: .*does not serve --advertise, --blocks\./)
   })
 })

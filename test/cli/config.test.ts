@@ -262,7 +262,7 @@ describe('a setting', () => {
   it('whose part is not in this release is refused by its flag, and defaults are not', async () => {
     const { values } = await whenSaid({})
     refuseUnserved(values)
-    assert.throws(() => refuseUnserved({ ...values, journal: 'etcd://h:2379/p', listen: 'h:1' }), /does not serve --journal, --listen\./)
-    assert.throws(() => refuseUnserved({ ...values, allowUnsafeEtcd: true }), { code: 'INVALID_CONFIG' })
+    assert.throws(() => refuseUnserved({ ...values, joinTokenFile: '/t', listen: 'h:1' }), /does not serve --listen, --join-token-file\./)
+    assert.throws(() => refuseUnserved({ ...values, blocks: 's3://bucket' }), { code: 'INVALID_CONFIG' })
   })
 })

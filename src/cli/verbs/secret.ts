@@ -34,11 +34,13 @@ export function declare(program: Command): void {
   withClusterOptions(secret.command('list'))
     .summary('names of all secrets, when they were set and for which tasks')
     .description('Lists the secrets that there are, without what is in them.')
+    .addHelpText('after', '\nExamples:\n  cox secret list\n  cox secret list --json')
     .action(list)
   withClusterOptions(secret.command('delete'))
     .summary('delete a secret')
     .description('Deletes a secret: tasks that ask for it from now on fail with SECRET_UNKNOWN.')
     .argument('<name>', 'its name')
+    .addHelpText('after', '\nExamples:\n  cox secret delete API_KEY')
     .action(remove)
 }
 
