@@ -31,7 +31,7 @@ interface DrillReport {
 }
 
 /** One drill per repeat, each with so many faults of one kind; it ends with an error, and so does the bar, where a promise broke. */
-async function drills(
+export async function drills(
   bench: Bench,
   kind: 'kills' | 'freezes' | 'promotes',
   cluster: ClusterProcess,
@@ -43,7 +43,8 @@ async function drills(
   return reports
 }
 
-const gapsOf = (reports: readonly DrillReport[]): number[][] => reports.map(({ faults }) => faults.map(({ gapMs }) => gapMs))
+/** What each fault of each round cost, in milliseconds. */
+export const gapsOf = (reports: readonly DrillReport[]): number[][] => reports.map(({ faults }) => faults.map(({ gapMs }) => gapMs))
 
 function sum(reports: readonly DrillReport[], of: (report: DrillReport) => number): number {
   return reports.reduce((total, report) => total + of(report), 0)
@@ -61,7 +62,7 @@ export function gapFigures(what: string, rounds: readonly number[][], bars: { p5
 }
 
 /** What must not happen, and how much was looked at. */
-function promiseFigures(reports: readonly DrillReport[]): Figure[] {
+export function promiseFigures(reports: readonly DrillReport[]): Figure[] {
   const none = { at: 0, side: 'at most' as const }
   const [calls, jobs] = [sum(reports, one => one.calls), sum(reports, one => one.acknowledged)]
   const again = sum(reports, one => one.rerun)

@@ -1,6 +1,7 @@
 // The list of all bars, in the order of the table in docs/performance.md.
 import type { Bar } from '../bar.ts'
 import { concurrentRuns } from './concurrent-runs.ts'
+import { etcdFailover, etcdOne, etcdRoundTrip, etcdThree } from './etcd.ts'
 import { failover, frozenLeader, handOver } from './failover.ts'
 import { history } from './history.ts'
 import { idle } from './idle.ts'
@@ -44,4 +45,8 @@ export const bars: readonly Bar[] = [
   sleepers,
   lock,
   history,
+  etcdOne,
+  etcdThree,
+  etcdRoundTrip,
+  etcdFailover,
 ]
