@@ -107,12 +107,13 @@ export class SharedEtcd implements ClusterStore {
   }
 
   #note(firstIndex: number, value: Uint8Array): void {
-    const { epoch, count, previousHash, hash } = decodeRow(firstIndex, value)
+    const { epoch, count, previousHash, hash, manifestBytes, body } = decodeRow(firstIndex, value)
     const append = this.#asked.get(nameOf({ epoch, firstIndex }))
     if (!append) throw new Error(`row ${firstIndex} of epoch ${epoch} was written, and nobody asked for it`)
     const noted: DurableRow = {
       atMs: this.kernel.nowMs,
-      ...{ epoch, firstIndex, count, records: append.records },
+      // Two candidates may ask for the opening of one epoch: what was written counts, not what was asked for last.
+      ...{ epoch, firstIndex, count, records: body ? Uint8Array.from(body.subarray(manifestBytes)) : append.records },
       payloads: new Map(append.payloads.map(({ payload, bytes }) => [payload, bytes])),
       drops: append.drops,
       previousHash: Uint8Array.from(previousHash),

@@ -2,9 +2,9 @@
 // Must not write.
 import type { JobId } from '../../protocol/index.ts'
 import { type History, type HistoryPage, type HistoryQuery, type HistoryRow, matches, rowsLookedAtMax } from '../history.ts'
-import type { Caller } from './caller.ts'
 import { decodeHistory, decodeJob } from './history-values.ts'
 import { historyBelow, historyKey, jobKey } from './keys.ts'
+import type { Reader } from './reader.ts'
 
 /** Rows that one read brings. */
 const rowsPerRead = 200
@@ -13,12 +13,12 @@ const pageBytesMax = 4 << 20
 
 /** The history, as any handle reads it. */
 export class EtcdHistory implements History {
-  readonly #caller: Caller
+  readonly #reader: Reader
   /** Ends when what was appended so far can be found. */
   readonly #settled: () => Promise<unknown>
 
-  constructor(caller: Caller, settled: () => Promise<unknown>) {
-    this.#caller = caller
+  constructor(reader: Reader, settled: () => Promise<unknown>) {
+    this.#reader = reader
     this.#settled = settled
   }
 
@@ -29,7 +29,7 @@ export class EtcdHistory implements History {
     let bytes = 0
     for (let looked = 0; looked < rowsLookedAtMax; ) {
       const limit = Math.min(rowsPerRead, rowsLookedAtMax - looked)
-      const found = await this.#caller.range({ ...historyBelow(below), descending: true, limit })
+      const found = await this.#reader.range({ ...historyBelow(below), descending: true, limit })
       for (const { key, value } of found.rows) {
         const row = decodeHistory(key, value)
         looked++
@@ -48,9 +48,9 @@ export class EtcdHistory implements History {
 
   async row(job: JobId): Promise<HistoryRow | undefined> {
     await this.#settled()
-    const [leads] = (await this.#caller.range({ key: jobKey(job) })).rows
+    const [leads] = (await this.#reader.range({ key: jobKey(job) })).rows
     if (leads === undefined) return undefined
-    const [kept] = (await this.#caller.range({ key: historyKey(decodeJob(job, leads.value)) })).rows
+    const [kept] = (await this.#reader.range({ key: historyKey(decodeJob(job, leads.value)) })).rows
     const row = kept && decodeHistory(kept.key, kept.value)
     return row?.job === job ? row : undefined
   }
@@ -60,7 +60,7 @@ export class EtcdHistory implements History {
     const problems: string[] = []
     let below = Number.POSITIVE_INFINITY
     for (let rows = 0; ; ) {
-      const found = await this.#caller.range({ ...historyBelow(below), descending: true, limit: rowsPerRead })
+      const found = await this.#reader.range({ ...historyBelow(below), descending: true, limit: rowsPerRead })
       for (const { key, value } of found.rows) {
         rows++
         below = Number.parseInt(key.slice(key.indexOf('/') + 1), 16)

@@ -5,7 +5,7 @@ import type { PayloadId } from '../../protocol/index.ts'
 import { recordVersion } from '../../protocol/limits.ts'
 import type { JournalRow, LeadershipView } from '../journal.ts'
 import { corruptPayload, corruptRow, type KeptRow, noHash, payloadChecksum, rowEnd, rowProblem } from '../row.ts'
-import type { KeyValue, RangeAnswer } from './api.ts'
+import type { KeyValue, RangeAnswer, RangeRequest } from './api.ts'
 import { readBlob } from './blobs.ts'
 import type { Caller } from './caller.ts'
 import {
@@ -28,6 +28,8 @@ import { decodeEnd, decodeIndex, decodeLeader, decodeRow, type End, type Index, 
 const answerBytesMax = 4 << 20
 /** How often a read begins again because what it was to read was let go meanwhile. */
 const rereadsMax = 5
+/** How often a read is made again because its answer was older than what this handle knows to be done. */
+const staleReadsMax = 20
 
 const nothing: End = {
   ...{ sequence: 0, lastIndex: 0, rows: 0, rowBytes: 0, payloads: 0, payloadBytes: 0, historyRows: 0, lastPayload: 0 },
@@ -108,8 +110,13 @@ export class Reader {
     for (let tries = 0; ; tries++) {
       const answers = await this.#caller.read(requests)
       const end = answers[at]?.rows[0]
-      if (tries >= rereadsMax || this.#known() === 0 || (end && decodeEnd(end.value).sequence >= this.#known())) return answers
+      if (tries >= staleReadsMax || this.#known() === 0 || (end && decodeEnd(end.value).sequence >= this.#known())) return answers
     }
+  }
+
+  /** Reads one range, not older than what this handle knows to be done. */
+  async range(request: RangeRequest): Promise<RangeAnswer> {
+    return (await this.#fresh([{ key: endKey }, request]))[1]!
   }
 
   #end({ rows: [kept] }: RangeAnswer, expected: boolean): End {
@@ -208,7 +215,7 @@ export class Reader {
   }
 
   async #list(payload: PayloadId): Promise<Index | undefined> {
-    const { rows } = await this.#caller.range({ ...indexesUpTo(payload), descending: true, limit: 1 })
+    const { rows } = await this.range({ ...indexesUpTo(payload), descending: true, limit: 1 })
     return rows[0] && decodeIndex(rows[0].key, rows[0].value)
   }
 

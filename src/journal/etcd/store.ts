@@ -63,7 +63,7 @@ class EtcdStore implements Store, Inspectable {
     this.#limits = limits
     this.#log = log
     this.#reader = new Reader(caller, () => this.#term?.durable.sequence ?? 0)
-    this.#history = new EtcdHistory(caller, () => this.#swept())
+    this.#history = new EtcdHistory(this.#reader, () => this.#swept())
     const { snapshotBytesMax: inEtcdBytesMax } = limits
     this.#snapshots = new EtcdSnapshots({ caller, reader: this.#reader, log, inEtcdBytesMax, outside, term: () => this.#term })
     const reading = <T>(read: () => Promise<T>): Promise<T> => this.#reading(read)
