@@ -274,7 +274,8 @@ describe('a member of etcd without space', () => {
     const untilWritten = async (): Promise<void> => {
       for (;;) {
         await service.ask('/v3/maintenance/defragment')
-        await service.ask('/v3/maintenance/alarm', { action: 'DEACTIVATE', alarm: 'NOSPACE' })
+        const { alarms = [] } = (await service.ask('/v3/maintenance/alarm')) as { alarms?: { memberID: string }[] }
+        for (const { memberID } of alarms) await service.ask('/v3/maintenance/alarm', { action: 'DEACTIVATE', memberID, alarm: 'NOSPACE' })
         if ((await put().catch((error: EtcdError) => error.kind)) !== 'noSpace') return
       }
     }

@@ -37,7 +37,11 @@ export class Exchange {
         this.#status = statusIn(trailers) ?? this.#status
       })
       .on('data', (piece: Buffer) => this.#take(piece))
-      .on('end', () => this.#stream.end())
+      .on('end', () => {
+        this.#stream.end()
+        // The stream's own end comes a turn later; with the status all is known.
+        if (this.#status !== undefined) this.#settle()
+      })
       .on('error', error => {
         this.#words = error.message
       })
