@@ -72,16 +72,14 @@ export class Exchange {
   }
 
   #createPool(): Executors {
-    const { name, peerToken } = this.#options
-    const { clock } = this.#platform
     const fetcher = (this.#fetcher = new BlockFetcher(this.#stores.blocks, {
       web: this.#platform.web,
-      token: peerToken,
+      token: this.#options.peerToken,
       locate: holder => this.#questions.ask(request => this.#uplink.send({ kind: 'locateBlock', request, holder })),
-      pause: ms => new Promise(resolve => void clock.timer(ms, resolve)),
+      pause: ms => new Promise(resolve => void this.#platform.clock.timer(ms, resolve)),
     }))
     const options = {
-      worker: name,
+      worker: this.#options.name,
       blocks: this.#stores.blocks.folder,
       temporary: this.#stores.temporary,
       compiled: this.#stores.compiled,
