@@ -56,10 +56,11 @@ class DigestThread {
       this.#failure = error
       for (const one of this.#waiting.splice(0)) one.reject(error)
     }
-    this.#worker.unref()
     this.#worker.on('message', (answer: string) => this.#waiting.shift()?.resolve(answer))
     this.#worker.on('error', fail)
     this.#worker.on('exit', code => fail(new Error(`the hashing thread ended with ${code}`)))
+    // Listening to its messages would keep the process alive again.
+    this.#worker.unref()
   }
 
   ask(order: DigestOrder): Promise<string> {
