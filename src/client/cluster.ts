@@ -7,6 +7,7 @@ import { isWorkflow, type WorkflowOf } from './flow/workflow.ts'
 import { JobHandle } from './job-handle.ts'
 import { type LockGrant, type LockOptions, Locks, type SemaphoreOptions } from './locks.ts'
 import { type MapOptions, MapRun } from './map/map.ts'
+import { Nodes } from './nodes.ts'
 import { checkJobOptions, checkTask, type JobOptions, type Parts } from './parts.ts'
 import { orAborted } from './pause.ts'
 import { parseRunLimits, type RunLimits } from './policies.ts'
@@ -49,6 +50,8 @@ export class Cluster extends Questions implements AsyncDisposable {
   readonly #locks: Locks
   readonly #spaces: Spaces
   readonly #close: () => Promise<void>
+  /** The nodes of a cluster of several machines: their certificates, and who may join. */
+  readonly nodes: Nodes
   #closing: Promise<void> | undefined
 
   /** @internal Made by `connect`. */
@@ -59,6 +62,7 @@ export class Cluster extends Questions implements AsyncDisposable {
     this.#submitter = new Submitter(parts)
     this.#runner = new Runner(parts, this.#submitter)
     this.#locks = new Locks(parts)
+    this.nodes = new Nodes(parts)
     this.#spaces = new Spaces(parts, this.#submitter)
   }
 

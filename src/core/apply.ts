@@ -11,6 +11,7 @@ import * as jobs from './jobs/apply.ts'
 import * as keys from './keys/apply.ts'
 import * as leadership from './leadership/apply.ts'
 import * as membership from './membership/apply.ts'
+import * as nodes from './nodes/apply.ts'
 import * as programs from './programs/apply.ts'
 import * as queues from './queues/apply.ts'
 import * as schedules from './schedules/apply.ts'
@@ -77,6 +78,14 @@ const handlers: { [K in RecordKind]: (state: State, record: RecordOf<K>) => void
   JobLimited: queues.applyJobLimited,
   StepTimedOut: deadlines.applyStepTimedOut,
   JobTimedOut: deadlines.applyJobTimedOut,
+  AuthorityAdded: nodes.applyAuthorityAdded,
+  AuthoritySigns: nodes.applyAuthoritySigns,
+  AuthorityDropped: nodes.applyAuthorityDropped,
+  JoinTokenMade: nodes.applyJoinTokenMade,
+  NodeEnrolled: nodes.applyNodeEnrolled,
+  CertificateRenewed: nodes.applyCertificateRenewed,
+  NodeRevoked: nodes.applyNodeRevoked,
+  CertificateHeld: nodes.applyCertificateHeld,
 }
 
 /** Writes one fact into the state. */

@@ -10,6 +10,7 @@ import type { Job, Stage } from './jobs/state.ts'
 import { checkKeys, checkQueues } from './keys/check.ts'
 import { change, copy, fits } from './membership/resources.ts'
 import { bucketFor, type Membership, type Worker } from './membership/state.ts'
+import { checkNodes } from './nodes/check.ts'
 import type { State } from './state.ts'
 import type { Lane, SchedulingClass } from './tasks/state.ts'
 
@@ -177,6 +178,7 @@ export function check(state: State): void {
     if (job.flow) checkFlow(job, job.flow)
   }
   checkGrants(state.grants)
+  checkNodes(state.nodes)
   checkHistory(state.history)
   assert(!jobs.some(job => state.history.find(job.plan.job) !== undefined), 'a job is in the history and in the state')
   checkEvents(state)

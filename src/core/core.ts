@@ -11,6 +11,7 @@ import * as jobs from './jobs/decide.ts'
 import * as leadership from './leadership/decide.ts'
 import type { CoreLimits } from './limits.ts'
 import * as membership from './membership/decide.ts'
+import * as nodes from './nodes/decide.ts'
 import * as programs from './programs/decide.ts'
 import * as schedules from './schedules/decide.ts'
 import * as secrets from './secrets/decide.ts'
@@ -52,6 +53,14 @@ const handlers: { [K in CommandKind]: (state: State, command: CommandOf<K>, limi
   deleteSecret: secrets.decideDeleteSecret,
   joinCandidate: leadership.decideJoinCandidate,
   loseCandidate: leadership.decideLoseCandidate,
+  foundNodes: nodes.decideFoundNodes,
+  makeJoinToken: nodes.decideMakeJoinToken,
+  enrolNode: nodes.decideEnrolNode,
+  renewCertificate: nodes.decideRenewCertificate,
+  holdCertificate: nodes.decideHoldCertificate,
+  revokeNode: nodes.decideRevokeNode,
+  addAuthority: nodes.decideAddAuthority,
+  rotate: nodes.decideRotate,
 }
 
 /** What follows from a command: facts, the bytes they name, an answer. Changes nothing. */

@@ -1,6 +1,6 @@
 // The face of the leader's mind.
 export { check } from './check.ts'
-export type { Command, Decision, Reply, Submission } from './commands.ts'
+export type { Command, Decision, NewAuthority, NewCertificate, NewJoinToken, Reply, Submission } from './commands.ts'
 export { apply, decide } from './core.ts'
 export { type Argument, type ComposedInput, causeOfFlow, failureOfStep, inputsOf, type RunInputs } from './flows/inputs.ts'
 export { Heap } from './heap.ts'
@@ -9,6 +9,8 @@ export { decodeKept, encodeKept } from './history/layout.ts'
 export type { Job, Stage } from './jobs/state.ts'
 export { failureRateAt, priorityAt, rankStandbys } from './leadership/state.ts'
 export { type CoreLimits, defaultLimits, priorityDefault } from './limits.ts'
+export { nodePrincipal } from './nodes/principal.ts'
+export { newestAuthority, rotationOf } from './nodes/state.ts'
 export {
   clusterLoad,
   createObserved,
@@ -28,6 +30,7 @@ export { RunCursor } from './tasks/runs.ts'
 export { outputOf, viewSteps } from './views/flow.ts'
 export { failureOfTask, jobOf, jobsBelow, reasonOf, viewJob, viewTask } from './views/jobs.ts'
 export { viewLocks } from './views/locks.ts'
+export { viewNodes } from './views/nodes.ts'
 export { viewSchedules } from './views/schedules.ts'
 export { viewSecrets } from './views/secrets.ts'
 export { inputOfStep, type StepInput, type StepResult, stepResult } from './views/step-data.ts'

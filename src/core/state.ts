@@ -10,6 +10,7 @@ import { createJobs, type Job, type Jobs, type Stage } from './jobs/state.ts'
 import { createKeys, type Key, type Keys } from './keys/state.ts'
 import { createLeadership, type Leadership } from './leadership/state.ts'
 import { createMembership, type Membership } from './membership/state.ts'
+import { createNodes, type Nodes } from './nodes/state.ts'
 import { createPrograms, type Programs } from './programs/state.ts'
 import { createQueues, type Queues } from './queues/state.ts'
 import { createSchedules, type Schedules } from './schedules/state.ts'
@@ -69,6 +70,7 @@ export interface State {
   index: number
   leadership: Leadership
   membership: Membership
+  nodes: Nodes
   programs: Programs
   jobs: Jobs
   history: HistoryRegister
@@ -107,6 +109,7 @@ export function createState(): State {
     index: 0,
     leadership: createLeadership(),
     membership: createMembership(),
+    nodes: createNodes(),
     programs: createPrograms(),
     jobs: createJobs(),
     history: new HistoryRegister(),

@@ -10,6 +10,7 @@ import { isArchived, tellArchived } from './history.ts'
 import type { ClientLink } from './links.ts'
 import { askForLock } from './locks.ts'
 import type { LogReadings } from './logs.ts'
+import { type NodeOrder, nodeOrder } from './node-orders.ts'
 import { answerView, readResults } from './queries.ts'
 import { wireError } from './refusals.ts'
 import { scheduleCommand } from './schedules.ts'
@@ -96,9 +97,7 @@ export class ClientSession {
         return this.#readLogs(message)
       case 'unfollow':
         return this.#logs.stop(this.#link, message.request)
-      case 'ask':
-      case 'readResults':
-      case 'readStep':
+      default:
         void this.#answer(message)
     }
   }
@@ -278,7 +277,7 @@ export class ClientSession {
   }
 
   /** What is answered is durable: nobody is told of a fact that a successor may not know. */
-  async #answer(message: Extract<ClientToLeader, { kind: 'ask' | 'readResults' | 'readStep' }>): Promise<void> {
+  async #answer(message: NodeOrder | Extract<ClientToLeader, { kind: 'ask' | 'readResults' | 'readStep' }>): Promise<void> {
     const { request } = message
     try {
       if (message.kind === 'ask') {
@@ -287,7 +286,9 @@ export class ClientSession {
           throw new CoxswainError('FRAME_TOO_LARGE', `The answer to ${message.view} is too large: ask for less.`)
         this.#context.loop.whenDurable(() => this.#link.send({ kind: 'view', request, body }))
       } else if (message.kind === 'readStep') this.#link.send({ kind: 'stepRead', request, ...(await readStep(this.#context, message)) })
-      else this.#link.send({ kind: 'resultsRead', request, ...(await readResults(this.#context, message)) })
+      else if (message.kind === 'readResults')
+        this.#link.send({ kind: 'resultsRead', request, ...(await readResults(this.#context, message)) })
+      else this.#link.send(await nodeOrder(this.#context, message))
     } catch (error) {
       this.#fail(request, error)
     }

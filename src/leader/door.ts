@@ -1,8 +1,9 @@
 // Owns the port of a candidate: whoever comes while it leads is its leader's; whoever comes while it stands by hears who leads.
 // Must not know sessions, and must not decide who leads.
-import type { Connection, ConnectionHandlers, Credentials, Listener, Platform } from '../platform/index.ts'
-import { decodeMessage, encodeMessage, hello, type Principal, welcome, limits as wire } from '../protocol/index.ts'
+import type { Connection, ConnectionHandlers, Credentials, HttpAnswer, HttpRequest, Listener, Platform } from '../platform/index.ts'
+import { decodeMessage, encodeMessage, enrolPath, hello, type Principal, welcome, limits as wire } from '../protocol/index.ts'
 import { notYetLeading } from './absence.ts'
+import { refusal } from './enrolment.ts'
 import { listenAt } from './listen.ts'
 
 /** What a door is made with. */
@@ -21,6 +22,9 @@ export interface DoorOptions {
 /** Takes whoever comes. */
 type Host = (connection: Connection, principal: Principal) => ConnectionHandlers
 
+/** Answers a request that is not for a connection. */
+type Clerk = (request: HttpRequest, principal: Principal | undefined) => Promise<HttpAnswer | undefined>
+
 const nobody: ConnectionHandlers = { opened() {}, frame() {}, closed() {} }
 
 /** One port. */
@@ -32,6 +36,7 @@ export class Door {
   readonly #inside = new Set<Connection>()
   #listener: Listener | undefined
   #host: Host | undefined
+  #clerk: Clerk | undefined
   /** Who leads, while it is not this candidate. */
   #leader: { leader: string; epoch: number } | undefined
   /** Why nobody is taken at present. */
@@ -53,6 +58,8 @@ export class Door {
         port,
         frameBytesMax: wire.frameBytesMax,
         authenticate,
+        openPaths: [enrolPath],
+        answer: (request, principal) => this.#answer(request, principal),
         names: advertise === undefined ? names : [...names, new URL(advertise).hostname],
         healthy: () => this.#host !== undefined || this.#always,
         accept: (connection, principal) => this.#accept(connection, principal),
@@ -62,10 +69,11 @@ export class Door {
     return advertise ?? this.#listener.address
   }
 
-  /** From now on everybody is this host's. */
-  lead(host: Host): void {
+  /** From now on everybody is this host's, and requests are this clerk's. */
+  lead(host: Host, clerk?: Clerk): void {
     this.#leader = undefined
     this.#host = host
+    this.#clerk = clerk
   }
 
   /** From now on everybody is told of this leader. */
@@ -76,6 +84,7 @@ export class Door {
   /** Nobody is the host's any more: all are sent away. A door that is not always open shuts. */
   async leave(reason: string): Promise<void> {
     this.#host = undefined
+    this.#clerk = undefined
     this.#closedBecause = reason
     if (!this.#always) return this.close()
     for (const connection of this.#inside) connection.close(reason)
@@ -98,6 +107,13 @@ export class Door {
         handlers.closed(reason, refused)
       },
     }
+  }
+
+  async #answer(request: HttpRequest, principal: Principal | undefined): Promise<HttpAnswer | undefined> {
+    if (this.#host) return this.#clerk?.(request, principal)
+    if (request.path !== enrolPath) return undefined
+    if (!this.#leader) return refusal(503, { code: 'UNAVAILABLE', message: 'Nobody leads at this moment.' })
+    return refusal(421, { code: 'UNAVAILABLE', message: 'This candidate stands by.', leader: this.#leader.leader })
   }
 
   #sendAway(connection: Connection): ConnectionHandlers {

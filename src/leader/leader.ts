@@ -4,26 +4,30 @@ import {
   type CoreLimits,
   createObserved,
   defaultLimits,
+  nodePrincipal,
   observeHungry,
   priorityDefault,
   type SettleOptions,
   type State,
 } from '../core/index.ts'
 import type { Store } from '../journal/index.ts'
-import type { Platform } from '../platform/index.ts'
-import { CoxswainError, encodeRecords } from '../protocol/index.ts'
+import type { PeerCertificate, Platform } from '../platform/index.ts'
+import { CoxswainError, encodeRecords, enrolPath, type Principal } from '../protocol/index.ts'
 import { notYetLeading } from './absence.ts'
 import { Archivist, lookEveryMs } from './archivist.ts'
+import type { NodeOptions } from './authority.ts'
 import { type Claimant, claim } from './claim.ts'
 import { Comeback } from './comeback.ts'
 import type { LeaderContext, Vitals } from './context.ts'
 import { silenceBoundMaxMs } from './detector.ts'
 import { Door, type DoorOptions } from './door.ts'
 import { BlockDrops } from './drops.ts'
+import { Enrolment } from './enrolment.ts'
 import { GrantWatch } from './grants.ts'
 import { Links } from './links.ts'
 import { LogReadings } from './logs.ts'
 import { Loop } from './loop.ts'
+import { NodeOffice } from './nodes.ts'
 import { Outbox } from './outbox.ts'
 import { Payloads } from './payloads.ts'
 import { recover } from './recover.ts'
@@ -63,6 +67,10 @@ export interface LeaderOptions extends DoorOptions {
   vitals?: () => Vitals
   /** Keeps secrets; without it there can be none. All candidates of a cluster must have the same keys. */
   sealer?: SecretSealer
+  /** Id of the cluster that this node belongs to. Without it any journal is led, and a new cluster gets an id of its own. */
+  cluster?: string
+  /** Only in a cluster of several machines. */
+  nodes?: NodeOptions
   /** Run after every record of a leader, and after each catching up of a standby, in tests. */
   check?: (state: State) => void
 }
@@ -97,8 +105,10 @@ export class Leader {
    * announcement says; then it does not lead.
    */
   async start(applied?: State): Promise<void> {
-    const { store } = this.#options
+    const { store, cluster } = this.#options
     const before = applied ?? (await recover(store))
+    if (cluster && before.cluster !== '' && before.cluster !== cluster)
+      throw new CoxswainError('WRONG_CLUSTER', `The journal is of cluster ${before.cluster}; this node belongs to ${cluster}.`)
     const address = await this.#door.open(applied !== undefined && before.epoch > 0)
     let state: State
     try {
@@ -117,7 +127,7 @@ export class Leader {
   }
 
   #claimant(replaces: number | undefined): Claimant {
-    const { id, store, priority, processStart, vitals } = this.#options
+    const { id, store, priority, processStart, vitals, cluster } = this.#options
     return {
       id,
       store,
@@ -125,6 +135,7 @@ export class Leader {
       pid: (vitals ?? processVitals())().pid,
       processStart: processStart ?? '',
       replaces,
+      ...(cluster && { cluster }),
     }
   }
 
@@ -162,12 +173,20 @@ export class Leader {
     const schedules = new ScheduleClock(state, loop, payloads, platform)
     outbox.schedulesChanged = () => schedules.look()
     const rooms = { links, logs, loop, outbox, payloads, comeback, grants, schedules, nowMs, vitals }
+    const { nodes } = this.#options
+    const office = nodes && new NodeOffice({ id, state, loop, platform, nodes })
+    const enrolment = office && new Enrolment({ state, loop, platform, nodes: nodes!, office })
     const promote: LeaderContext['promote'] = (candidate, begun) => this.#promote(candidate, begun)
     const { sealer } = this.#options
-    this.#context = { id, sealer, address, startedMs, state, observed, limits, store, platform, promote, ...rooms }
+    const own = { sealer, ...(office && enrolment && { office, enrolment }) }
+    this.#context = { id, address, startedMs, state, observed, limits, store, platform, promote, ...rooms, ...own }
     this.#sessions = new Sessions(this.#context, epoch => this.#lose(new CoxswainError('FENCED', `A peer has seen epoch ${epoch}.`)))
     const sessions = this.#sessions
-    this.#door.lead((connection, principal) => sessions.accept(connection, principal))
+    this.#door.lead(
+      (connection, principal) => sessions.accept(connection, principal),
+      async request => (request.path === enrolPath ? enrolment?.answer(request) : undefined),
+    )
+    office?.start()
     this.#archivist = new Archivist(store, state, platform)
     // An append that was refused knows more, and is heard first.
     store.leadership.onLost(failure => clock.soon(() => this.#lose(failure ?? deposed())))
@@ -178,12 +197,18 @@ export class Leader {
     platform.log('info', 'leading', { epoch: state.epoch, cluster: state.cluster, address, index: state.index, jobs: state.jobs.byId.size })
   }
 
+  /** Whom a certificate proves, by the facts that this leader knows; undefined before it leads. */
+  principalOf(certificate: PeerCertificate): Principal | undefined {
+    return this.#context && nodePrincipal(certificate, this.#context.state)
+  }
+
   #tick(beforeMs: number, lookedMs = beforeMs): void {
     const { clock } = this.#platform
     clock.timer(pulseMs, () => {
       if (this.#stopped) return
       const nowMs = clock.monotonicMs()
       this.#sessions!.pulse()
+      this.#context!.office?.look()
       this.#drops!.flush()
       const lateMs = nowMs - beforeMs - pulseMs
       // Whoever was silent for so long has been given up by its standbys: it goes before it is told, or killed.
@@ -264,6 +289,7 @@ export class Leader {
     if (this.#stopped) return
     this.#stopped = true
     this.#context?.schedules.stop()
+    this.#context?.office?.stop()
     await this.#context?.loop.end()
     await this.#door.leave('it leads no more')
     this.#end(reason)

@@ -10,6 +10,7 @@ import {
   Story,
   viewJob,
   viewLocks,
+  viewNodes,
   viewSchedules,
   viewSecrets,
   viewSteps,
@@ -139,6 +140,7 @@ const handlers: Handlers = {
   schedules: (context, argument) => viewSchedules(context.state, argument),
   triggers: (context, argument) => viewTriggers(context.state, argument),
   secrets: ({ state }) => viewSecrets(state),
+  nodes: context => viewNodes(context.state),
   locks: (context, { prefix }) => viewLocks(context.state, typeof prefix === 'string' ? prefix : ''),
   locate: context =>
     [...context.state.membership.workers.values()]

@@ -10,6 +10,7 @@ import {
   encodeMessage,
   type Hello,
   hello,
+  type NodeRole,
   type Principal,
   protocolVersion,
   release,
@@ -21,6 +22,7 @@ import { ClientSession } from './clients.ts'
 import type { LeaderContext } from './context.ts'
 import { CandidateLink, ClientLink, WorkerLink } from './links.ts'
 import type { LogReadings } from './logs.ts'
+import type { NodePeer } from './nodes.ts'
 import { StandbySession } from './standbys.ts'
 import { WorkerSession } from './workers.ts'
 
@@ -100,8 +102,29 @@ export class Sessions {
       connection.close(problem.code)
       return undefined
     }
-    if (said.role === 'candidate') return this.#candidate(connection, said)
-    return said.role === 'worker' ? this.#worker(connection, said) : this.#client(connection, said)
+    if (said.role === 'client') return this.#client(connection, said)
+    return said.role === 'candidate' ? this.#candidate(connection, said, principal) : this.#worker(connection, said, principal)
+  }
+
+  /** The node behind a link, where its certificate is one of this cluster's. */
+  #peer(link: WorkerLink | CandidateLink, role: NodeRole, { credential }: Principal): NodePeer | undefined {
+    if (!this.#context.office || !this.#context.state.nodes.byName.get(link.id)?.certificates.has(credential)) return undefined
+    const peer: NodePeer = {
+      name: link.id,
+      role,
+      credential,
+      remote: link.connection.remote,
+      send: message => {
+        if (message.kind !== 'authorityKey') link.send(message)
+        else if (link instanceof CandidateLink) link.send(message)
+      },
+      close: reason => {
+        link.connection.close(reason)
+        link.closed = true
+      },
+    }
+    this.#context.office.came(peer)
+    return peer
   }
 
   #problem(principal: Principal, said: Hello): CoxswainError | undefined {
@@ -113,6 +136,8 @@ export class Sessions {
       )
     if (said.cluster !== '' && said.cluster !== state.cluster)
       return new CoxswainError('WRONG_CLUSTER', `${said.name} belongs to cluster ${said.cluster}; this is ${state.cluster}.`)
+    if (principal.kind === 'node' && state.nodes.revoked.has(principal.credential))
+      return new CoxswainError('NODE_REVOKED', `The certificate of ${said.name} was revoked.`, { id: said.name })
     const mismatch = mismatchOf(principal, said)
     if (mismatch !== undefined) return new CoxswainError('FORBIDDEN', mismatch, { id: said.name })
     if (said.epochSeen > state.epoch) {
@@ -129,13 +154,20 @@ export class Sessions {
     }
   }
 
-  #worker(connection: Connection, said: Hello): Receiver {
+  #worker(connection: Connection, said: Hello, principal: Principal): Receiver {
     const link = new WorkerLink(connection, said.name, said.session)
     const session = new WorkerSession(this.#context, link, this.#logs)
     this.#workers.set(link, session)
+    const peer = this.#peer(link, 'worker', principal)
     return {
-      frame: this.#reader(link, workerToLeader, message => session.receive(message)),
-      closed: reason => this.#workerGone(link, `its connection ended: ${reason}`),
+      frame: this.#reader(link, workerToLeader, message => {
+        if (message.kind !== 'renewCertificate' && message.kind !== 'holdsCertificate') session.receive(message)
+        else if (peer) this.#context.office!.heard(peer, message)
+      }),
+      closed: reason => {
+        if (peer) this.#context.office!.gone(peer)
+        this.#workerGone(link, `its connection ended: ${reason}`)
+      },
     }
   }
 
@@ -152,13 +184,18 @@ export class Sessions {
     loop.post({ command: { kind: 'loseWorker', worker, incarnation, reason }, bytes: 0, reply: () => {} })
   }
 
-  #candidate(connection: Connection, said: Hello): Receiver {
+  #candidate(connection: Connection, said: Hello, principal: Principal): Receiver {
     const link = new CandidateLink(connection, said.name)
     const session = new StandbySession(this.#context, link)
     this.#standbys.set(link, session)
+    const peer = this.#peer(link, 'candidate', principal)
     return {
-      frame: this.#reader(link, candidateToLeader, message => session.receive(message)),
+      frame: this.#reader(link, candidateToLeader, message => {
+        if (message.kind !== 'renewCertificate' && message.kind !== 'holdsCertificate') session.receive(message)
+        else if (peer) this.#context.office!.heard(peer, message)
+      }),
       closed: () => {
+        if (peer) this.#context.office!.gone(peer)
         if (this.#standbys.delete(link)) session.closed()
       },
     }

@@ -1,9 +1,9 @@
 // Owns standing by: it applies what the leader journals, watches the leader, and says when it is this candidate's turn to claim.
 // Must not claim, and must not write to the store.
 
-import { rankStandbys, type State } from '../core/index.ts'
-import type { LeadershipView, Store } from '../journal/index.ts'
-import type { Connection, Platform } from '../platform/index.ts'
+import { nodePrincipal, rankStandbys, type State } from '../core/index.ts'
+import type { LeadershipView } from '../journal/index.ts'
+import type { Connection, PeerCertificate, Platform } from '../platform/index.ts'
 import {
   type CandidateToLeader,
   CoxswainError,
@@ -14,6 +14,8 @@ import {
   errorFromWire,
   hello,
   leaderToCandidate,
+  type NodeIdentity,
+  type Principal,
   protocolVersion,
   release,
   welcome,
@@ -22,6 +24,7 @@ import {
 import { Absence, notYetLeading } from './absence.ts'
 import { SilenceDetector } from './detector.ts'
 import { catchUpWithJournal, recover } from './recover.ts'
+import type { StandbyOptions } from './standby-options.ts'
 
 /** Each standby waits one step longer than the one that ranks before it. */
 const stepMs = 200
@@ -38,31 +41,6 @@ const blockDropsMax = 100_000
 /** Refusals after which trying again makes no sense, if who refused leads this store. */
 const finalCodes: readonly ErrorCode[] = ['VERSION_MISMATCH', 'WRONG_CLUSTER', 'FORBIDDEN', 'UNAUTHENTICATED']
 
-/** What a standby works with. */
-export interface StandbyOptions {
-  /** Name of this candidate. */
-  id: string
-  /** Where this candidate listens already: whoever led from there was a former life of it. */
-  address?: string
-  /** P0 of this candidate. */
-  priority: number
-  store: Store
-  pid: number
-  /** What proves to the leader that this is a node of its cluster. */
-  token(): Promise<string>
-  /**
-   * Ends a leader that is silent and still lives, if that can be done for certain (same machine: pid and start time); without it such a leader
-   * is waited for.
-   */
-  kill?(leader: LeadershipView): void
-  /** In a journal that nobody ever led: how long to leave that to the others. */
-  firstDelayMs: number
-  /** It follows a leader. */
-  following?(leader: LeadershipView): void
-  /** Run whenever it has applied what is there, in tests. */
-  check?: (state: State) => void
-}
-
 /** How the watch over a leader ended. */
 type Ended = 'unreachable' | 'absent' | 'starting' | 'refused' | 'closed' | 'silent' | 'resigned' | 'stopped'
 
@@ -76,6 +54,8 @@ export class Standby {
   #stop: () => void = () => {}
   #stopped = false
   readonly #absence: Absence
+  /** What keeps this node's certificate, while it follows a leader. */
+  #certificates: ReturnType<NodeIdentity['attach']> | undefined
   #tailing: Promise<void> | undefined
   /** Whoever answers at the leader's address does not want this candidate: it may be a stranger that has the port now. */
   #refusal: CoxswainError | undefined
@@ -85,6 +65,11 @@ export class Standby {
     this.#platform = platform
     this.#boot = platform.random.uuid()
     this.#absence = new Absence(platform.clock)
+  }
+
+  /** Whom a certificate proves, as far as this standby knows: it only says who leads, and that to nodes which are newer than its facts too. */
+  principalOf(certificate: PeerCertificate): Principal | undefined {
+    return this.#state && nodePrincipal(certificate, this.#state, true)
   }
 
   /** Takes its leave; `turn` resolves with undefined. */
@@ -183,7 +168,7 @@ export class Standby {
         if (over) return
         over = true
         cancelLook()
-        this.#connection = undefined
+        this.#leave()
         connection.close('it does not follow any more')
         act()
       }
@@ -221,7 +206,7 @@ export class Standby {
               welcomed = true
               this.#refusal = undefined
               this.#absence.over()
-              this.#send({ kind: 'standBy', priority: this.#options.priority, pid: this.#options.pid })
+              this.#follow()
               this.#tailThen(fail)
               this.#options.following?.(view)
             }
@@ -240,6 +225,19 @@ export class Standby {
       this.#stop = () => end('stopped')
       look(clock.monotonicMs() + lookMs)
     })
+  }
+
+  /** A leader welcomed it. */
+  #follow(): void {
+    const { identity, priority, pid } = this.#options
+    this.#certificates = identity?.attach(message => this.#send(message))
+    this.#send({ kind: 'standBy', priority, pid })
+  }
+
+  #leave(): void {
+    this.#connection = undefined
+    this.#certificates?.ended()
+    this.#certificates = undefined
   }
 
   #hello(view: LeadershipView): Buffer {
@@ -265,6 +263,8 @@ export class Standby {
         return end('resigned')
       case 'refused':
         return fail(errorFromWire(message.code, message.message, { id: this.#options.id }))
+      default:
+        return this.#certificates?.heard(message)
     }
   }
 

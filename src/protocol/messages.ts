@@ -6,6 +6,7 @@ import { flowPlan } from './flow.ts'
 import { exchange, lockMode, spaceKey } from './grants.ts'
 import { logLine, wireError } from './greeting.ts'
 import { limits } from './limits.ts'
+import * as nodes from './nodes.ts'
 import { inputs, outcome, taskFailure } from './outcomes.ts'
 import { hashField, jobIdField, jobPlan, nameField, range, resources, runs, stagePlan } from './plan.ts'
 import { jobPolicies } from './policies.ts'
@@ -30,6 +31,7 @@ export const viewName = enumeration(
   'schedules',
   'triggers',
   'secrets',
+  'nodes',
 )
 export type ViewName = Infer<typeof viewName>
 
@@ -100,6 +102,7 @@ export const clientToLeader = union({
   ],
   deleteSecret: [61, struct({ request, secret: nameField })],
   emit: [33, struct({ request, event: nameField, key: eventKey, id: nameField, items: bytes(limits.inlineBytesMax + 64) })],
+  ...nodes.nodeOrders,
 })
 export type ClientToLeader = Infer<typeof clientToLeader>
 
@@ -149,6 +152,7 @@ export const leaderToClient = union({
   kept: [21, struct({ request, over: list(nameField, limits.keptGrantsMax) })],
   /** How many runs of triggers the event started, and how many steps of workflows got it. */
   emitted: [17, struct({ request, started: varint, woken: varint })],
+  ...nodes.nodeAnswers,
 })
 export type LeaderToClient = Infer<typeof leaderToClient>
 
@@ -201,6 +205,7 @@ export const workerToLeader = union({
   locateBlock: [8, struct({ request, holder: nameField })],
   /** A task of the lane asks for a secret. Answered by `secret`. */
   getSecret: [13, struct({ request, lane: varint, job: jobIdField, stage: varint, secret: nameField })],
+  ...nodes.workerCertificates,
 })
 export type WorkerToLeader = Infer<typeof workerToLeader>
 
@@ -237,6 +242,7 @@ export const leaderToWorker = union({
   blockLocated: [12, struct({ request, address: string() })],
   /** Without a value there is an error. */
   secret: [16, struct({ request, value: optional(bytes(limits.secretBytesMax)), code: nameField, message: string(4096) })],
+  ...nodes.certificatesForWorkers,
 })
 export type LeaderToWorker = Infer<typeof leaderToWorker>
 
@@ -248,6 +254,7 @@ export const candidateToLeader = union({
   applied: [2, struct({ index: varint })],
   /** It ends on purpose. */
   leaving: [3, struct({})],
+  ...nodes.candidateCertificates,
 })
 export type CandidateToLeader = Infer<typeof candidateToLeader>
 
@@ -259,5 +266,6 @@ export const leaderToCandidate = union({
   resigned: [2, struct({ epoch: varint, to: nameField })],
   /** This standby cannot stand by: its priority is refused. */
   refused: [3, struct({ code: nameField, message: string(4096) })],
+  ...nodes.certificatesForCandidates,
 })
 export type LeaderToCandidate = Infer<typeof leaderToCandidate>

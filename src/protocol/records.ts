@@ -8,6 +8,7 @@ import { eventKey, triggerSpec, triggerSubmission } from './events.ts'
 import { flowPlan } from './flow.ts'
 import { lockMode, spaceKey } from './grants.ts'
 import { limits } from './limits.ts'
+import { nodeRecords } from './nodes.ts'
 import { hashField, jobIdField, jobPlan, nameField, range, resources, runs, stagePlan, taskBlock } from './plan.ts'
 import { runPolicy, stagePolicy } from './policies.ts'
 import { scheduleSpec, tickOutcomes } from './schedules.ts'
@@ -184,6 +185,7 @@ export const record = union({
   TasksReturned: [44, struct({ lane: varint, keep: varint })],
   /** A worker that came back has outcomes for all tasks of this lane and is about to tell them: the lane reserves nothing any more. */
   LaneVacated: [45, struct({ lane: varint })],
+  ...nodeRecords,
 })
 /** One fact. */
 export type JournalRecord = Infer<typeof record>

@@ -2,6 +2,7 @@
 // Must not hold how they are computed: that is core/views.
 import type { FailedAttempt } from './errors.ts'
 import type { JobId, WorkerId } from './ids.ts'
+import type { NodesView } from './nodes.ts'
 import type { Resources } from './plan.ts'
 import type { LockView, SecretView } from './views-kept.ts'
 
@@ -268,4 +269,5 @@ export interface Views {
   locks: { argument: { prefix?: string }; answer: LockView[] }
   secrets: { argument: Record<string, never>; answer: SecretView[] }
   locate: { argument: Record<string, never>; answer: WorkerAddress[] }
+  nodes: { argument: Record<string, never>; answer: NodesView }
 }

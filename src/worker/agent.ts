@@ -2,7 +2,7 @@
 // Must not run user code, and must not know how tasks are carried.
 import { availableParallelism } from 'node:os'
 import type { Credentials, Platform } from '../platform/index.ts'
-import { CoxswainError, type Resources } from '../protocol/index.ts'
+import { CoxswainError, type NodeIdentity, type Resources } from '../protocol/index.ts'
 import { BlockServer } from './blocks/server.ts'
 import { Exchange } from './exchange.ts'
 import { Stores } from './stores.ts'
@@ -45,6 +45,8 @@ export interface AgentOptions {
   blockAuth(credentials: Credentials): boolean | Promise<boolean>
   /** Token with which it fetches blocks from other workers; empty where its certificate proves who it is. */
   peerToken: string
+  /** Its certificate, in a cluster of several machines. */
+  identity?: NodeIdentity
   /** Folder from which packages are resolved that programs name as external; the working directory by default. */
   modules?: string
 }

@@ -1,6 +1,7 @@
 // The part of the naive model that knows schedules: their ticks, and which jobs are their runs. And that payloads are numbered in order.
 import assert from 'node:assert/strict'
 import type { RecordOf } from '../../src/protocol/index.ts'
+import { NodeLedger } from './node-ledger.ts'
 
 interface LedgerSchedule {
   overlap: string
@@ -16,6 +17,7 @@ export class ScheduleLedger {
   /** Jobs in the history, the oldest first; and places up to which results and rows are gone. */
   readonly archived: string[] = []
   lastPayload = 0
+  readonly nodes = new NodeLedger()
   /** Names of secrets and how often each was set. */
   readonly secrets = new Map<string, number>()
 

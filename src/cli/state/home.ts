@@ -36,6 +36,11 @@ export class Home {
     return join(this.path, 'tokens')
   }
 
+  /** Key, certificate and trust of this node, in a cluster of several machines. */
+  get node(): string {
+    return join(this.path, 'node')
+  }
+
   get journal(): string {
     return join(this.path, 'journal')
   }
