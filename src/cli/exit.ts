@@ -75,6 +75,7 @@ const byCode: Record<ErrorCode, number> = {
   OVERLOADED: refused,
   UNAUTHENTICATED: refused,
   FORBIDDEN: refused,
+  USER_EXISTS: refused,
   UNAVAILABLE: unavailable,
   NO_CLUSTER: unavailable,
   CONNECTION_LOST: unavailable,

@@ -3,6 +3,8 @@ import type { CoreLimits, Observed, State } from '../core/index.ts'
 import type { Store } from '../journal/index.ts'
 import type { Platform } from '../platform/index.ts'
 import type { CoxswainError } from '../protocol/index.ts'
+import type { Rates } from './access/rates.ts'
+import type { Audit } from './audit/audit.ts'
 import type { Comeback } from './comeback.ts'
 import type { GrantWatch } from './grants.ts'
 import type { Links } from './links.ts'
@@ -39,6 +41,9 @@ export interface LeaderContext {
   schedules: ScheduleClock
   /** Keeps secrets; without it there can be none. */
   sealer: SecretSealer | undefined
+  rates: Rates
+  /** Without it nothing is audited. */
+  audit: Audit | undefined
   /** Cluster time now. */
   nowMs(): number
   vitals(): Vitals

@@ -3,6 +3,8 @@
 import type { Connection, ConnectionHandlers, Credentials, Listener, Platform } from '../platform/index.ts'
 import { decodeMessage, encodeMessage, hello, type Principal, welcome, limits as wire } from '../protocol/index.ts'
 import { notYetLeading } from './absence.ts'
+import { type Authenticator, firstOf, type Knowledge, userTokens } from './access/authenticate.ts'
+import { answerRoute, type Routes } from './access/routes.ts'
 import { listenAt } from './listen.ts'
 
 /** What a door is made with. */
@@ -12,12 +14,19 @@ export interface DoorOptions {
   port: number
   /** The address that others are told, where it is not the one that is listened on. */
   advertise?: string
-  /** Who these credentials prove, or undefined. */
-  authenticate(credentials: Credentials): Principal | undefined | Promise<Principal | undefined>
+  /** Who these credentials prove, or undefined: asked before it is looked whether they are a token of a user. */
+  authenticate: Authenticator
+  /** Asked after that: an identity provider that the cluster trusts. */
+  authenticateElsewhere?: Authenticator
+  /** What is answered that is no connection. */
+  routes?: Routes
 }
 
 /** Takes whoever comes. */
 type Host = (connection: Connection, principal: Principal) => ConnectionHandlers
+
+/** Is told who was turned away from what. */
+type Denied = (remote: string, what: string, principal: Principal | undefined) => void
 
 const nobody: ConnectionHandlers = { opened() {}, frame() {}, closed() {} }
 
@@ -34,24 +43,53 @@ export class Door {
   #leader: { leader: string; epoch: number } | undefined
   /** Why nobody is taken at present. */
   #closedBecause = notYetLeading
+  /** What is known of users at this moment. */
+  #known: () => Knowledge | undefined = () => undefined
+  #denied: Denied = () => {}
+  readonly #authenticate: Authenticator
 
   constructor(options: DoorOptions, platform: Platform, always: boolean) {
     this.#options = options
     this.#platform = platform
     this.#always = always
+    const elsewhere = options.authenticateElsewhere
+    this.#authenticate = firstOf(
+      options.authenticate,
+      userTokens(() => this.#known()),
+      ...(elsewhere ? [elsewhere] : []),
+    )
+  }
+
+  /** From now on users are those that are known then. */
+  know(known: () => Knowledge | undefined): void {
+    this.#known = known
+  }
+
+  /** Who is nobody is not told why; the audit log is told that somebody tried. */
+  #prove(credentials: Credentials): Principal | undefined | Promise<Principal | undefined> {
+    const proved = this.#authenticate(credentials)
+    const noted = (principal: Principal | undefined): Principal | undefined => {
+      if (!principal) this.#denied(credentials.remote, 'connect', undefined)
+      return principal
+    }
+    return proved instanceof Promise ? proved.then(noted) : noted(proved)
   }
 
   /** Listens, if it does not yet, and resolves to the address that others are told. `takesOver`: the port may still be the predecessor's. */
   async open(takesOver: boolean): Promise<string> {
-    const { host, port, advertise, authenticate } = this.#options
+    const { host, port, advertise } = this.#options
     this.#listener ??= await listenAt(
       this.#platform,
       {
         host,
         port,
         frameBytesMax: wire.frameBytesMax,
-        authenticate,
+        authenticate: credentials => this.#prove(credentials),
         healthy: () => this.#host !== undefined || this.#always,
+        answer: (request, principal) =>
+          answerRoute(this.#options.routes ?? {}, request, principal, () =>
+            this.#denied(request.remote, `${request.method} ${request.path}`, principal),
+          ),
         accept: (connection, principal) => this.#accept(connection, principal),
       },
       takesOver,
@@ -59,10 +97,11 @@ export class Door {
     return advertise ?? this.#listener.address
   }
 
-  /** From now on everybody is this host's. */
-  lead(host: Host): void {
+  /** From now on everybody is this host's, who is told of those that are turned away; `name` where it is known who they are. */
+  lead(host: Host, denied: Denied = () => {}): void {
     this.#leader = undefined
     this.#host = host
+    this.#denied = denied
   }
 
   /** From now on everybody is told of this leader. */
@@ -73,6 +112,7 @@ export class Door {
   /** Nobody is the host's any more: all are sent away. A door that is not always open shuts. */
   async leave(reason: string): Promise<void> {
     this.#host = undefined
+    this.#denied = () => {}
     this.#closedBecause = reason
     if (!this.#always) return this.close()
     for (const connection of this.#inside) connection.close(reason)

@@ -10,13 +10,19 @@ import {
   encodeMessage,
   type Hello,
   hello,
+  type NodeRole,
   type Principal,
   protocolVersion,
   release,
   type Welcome,
   welcome,
+  limits as wire,
   workerToLeader,
 } from '../protocol/index.ts'
+import { stillStands, whenExpired } from './access/authenticate.ts'
+import { ClientGate, sessionOf } from './access/gate.ts'
+import { candidatePolicy, workerPolicy } from './access/policy.ts'
+import { Trail } from './audit/trail.ts'
 import { ClientSession } from './clients.ts'
 import type { LeaderContext } from './context.ts'
 import { CandidateLink, ClientLink, WorkerLink } from './links.ts'
@@ -39,6 +45,12 @@ function mismatchOf(principal: Principal, { role, name }: Hello): string | undef
   if (role === 'client' || !principal.roles.includes(role))
     return `The credential is one of a ${principal.roles.join(' or ')}, not of a ${role}.`
   return principal.name === '' || principal.name === name ? undefined : `The credential is one of ${principal.name}, not of ${name}.`
+}
+
+/** Throws FORBIDDEN unless the node is what the message needs. */
+function mustBe(principal: Principal, needed: NodeRole): void {
+  if (principal.kind !== 'node' || !principal.roles.includes(needed))
+    throw new CoxswainError('FORBIDDEN', `This needs a ${needed}, and ${principal.name} is none.`)
 }
 
 interface Receiver {
@@ -97,11 +109,16 @@ export class Sessions {
       : { kind: 'welcome', protocol: protocolVersion, release, cluster: state.cluster, epoch: state.epoch, leader: id, pulseMs }
     connection.send(encodeMessage(welcome, answer))
     if (problem) {
+      if (problem.code === 'FORBIDDEN' || problem.code === 'UNAUTHENTICATED') this.#denied(connection, principal, said, problem.code)
       connection.close(problem.code)
       return undefined
     }
-    if (said.role === 'candidate') return this.#candidate(connection, said)
-    return said.role === 'worker' ? this.#worker(connection, said) : this.#client(connection, said)
+    if (said.role === 'candidate') return this.#candidate(connection, principal, said)
+    return said.role === 'worker' ? this.#worker(connection, principal, said) : this.#client(connection, principal, said)
+  }
+
+  #denied({ remote }: Connection, { name, credential }: Principal, said: Hello, code: string): void {
+    this.#context.audit?.note({ who: name, credential, from: remote, what: `connect as ${said.role}`, id: said.name }, 'denied', code)
   }
 
   #problem(principal: Principal, said: Hello): CoxswainError | undefined {
@@ -115,6 +132,11 @@ export class Sessions {
       return new CoxswainError('WRONG_CLUSTER', `${said.name} belongs to cluster ${said.cluster}; this is ${state.cluster}.`)
     const mismatch = mismatchOf(principal, said)
     if (mismatch !== undefined) return new CoxswainError('FORBIDDEN', mismatch, { id: said.name })
+    // It may have been revoked since it was shown at the door.
+    if (!stillStands(state, principal))
+      return new CoxswainError('UNAUTHENTICATED', 'The credential is not good any more.', { id: said.name })
+    if (Buffer.byteLength(sessionOf(principal, said.session)) > wire.nameBytesMax)
+      return new CoxswainError('INVALID_ARGUMENT', 'The name of the session is too long.', { id: said.name })
     if (said.epochSeen > state.epoch) {
       this.#deposed(said.epochSeen)
       return new CoxswainError('FENCED', `${said.name} has seen epoch ${said.epochSeen}; this leader's is ${state.epoch}.`)
@@ -129,12 +151,15 @@ export class Sessions {
     }
   }
 
-  #worker(connection: Connection, said: Hello): Receiver {
+  #worker(connection: Connection, principal: Principal, said: Hello): Receiver {
     const link = new WorkerLink(connection, said.name, said.session)
     const session = new WorkerSession(this.#context, link, this.#logs)
     this.#workers.set(link, session)
     return {
-      frame: this.#reader(link, workerToLeader, message => session.receive(message)),
+      frame: this.#reader(link, workerToLeader, message => {
+        mustBe(principal, workerPolicy[message.kind])
+        session.receive(message)
+      }),
       closed: reason => this.#workerGone(link, `its connection ended: ${reason}`),
     }
   }
@@ -152,27 +177,36 @@ export class Sessions {
     loop.post({ command: { kind: 'loseWorker', worker, incarnation, reason }, bytes: 0, reply: () => {} })
   }
 
-  #candidate(connection: Connection, said: Hello): Receiver {
+  #candidate(connection: Connection, principal: Principal, said: Hello): Receiver {
     const link = new CandidateLink(connection, said.name)
     const session = new StandbySession(this.#context, link)
     this.#standbys.set(link, session)
     return {
-      frame: this.#reader(link, candidateToLeader, message => session.receive(message)),
+      frame: this.#reader(link, candidateToLeader, message => {
+        mustBe(principal, candidatePolicy[message.kind])
+        session.receive(message)
+      }),
       closed: () => {
         if (this.#standbys.delete(link)) session.closed()
       },
     }
   }
 
-  #client(connection: Connection, said: Hello): Receiver {
-    const link = new ClientLink(connection, said.session)
-    const session = new ClientSession(this.#context, link, this.#logs)
-    this.#context.links.addClient(link)
-    this.#context.grants.heard(link.session)
+  #client(connection: Connection, principal: Principal, said: Hello): Receiver {
+    const { audit, links, grants, platform } = this.#context
+    const link = new ClientLink(connection, sessionOf(principal, said.session), principal)
+    const trail = audit && new Trail(audit, principal, connection.remote)
+    if (trail) link.answered = message => trail.answered(message)
+    const gate = new ClientGate(this.#context, link, new ClientSession(this.#context, link, this.#logs), trail)
+    const cancelExpiry = whenExpired(platform.clock, principal, () => connection.close('UNAUTHENTICATED: its credential has expired'))
+    links.addClient(link)
+    grants.heard(link.session)
     this.#graces.get(link.session)?.()
     return {
-      frame: this.#reader(link, clientToLeader, message => session.receive(message)),
+      frame: this.#reader(link, clientToLeader, message => gate.receive(message)),
       closed: () => {
+        cancelExpiry()
+        trail?.closed()
         this.#logs.stop(link, undefined)
         this.#context.links.removeClient(link)
         this.graceFor(link.session)

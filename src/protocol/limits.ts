@@ -61,6 +61,13 @@ export const limits = {
   jobIdBytesMax: 200,
   nameBytesMax: 200,
   labelsMax: 32,
+  /** Users, and what their scopes and tokens are made of. */
+  userNameBytesMax: 64,
+  tokenIdBytesMax: 32,
+  tokenBytesMax: 128,
+  scopeTextsMax: 100,
+  /** How long a token may be good for. */
+  tokenTtlMsMax: 3660 * 24 * 3_600_000,
   /** Log kept per attempt; the rest is counted and dropped. */
   logBytesPerAttemptMax: 1 << 20,
   logLineBytesMax: 16 << 10,
