@@ -67,6 +67,7 @@ class CandidateNode implements NodeLife {
         ...(advertise !== undefined && { advertise: `ws://${advertise}` }),
         // Those of one machine share its state folder, in which the leader says where it is.
         listensAlways: isShared(this.#options),
+        audit: { folder: this.#home.audit },
         processStart: identify().startedAt,
         authenticate: ({ token }) => localPrincipal(role(token)),
         token: async () => readToken(this.#home, 'node'),

@@ -1,13 +1,20 @@
 // Owns the calls by which users and tokens are changed: it makes the secrets, and sends away who has no right to be there any more.
 // Must not keep a secret: it is told once, and only its digest is recorded.
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { Command, Reply } from '../../core/index.ts'
 import { type ClientToLeader, CoxswainError, type Principal, tokenText } from '../../protocol/index.ts'
 import type { LeaderContext } from '../context.ts'
 import type { ClientLink } from '../links.ts'
 import { wireError } from '../refusals.ts'
 
-const secretBytes = 32
+/** Random ids that go into a secret: each has 122 random bits, and a secret 256. */
+const secretParts = 3
+
+/** 256 random bits. */
+function newSecret({ platform }: LeaderContext): string {
+  const parts = Array.from({ length: secretParts }, () => platform.random.uuid())
+  return createHash('sha256').update(parts.join()).digest('base64url')
+}
 
 /** A message about users. */
 export type AccessMessage = Extract<ClientToLeader, { kind: 'setUser' | 'deleteUser' | 'issueToken' | 'revokeToken' }>
@@ -48,7 +55,7 @@ export function changeAccess(context: LeaderContext, link: ClientLink, message: 
     }
     case 'issueToken': {
       const { token, user, ttlMs } = message
-      const text = tokenText(token, randomBytes(secretBytes).toString('base64url'))
+      const text = tokenText(token, newSecret(context))
       const digest = createHash('sha256').update(text).digest('hex')
       const tell = (reply: Reply): void => {
         if (reply.kind === 'issued') link.send({ kind: 'tokenIssued', request, token: text, expiresAtMs: reply.expiresAtMs })

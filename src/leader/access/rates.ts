@@ -13,7 +13,7 @@ export interface RateLimits {
   usersMax: number
 }
 
-export const defaultRates: RateLimits = { callsPerSecond: 20_000, callsBurst: 60_000, longReadCalls: 2_000, usersMax: 20_000 }
+const defaultRates: RateLimits = { callsPerSecond: 20_000, callsBurst: 60_000, longReadCalls: 2_000, usersMax: 20_000 }
 
 const longReads = new Set(['story', 'audit', 'auditCheck'])
 

@@ -10,7 +10,7 @@ export interface AuditLimits {
   filesMax: number
 }
 
-export const defaultAuditLimits: AuditLimits = { fileBytesMax: 8 << 20, filesMax: 32 }
+const defaultAuditLimits: AuditLimits = { fileBytesMax: 8 << 20, filesMax: 32 }
 
 const namePattern = /^audit-(\d{8})\.jsonl$/
 
