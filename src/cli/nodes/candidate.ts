@@ -10,6 +10,7 @@ import { Home } from '../state/home.ts'
 import { identify, signalProcess } from '../state/processes.ts'
 import { ensureSecretsKey } from '../state/secrets-key.ts'
 import { localPrincipal, readToken, tokenCheck } from '../state/tokens.ts'
+import { oidcAuthenticator } from '../oidc/oidc.ts'
 import { failure } from './announce.ts'
 import { isShared, openJournal } from './journal.ts'
 import { live, type NodeLife } from './life.ts'
@@ -51,7 +52,7 @@ class CandidateNode implements NodeLife {
   }
 
   #compose(store: Store, sealer: Sealer | undefined, ready: (what: Record<string, unknown>) => void): Candidate {
-    const { name, host, port, priority, firstDelayMs, limits, advertise } = this.#options
+    const { name, host, port, priority, firstDelayMs, limits, advertise, oidc } = this.#options
     const role = tokenCheck(this.#home)
     const startedAtMs = Date.now()
     return new Candidate(
@@ -68,6 +69,9 @@ class CandidateNode implements NodeLife {
         // Those of one machine share its state folder, in which the leader says where it is.
         listensAlways: isShared(this.#options),
         audit: { folder: this.#home.audit },
+        ...(oidc && {
+          authenticateElsewhere: oidcAuthenticator(oidc, this.#platform.clock, (event, fields) => this.#platform.log('warn', event, fields)),
+        }),
         processStart: identify().startedAt,
         authenticate: ({ token }) => localPrincipal(role(token)),
         token: async () => readToken(this.#home, 'node'),

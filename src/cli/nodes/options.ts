@@ -3,6 +3,7 @@
 import { parseArgs } from 'node:util'
 import type { Resources } from '../../protocol/index.ts'
 import type { JournalPlace } from './journal.ts'
+import type { OidcOptions } from '../oidc/oidc.ts'
 
 /** How much a node logs. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
@@ -26,6 +27,8 @@ export interface CandidateOptions extends JournalPlace {
   encryptionKeyFile?: string
   /** Where it is not as usual: what is kept of finished jobs. */
   limits?: { finishedJobsMax?: number; historyJobsMax?: number; finishedJobAgeMs?: number }
+  /** The identity provider whose tokens are accepted too. */
+  oidc?: OidcOptions
   logLevel: LogLevel
 }
 
