@@ -1,6 +1,16 @@
 // Owns users and their tokens, and the audit log, as an admin of the cluster sees them.
 // Must not keep a token: it is handed to its asker, once.
-import { type AuditCheck, type AuditEntry, type AuditQuery, CoxswainError, type UserRole, type UserView, type Views, type WhoView } from '../protocol/index.ts'
+import {
+  type AuditCheck,
+  type AuditEntry,
+  type AuditQuery,
+  CoxswainError,
+  limits,
+  type UserRole,
+  type UserView,
+  type Views,
+  type WhoView,
+} from '../protocol/index.ts'
 import { type Duration, durationMs } from './amounts.ts'
 import type { Parts } from './parts.ts'
 
@@ -50,7 +60,7 @@ export class Access {
   /** Makes a token of a user, which is good for so long, 90 days by default. */
   async issueToken(user: string, options: { expires?: Duration } = {}): Promise<IssuedToken> {
     const id = this.#parts.platform.random.uuid().replaceAll('-', '').slice(0, idCharacters)
-    const ttlMs = durationMs(options.expires ?? tokenTtlDefault, 'expires', 'INVALID_ARGUMENT')
+    const ttlMs = durationMs(options.expires ?? tokenTtlDefault, 'expires', 'INVALID_ARGUMENT', limits.tokenTtlMsMax)
     const reply = await this.#parts.session.request({ kind: 'issueToken', token: id, user, ttlMs })
     if (reply.kind !== 'tokenIssued') throw new CoxswainError('FRAME_MALFORMED', 'The leader gave an answer of another kind.')
     return { id, token: reply.token, expiresAtMs: reply.expiresAtMs }

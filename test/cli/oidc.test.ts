@@ -91,7 +91,9 @@ describe('a token of an identity provider', () => {
     const hs = new TextEncoder().encode(await exportSPKI(rsa.publicKey))
     const head = (fields: object): string => Buffer.from(JSON.stringify(fields)).toString('base64url')
     const [, body = '', signature = ''] = (await sign(rsa)).split('.')
-    const confused = await new SignJWT({ ...good } as Record<string, unknown>).setProtectedHeader({ alg: 'HS256', kid: 'rsa-1', typ: 'JWT' }).sign(hs)
+    const confused = await new SignJWT({ ...good } as Record<string, unknown>)
+      .setProtectedHeader({ alg: 'HS256', kid: 'rsa-1', typ: 'JWT' })
+      .sign(hs)
     const bad: Record<string, string> = {
       'alg none': new UnsecuredJWT({ ...good } as Record<string, unknown>).encode(),
       'alg none with a signature': `${head({ alg: 'none', kid: 'rsa-1', typ: 'JWT' })}.${body}.${signature}`,

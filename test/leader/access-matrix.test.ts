@@ -2,12 +2,20 @@
 // that there is can be left out.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { candidatePolicy, clientPolicy, includes, type Rule, routePolicy, viewPolicy, workerPolicy } from '../../src/leader/access/policy.ts'
+import {
+  candidatePolicy,
+  clientPolicy,
+  includes,
+  type Rule,
+  routePolicy,
+  viewPolicy,
+  workerPolicy,
+} from '../../src/leader/access/policy.ts'
 import { answerRoute, mayAsk } from '../../src/leader/access/routes.ts'
 import {
   type AuditEntry,
-  type Codec,
   type ClientToLeader,
+  type Codec,
   candidateToLeader,
   clientToLeader,
   decodeMessage,
@@ -81,7 +89,12 @@ async function place(): Promise<Place> {
     credentials.push({ name: role, token: await issue(admin, `the-${role}`, id, 60 * minuteMs), role, credential: id })
   }
   credentials.push({ name: 'expired', token: await issue(admin, 'the-admin', 'tokenexpired', minuteMs), role: undefined, credential: '' })
-  credentials.push({ name: 'revoked', token: await issue(admin, 'the-admin', 'tokenrevoked', 60 * minuteMs), role: undefined, credential: '' })
+  credentials.push({
+    name: 'revoked',
+    token: await issue(admin, 'the-admin', 'tokenrevoked', 60 * minuteMs),
+    role: undefined,
+    credential: '',
+  })
   assert.equal((await admin.ask({ kind: 'revokeToken', token: 'tokenrevoked' }))?.kind, 'done')
   for (const [token, { credential }] of Object.entries(nodes)) credentials.push({ name: token, token, role: undefined, credential })
   await house.world.advance(2 * minuteMs)
@@ -160,7 +173,10 @@ describe('the table of what is needed', () => {
       const sum = (what: string): number =>
         lines.filter(line => line.what === what && line.credential === credential).reduce((count, line) => count + line.count, 0)
       for (const what of new Set(expectDenied))
-        assert(sum(what) >= expectDenied.filter(one => one === what).length, `${who}: no line of the audit log says that ${what} was denied`)
+        assert(
+          sum(what) >= expectDenied.filter(one => one === what).length,
+          `${who}: no line of the audit log says that ${what} was denied`,
+        )
     }
     assert.equal(pairs, here.credentials.length * (Object.keys(clientPolicy).length - 1 + Object.keys(viewPolicy).length))
     assert.equal(here.credentials.length, 10)
@@ -211,7 +227,8 @@ describe('the table of what is needed', () => {
       assert.equal(mayAsk(rule, undefined), false)
       for (const role of userRoles)
         assert.equal(mayAsk(rule, user(role)), rule !== 'worker' && rule !== 'candidate' && includes(role, rule), `${role} at ${rule}`)
-      for (const principal of Object.values(nodes)) assert.equal(mayAsk(rule, principal), principal.kind === 'node' && principal.roles.some(one => one === rule))
+      for (const principal of Object.values(nodes))
+        assert.equal(mayAsk(rule, principal), principal.kind === 'node' && principal.roles.some(one => one === rule))
     }
   })
 

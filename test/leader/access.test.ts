@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { firstOf } from '../../src/leader/index.ts'
-import { type ClientToLeader, type LeaderToClient, type Principal, type Scope, type UserRole, everything } from '../../src/protocol/index.ts'
+import {
+  type ClientToLeader,
+  everything,
+  type LeaderToClient,
+  type Principal,
+  type Scope,
+  type UserRole,
+} from '../../src/protocol/index.ts'
 import { type Question, ScriptedClient } from '../fakes/peers.ts'
 import { chunkOf, inputs } from '../fakes/plans.ts'
 import { House, programBytes, programId } from './house.ts'
@@ -40,7 +47,13 @@ describe('a user', () => {
       ...{ kind: 'user', name: 'alice', roles: ['submitter'] },
       ...{ jobPrefixes: [], labels: ['x'], credential: 'alicetoken' },
     })
-    for (const bad of [`${token}x`, token.slice(0, -1), token.replace('alicetoken', 'alicetokem'), `${token.slice(0, -1)}é`, 'x'.repeat(100_000)])
+    for (const bad of [
+      `${token}x`,
+      token.slice(0, -1),
+      token.replace('alicetoken', 'alicetokem'),
+      `${token.slice(0, -1)}é`,
+      'x'.repeat(100_000),
+    ])
       assert.equal((await comeIn(house, bad)).refused, 401)
     assert.doesNotMatch(JSON.stringify(await house.records()), new RegExp(token.slice(-43)), 'the journal holds no token')
     assert.doesNotMatch(JSON.stringify(house.world.log), new RegExp(token.slice(-43)), 'nor does the log')
@@ -146,10 +159,30 @@ describe('several ways to prove who somebody is', () => {
 
   it('are tried in their order, and wait only where one does', async () => {
     const none = () => undefined
-    assert.deepEqual(firstOf(none, () => who('a'), () => who('b'))(credentials), who('a'))
+    assert.deepEqual(
+      firstOf(
+        none,
+        () => who('a'),
+        () => who('b'),
+      )(credentials),
+      who('a'),
+    )
     assert.equal(firstOf(none, none)(credentials), undefined)
-    assert.deepEqual(await firstOf(async () => undefined, none, async () => who('c'))(credentials), who('c'))
-    assert.deepEqual(await firstOf(async () => who('d'), () => who('e'))(credentials), who('d'))
+    assert.deepEqual(
+      await firstOf(
+        async () => undefined,
+        none,
+        async () => who('c'),
+      )(credentials),
+      who('c'),
+    )
+    assert.deepEqual(
+      await firstOf(
+        async () => who('d'),
+        () => who('e'),
+      )(credentials),
+      who('d'),
+    )
   })
 })
 
@@ -202,7 +235,14 @@ describe('a scope at the leader', () => {
         assert.equal(house.state.index, index, name)
         assert.notEqual(codeOf(await admin.ask(question)), 'FORBIDDEN', name)
       }
-      const job = { plan: { ...house.plan('theirs', { name: 'team-a/work' }) }, inputs: [inputs(1)], flow: undefined, policies: [], run: undefined, watch: true }
+      const job = {
+        plan: { ...house.plan('theirs', { name: 'team-a/work' }) },
+        inputs: [inputs(1)],
+        flow: undefined,
+        policies: [],
+        run: undefined,
+        watch: true,
+      }
       const answer = await alice.ask({ kind: 'submitJobs', jobs: [job] } as Question)
       assert.equal(codeOf(answer), 'FORBIDDEN', 'the id of a job of others under a name of its own')
       assert.deepEqual(alice.of('results'), [])
@@ -211,7 +251,19 @@ describe('a scope at the leader', () => {
   it('covers what names a job: nothing of that kind is without a probe', () => {
     const own = new Set(['unwatch', 'releaseResults'])
     const named = Object.keys(probes)
-    const kinds: ClientToLeader['kind'][] = ['addTasks', 'cancelJob', 'compensateJob', 'cancelTasks', 'pauseJob', 'rerunJob', 'signal', 'watch', 'readResults', 'readStep', 'readLogs']
+    const kinds: ClientToLeader['kind'][] = [
+      'addTasks',
+      'cancelJob',
+      'compensateJob',
+      'cancelTasks',
+      'pauseJob',
+      'rerunJob',
+      'signal',
+      'watch',
+      'readResults',
+      'readStep',
+      'readLogs',
+    ]
     for (const kind of kinds) assert(named.includes(kind) || own.has(kind), kind)
   })
 
@@ -229,9 +281,16 @@ describe('a scope at the leader', () => {
     assert.deepEqual(await ids(alice, { limit: 2 }), ['job-4', 'job-2'])
     assert.deepEqual(await ids(alice, { before: 'job-2' }), ['job-0'])
     assert.equal(codeOf(await alice.ask({ kind: 'ask', view: 'jobs', argument: '{"before":"job-3"}' })), 'NOT_FOUND')
-    assert.deepEqual((await alice.view('locks')).map(({ name }) => name), ['team-a/lock'])
+    assert.deepEqual(
+      (await alice.view('locks')).map(({ name }) => name),
+      ['team-a/lock'],
+    )
     assert.equal((await admin.view('locks')).length, 2)
-    assert.equal(codeOf(await alice.ask({ kind: 'ask', view: 'story', argument: '{"id":"w1"}' })), 'NOT_FOUND', 'no story but of its own jobs')
+    assert.equal(
+      codeOf(await alice.ask({ kind: 'ask', view: 'story', argument: '{"id":"w1"}' })),
+      'NOT_FOUND',
+      'no story but of its own jobs',
+    )
     assert.equal((await alice.view('story', { id: 'job-4' })).lines.length > 0, true)
   })
 

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Audit, type AuditOptions } from '../../src/leader/audit/audit.ts'
 import { checkAudit, readAudit } from '../../src/leader/audit/read.ts'
-import { clientToLeader } from '../../src/protocol/index.ts'
 import { subjectOf } from '../../src/leader/audit/subject.ts'
+import { clientToLeader } from '../../src/protocol/index.ts'
 import { MemoryFiles } from '../fakes/files.ts'
 import { chunkOf, inputs } from '../fakes/plans.ts'
 import { World } from '../fakes/world.ts'
@@ -72,8 +72,14 @@ describe('the audit log', () => {
   it('is asked by user, by time and for what was denied', async () => {
     const { world, files } = await written(9)
     const ask = (query: object) => settled(world, readAudit(place(world, files), query))
-    assert.deepEqual((await ask({ denied: true })).map(({ id }) => id), ['job-0', 'job-3', 'job-6'])
-    assert.deepEqual((await ask({ limit: 2 })).map(({ id }) => id), ['job-7', 'job-8'])
+    assert.deepEqual(
+      (await ask({ denied: true })).map(({ id }) => id),
+      ['job-0', 'job-3', 'job-6'],
+    )
+    assert.deepEqual(
+      (await ask({ limit: 2 })).map(({ id }) => id),
+      ['job-7', 'job-8'],
+    )
     assert.deepEqual(await ask({ user: 'bob' }), [])
     assert.deepEqual(await ask({ sinceMs: world.clock.wallMs() + 1 }), [])
     await assert.rejects(readAudit(place(world, files), { sinceMs: Number.NaN }), { code: 'INVALID_ARGUMENT' })
@@ -176,7 +182,9 @@ describe('the audit log of a leader', () => {
     await admin.ask({ kind: 'signal', job: 'job', name: 'n', signal: 's', items: chunkOf([canary]) })
     await admin.ask({ kind: 'cancelJob', job: 'nobody', reason: canary })
     await admin.ask({ kind: 'cancelJob', job: 'job', reason: canary })
-    const lines = (await admin.view('audit')).map(({ who, credential, what, id, outcome, code }) => [who, credential, what, id, outcome, code].join(' '))
+    const lines = (await admin.view('audit')).map(({ who, credential, what, id, outcome, code }) =>
+      [who, credential, what, id, outcome, code].join(' '),
+    )
     for (const line of [
       'local local setUser alice ok ',
       'local local issueToken alice ok ',

@@ -5,12 +5,12 @@ import { Candidate } from '../../leader/index.ts'
 import type { Platform } from '../../platform/index.ts'
 import { nodePlatform, openKeyring } from '../../platform/node/index.ts'
 import type { Sealer } from '../../protocol/index.ts'
+import { oidcAuthenticator } from '../oidc/oidc.ts'
 import { writeEndpoint } from '../state/endpoint.ts'
 import { Home } from '../state/home.ts'
 import { identify, signalProcess } from '../state/processes.ts'
 import { ensureSecretsKey } from '../state/secrets-key.ts'
 import { localPrincipal, readToken, tokenCheck } from '../state/tokens.ts'
-import { oidcAuthenticator } from '../oidc/oidc.ts'
 import { failure } from './announce.ts'
 import { isShared, openJournal } from './journal.ts'
 import { live, type NodeLife } from './life.ts'
@@ -70,7 +70,9 @@ class CandidateNode implements NodeLife {
         listensAlways: isShared(this.#options),
         audit: { folder: this.#home.audit },
         ...(oidc && {
-          authenticateElsewhere: oidcAuthenticator(oidc, this.#platform.clock, (event, fields) => this.#platform.log('warn', event, fields)),
+          authenticateElsewhere: oidcAuthenticator(oidc, this.#platform.clock, (event, fields) =>
+            this.#platform.log('warn', event, fields),
+          ),
         }),
         processStart: identify().startedAt,
         authenticate: ({ token }) => localPrincipal(role(token)),

@@ -2,8 +2,8 @@
 // Must not have defaults: the supervisor decides everything.
 import { parseArgs } from 'node:util'
 import type { Resources } from '../../protocol/index.ts'
-import type { JournalPlace } from './journal.ts'
 import type { OidcOptions } from '../oidc/oidc.ts'
+import type { JournalPlace } from './journal.ts'
 
 /** How much a node logs. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'

@@ -13,10 +13,12 @@ const againMs = 30_000
 const loopback = new Set(['127.0.0.1', 'localhost', '[::1]'])
 
 /** Throws INVALID_ARGUMENT unless keys may be fetched from there: over TLS, or from this machine. */
-export function checkKeysAddress(address: string): void {
+function checkKeysAddress(address: string): void {
   const url = URL.canParse(address) ? new URL(address) : undefined
   if (url?.protocol === 'https:' || (url?.protocol === 'http:' && loopback.has(url.hostname))) return
-  throw new CoxswainError('INVALID_ARGUMENT', `The keys of an identity provider are fetched over https only, not from ${address}.`, { id: address })
+  throw new CoxswainError('INVALID_ARGUMENT', `The keys of an identity provider are fetched over https only, not from ${address}.`, {
+    id: address,
+  })
 }
 
 /** The keys at one address. */

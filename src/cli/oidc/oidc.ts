@@ -67,11 +67,13 @@ function headOf(token: string): Head | undefined {
 
 /** Throws INVALID_ARGUMENT for options that cannot be. */
 function checkOptions({ issuer, audience, roles }: OidcOptions): void {
-  const flawed = (text: string): CoxswainError => new CoxswainError('INVALID_ARGUMENT', `The identity provider ${issuer}: ${text}.`, { id: issuer })
+  const flawed = (text: string): CoxswainError =>
+    new CoxswainError('INVALID_ARGUMENT', `The identity provider ${issuer}: ${text}.`, { id: issuer })
   if (!issuer || !audience) throw flawed('issuer and audience must be named')
   for (const [value, { role, jobPrefixes = [], labels = [] }] of Object.entries(roles)) {
     if (!userRoles.includes(role)) throw flawed(`${value} stands for ${JSON.stringify(role)}, which is no role`)
-    if (jobPrefixes.length + labels.length > 0 && (role === 'operator' || role === 'admin')) throw flawed(`${value} is ${role} and cannot have a scope`)
+    if (jobPrefixes.length + labels.length > 0 && (role === 'operator' || role === 'admin'))
+      throw flawed(`${value} is ${role} and cannot have a scope`)
   }
 }
 
@@ -119,7 +121,10 @@ export function oidcAuthenticator(options: OidcOptions, clock: OidcClock, log: L
       return principalOf(options, head, payload, wallMs)
     } catch (error) {
       // Never what was in the token: it may be a good one for somebody else.
-      log('oidc-refused', { issuer: options.issuer, because: error instanceof Error ? ((error as { code?: string }).code ?? error.message) : 'unknown' })
+      log('oidc-refused', {
+        issuer: options.issuer,
+        because: error instanceof Error ? ((error as { code?: string }).code ?? error.message) : 'unknown',
+      })
       return undefined
     }
   }
@@ -134,6 +139,9 @@ async function loaded(): Promise<typeof import('jose')> {
   try {
     return await import('jose')
   } catch (error) {
-    throw new CoxswainError('PACKAGE_MISSING', 'Tokens of an identity provider need the package `jose`: run `npm install jose`.', { id: 'jose', cause: error })
+    throw new CoxswainError('PACKAGE_MISSING', 'Tokens of an identity provider need the package `jose`: run `npm install jose`.', {
+      id: 'jose',
+      cause: error,
+    })
   }
 }

@@ -25,7 +25,10 @@ export function declare(program: Command): void {
     .option('--token-file <file>', 'file with the token (default: it is read from stdin)')
     .option('--ca-file <file>', "the certificates of the cluster's authority, as PEM")
     .option('--connect-timeout <duration>', 'how long to try', durationArgument, connectTimeoutMs)
-    .addHelpText('after', '\nExamples:\n  cox login wss://cox.example.com:4700 --token-file token.txt\n  cox login wss://cox.example.com:4700 < token.txt')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  cox login wss://cox.example.com:4700 --token-file token.txt\n  cox login wss://cox.example.com:4700 < token.txt',
+    )
     .action(login)
 }
 

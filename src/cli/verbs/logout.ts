@@ -6,7 +6,9 @@ export function declare(program: Command): void {
   program
     .command('logout')
     .summary('forget the cluster that was logged in to')
-    .description('Removes the address and the token of `cox login` from the state folder. The token itself stays good: `cox user revoke` ends it.')
+    .description(
+      'Removes the address and the token of `cox login` from the state folder. The token itself stays good: `cox user revoke` ends it.',
+    )
     .addHelpText('after', '\nExamples:\n  cox logout')
     .action(logout)
 }

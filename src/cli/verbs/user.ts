@@ -2,7 +2,7 @@
 // Must not put a token anywhere but on stdout, once.
 import { type Command, Option } from 'commander'
 import type { IssuedToken } from '../../client/index.ts'
-import { userRoles, type UserRole } from '../../protocol/principal.ts'
+import { type UserRole, userRoles } from '../../protocol/principal.ts'
 import { durationArgument, textsArgument } from '../arguments.ts'
 import { type ClusterOptions, withCluster, withClusterOptions } from '../cluster.ts'
 
@@ -20,7 +20,12 @@ interface AddOptions extends TokenOptions {
 const expiresDefaultMs = 90 * 24 * 3_600_000
 
 function withExpiry(command: Command): Command {
-  return withClusterOptions(command).option('--expires <duration>', 'how long the token is good (default: 90d)', durationArgument, expiresDefaultMs)
+  return withClusterOptions(command).option(
+    '--expires <duration>',
+    'how long the token is good (default: 90d)',
+    durationArgument,
+    expiresDefaultMs,
+  )
 }
 
 /** Declares the verb. */
@@ -31,13 +36,18 @@ export function declare(program: Command): void {
     .description('Users of the cluster, their roles and their tokens: for admins. docs/access.md has what each role may do.')
   withExpiry(user.command('add'))
     .summary('add a user and print its first token')
-    .description('Adds a user and prints a token for it, which is told this once. With --replace it changes one that there is, whose tokens stay, and prints none.')
+    .description(
+      'Adds a user and prints a token for it, which is told this once. With --replace it changes one that there is, whose tokens stay, and prints none.',
+    )
     .argument('<name>', 'letters, digits and . _ @ + -')
     .addOption(new Option('--role <role>', 'what it may do').choices(userRoles).makeOptionMandatory())
     .option('--jobs <prefixes>', 'only jobs, locks, … whose names begin with one of these', textsArgument)
     .option('--labels <labels>', 'only jobs that have one of these labels', textsArgument)
     .option('--replace', 'change a user that there is')
-    .addHelpText('after', '\nExamples:\n  cox user add alice --role operator\n  cox user add ci --role submitter --jobs ci/ --expires 30d > token.txt')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  cox user add alice --role operator\n  cox user add ci --role submitter --jobs ci/ --expires 30d > token.txt',
+    )
     .action(add)
   withClusterOptions(user.command('list'))
     .summary('all users with their tokens')
@@ -105,7 +115,9 @@ async function list(options: ClusterOptions): Promise<void> {
       {
         title: 'TOKENS',
         text: user =>
-          user.tokens.map(({ id, expiresAtMs, expired }) => `${id} ${expired ? 'expired' : `until ${momentText(expiresAtMs).slice(0, 10)}`}`).join(', '),
+          user.tokens
+            .map(({ id, expiresAtMs, expired }) => `${id} ${expired ? 'expired' : `until ${momentText(expiresAtMs).slice(0, 10)}`}`)
+            .join(', '),
       },
     ],
     users,

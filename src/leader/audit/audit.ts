@@ -55,6 +55,8 @@ export class Audit {
   #timer: (() => void) | undefined
   #writing: Promise<void> = Promise.resolve()
   #refusing = false
+  /** Grows whenever lines are closed: those that come count in others. */
+  round = 0
   /** The folder that holds those of all candidates. */
   readonly root: string
 
@@ -68,21 +70,30 @@ export class Audit {
 
   /** Counts a call. */
   note(call: Call, outcome: Outcome, code = '', count = 1): void {
+    const line = this.lineFor(call, outcome, code)
+    if (line) line.count += count
+    else this.#lost += count
+  }
+
+  /** The line that counts such calls, as long as `round` is the same; undefined where there is no room for it. */
+  lineFor(call: Call, outcome: Outcome, code: string): { count: number } | undefined {
     const key = `${call.what}\n${call.id}\n${call.from}\n${call.credential}\n${outcome}\n${code}`
-    const known = this.#open.get(key)
-    if (known) known.count += count
-    else if (this.#open.size + this.#unwritten.length >= entriesMax) this.#lost += count
-    else this.#open.set(key, { time: new Date(this.#clock.wallMs()).toISOString(), ...call, outcome, code, count })
     this.#timer ??= this.#clock.timer(gatherMs, () => {
       this.#timer = undefined
       void this.flush()
     })
+    const known = this.#open.get(key)
+    if (known || this.#open.size + this.#unwritten.length >= entriesMax) return known
+    const line = { time: new Date(this.#clock.wallMs()).toISOString(), ...call, outcome, code, count: 0 }
+    this.#open.set(key, line)
+    return line
   }
 
   /** Writes all that was noted so far; resolves when that is done, or could not be. */
   flush(): Promise<void> {
     this.#unwritten.push(...this.#open.values())
     this.#open = new Map()
+    this.round++
     this.#writing = this.#writing.then(() => this.#write())
     return this.#writing
   }

@@ -16,6 +16,9 @@ export class Trail {
   readonly #from: string
   /** Calls that change something and are not answered: as many as a client may have waiting. */
   readonly #pending = new Map<number, Pending>()
+  /** Lines of this round by what was done to which thing: the same is done again and again, and is found without putting words together. */
+  #done = new Map<string, Map<string, { count: number }>>()
+  #round = -1
 
   constructor(audit: Audit, principal: Principal, from: string) {
     this.#audit = audit
@@ -24,8 +27,25 @@ export class Trail {
     this.#from = from
   }
 
-  #note(subject: Subject, outcome: Outcome, code: string, count: number): void {
-    if (count > 0) this.#audit.note({ who: this.#who, credential: this.#credential, from: this.#from, ...subject }, outcome, code, count)
+  #note({ what, id }: Subject, outcome: Outcome, code: string, count: number): void {
+    if (count > 0) this.#audit.note({ who: this.#who, credential: this.#credential, from: this.#from, what, id }, outcome, code, count)
+  }
+
+  #noteDone({ what, id }: Subject, count: number): void {
+    if (this.#round !== this.#audit.round) {
+      this.#round = this.#audit.round
+      this.#done = new Map()
+    }
+    const known = this.#done.get(what)?.get(id)
+    if (known) {
+      known.count += count
+      return
+    }
+    const line = this.#audit.lineFor({ who: this.#who, credential: this.#credential, from: this.#from, what, id }, 'ok', '')
+    if (!line) return this.#note({ what, id }, 'ok', '', count)
+    line.count += count
+    const ids = this.#done.get(what) ?? new Map<string, { count: number }>()
+    this.#done.set(what, ids.set(id, line))
   }
 
   /** A call was not let through. */
@@ -35,10 +55,10 @@ export class Trail {
 
   /** A call that changes something goes on to whoever handles it. */
   asked(message: ClientToLeader): void {
-    const subject = subjectOf(message)
+    const { what, id } = subjectOf(message)
     const count = message.kind === 'submitJobs' ? message.jobs.length : 1
-    if ('request' in message) this.#pending.set(message.request, { ...subject, count })
-    else this.#note(subject, 'ok', '', count)
+    if ('request' in message) this.#pending.set(message.request, { what, id, count })
+    else this.#noteDone({ what, id }, count)
   }
 
   /** The leader answers. */
@@ -46,16 +66,19 @@ export class Trail {
     const pending = 'request' in message ? this.#pending.get(message.request) : undefined
     if (!pending || !('request' in message)) return
     this.#pending.delete(message.request)
-    const { count, ...subject } = pending
-    if (message.kind === 'failed') return this.#note(subject, outcomeOf(message.error.code), message.error.code, count)
-    const failed = message.kind === 'submitted' ? message.outcomes.flatMap(({ error }) => (error ? [error.code] : [])) : []
-    for (const code of failed) this.#note(subject, outcomeOf(code), code, 1)
-    this.#note(subject, 'ok', '', count - failed.length)
+    if (message.kind === 'failed') return this.#note(pending, outcomeOf(message.error.code), message.error.code, pending.count)
+    let failed = 0
+    for (const { error } of message.kind === 'submitted' ? message.outcomes : []) {
+      if (!error) continue
+      failed++
+      this.#note(pending, outcomeOf(error.code), error.code, 1)
+    }
+    if (pending.count > failed) this.#noteDone(pending, pending.count - failed)
   }
 
   /** The connection is over: what was not answered may have been done. */
   closed(): void {
-    for (const { count, ...subject } of this.#pending.values()) this.#note(subject, 'unanswered', '', count)
+    for (const pending of this.#pending.values()) this.#note(pending, 'unanswered', '', pending.count)
     this.#pending.clear()
   }
 }
