@@ -86,6 +86,7 @@ const byCode: Record<ErrorCode, number> = {
   OVERLOADED: refused,
   UNAUTHENTICATED: refused,
   FORBIDDEN: refused,
+  USER_EXISTS: refused,
   UNAVAILABLE: unavailable,
   NO_CLUSTER: unavailable,
   CONNECTION_LOST: unavailable,

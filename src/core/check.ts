@@ -1,6 +1,7 @@
 // Owns the invariants that hold after every record: S9 to S12 and S14 as far as one state can show them. Run after every step in tests.
 // Must not repair anything.
 import { blockHolding, type Range, type Resources } from '../protocol/index.ts'
+import { checkAccess } from './access/check.ts'
 import { checkEvents } from './events/check.ts'
 import { checkFlow } from './flows/check.ts'
 import { checkGrants } from './grants/check.ts'
@@ -181,6 +182,7 @@ export function check(state: State): void {
   checkNodes(state.nodes)
   checkHistory(state.history)
   assert(!jobs.some(job => state.history.find(job.plan.job) !== undefined), 'a job is in the history and in the state')
+  checkAccess(state.access)
   checkEvents(state)
   checkKeys(state, jobs)
   checkQueues(state, jobs)

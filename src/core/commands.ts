@@ -17,6 +17,7 @@ import type {
   ScheduleSpec,
   StagePolicy,
   TriggerSpec,
+  UserSpec,
 } from '../protocol/index.ts'
 
 /** A job as it is to be submitted. */
@@ -105,8 +106,13 @@ export type Command =
   | { kind: 'readEntries'; space: string; keys: string[] }
   | { kind: 'listEntries'; space: string; prefix: string; after: string; limit: number }
   /** `sealed`: what only candidates can open. */
-  | { kind: 'setSecret'; secret: string; sealed: Uint8Array; tasks: string[] }
+  | { kind: 'setSecret'; secret: string; sealed: Uint8Array; jobs: string[] }
   | { kind: 'deleteSecret'; secret: string }
+  | { kind: 'setUser'; spec: UserSpec; replace: boolean }
+  | { kind: 'deleteUser'; user: string }
+  /** `digest`: of the token's text, which nobody here ever sees. */
+  | { kind: 'issueToken'; token: string; user: string; digest: string; ttlMs: number }
+  | { kind: 'revokeToken'; token: string }
   | { kind: 'joinCandidate'; candidate: string; priority: number }
   | { kind: 'loseCandidate'; candidate: string; failed: boolean }
   | { kind: 'foundNodes'; authority: NewAuthority; node: Omit<NewCertificate, 'authority'> & { address: string }; tokens: NewJoinToken[] }
@@ -131,6 +137,7 @@ export type Reply =
   | { kind: 'asked'; token: number }
   | { kind: 'transacted'; version: number }
   | { kind: 'emitted'; started: number; woken: number }
+  | { kind: 'issued'; expiresAtMs: number }
   | { kind: 'entries'; entries: { key: string; version: number; payload: PayloadId | undefined }[]; next: string | undefined }
   /** The sender is not (any more) the incarnation it thinks it is. */
   | { kind: 'dismissed'; reason: string }

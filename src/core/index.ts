@@ -1,4 +1,5 @@
 // The face of the leader's mind.
+export { isScoped, jobInScope, nameInScope, outOfScope } from './access/scope.ts'
 export { check } from './check.ts'
 export type { Command, Decision, NewAuthority, NewCertificate, NewJoinToken, Reply, Submission } from './commands.ts'
 export { apply, decide } from './core.ts'
@@ -27,6 +28,7 @@ export { type Piece, partOf } from './segments.ts'
 export { decodeSnapshot, encodeSnapshot } from './snapshot.ts'
 export { createState, type State } from './state.ts'
 export { RunCursor } from './tasks/runs.ts'
+export { viewUsers } from './views/access.ts'
 export { outputOf, viewSteps } from './views/flow.ts'
 export { failureOfTask, jobOf, jobsBelow, reasonOf, viewJob, viewTask } from './views/jobs.ts'
 export { viewLocks } from './views/locks.ts'

@@ -1,6 +1,7 @@
 // Owns the state of the cluster's mind: the sum of all journaled facts. Only `apply` writes it.
 // Must not hold bytes of inputs or results, clocks, connections, or anything observed.
 import type { PayloadId } from '../protocol/index.ts'
+import { type Access, createAccess } from './access/state.ts'
 import { createDeadlines, type Deadline, type Deadlines } from './deadlines/state.ts'
 import { createEvents, type Events } from './events/state.ts'
 import { createGrants, type Grants } from './grants/state.ts'
@@ -78,6 +79,7 @@ export interface State {
   grants: Grants
   spaces: Spaces
   secrets: Secrets
+  access: Access
   schedules: Schedules
   events: Events
   keys: Keys
@@ -117,6 +119,7 @@ export function createState(): State {
     grants: createGrants(),
     spaces: createSpaces(),
     secrets: createSecrets(),
+    access: createAccess(),
     schedules: createSchedules(),
     events: createEvents(),
     keys: createKeys(),

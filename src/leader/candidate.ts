@@ -47,6 +47,7 @@ export class Candidate {
     for (;;) {
       const standby = this.#newStandby(address)
       this.#standby = standby
+      this.#door?.know(() => standby.state && { state: standby.state, nowMs: standby.state.nowMs })
       const leader = await this.#takeTurn(standby)
       this.#standby = undefined
       if (!leader) return this.#stopReason ?? 'stopped'

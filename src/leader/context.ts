@@ -3,6 +3,8 @@ import type { CoreLimits, Observed, State } from '../core/index.ts'
 import type { Store } from '../journal/index.ts'
 import type { Platform } from '../platform/index.ts'
 import type { CoxswainError } from '../protocol/index.ts'
+import type { Rates } from './access/rates.ts'
+import type { Audit } from './audit/audit.ts'
 import type { Comeback } from './comeback.ts'
 import type { Enrolment } from './enrolment.ts'
 import type { GrantWatch } from './grants.ts'
@@ -44,6 +46,9 @@ export interface LeaderContext {
   /** Missing in a cluster of one machine. */
   office?: NodeOffice
   enrolment?: Enrolment
+  rates: Rates
+  /** Without it nothing is audited. */
+  audit: Audit | undefined
   /** Cluster time now. */
   nowMs(): number
   vitals(): Vitals

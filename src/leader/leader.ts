@@ -12,9 +12,11 @@ import {
 } from '../core/index.ts'
 import type { Store } from '../journal/index.ts'
 import type { PeerCertificate, Platform } from '../platform/index.ts'
-import { CoxswainError, encodeRecords, enrolPath, type Principal } from '../protocol/index.ts'
+import { CoxswainError, encodeRecords, type Principal } from '../protocol/index.ts'
 import { notYetLeading } from './absence.ts'
+import { type RateLimits, Rates } from './access/rates.ts'
 import { Archivist, lookEveryMs } from './archivist.ts'
+import { Audit, type AuditOptions } from './audit/audit.ts'
 import type { NodeOptions } from './authority.ts'
 import { type Claimant, claim } from './claim.ts'
 import { Comeback } from './comeback.ts'
@@ -40,6 +42,9 @@ import { processVitals } from './vitals.ts'
 /** A tick that is late by more than this shows that this process was asleep. */
 const stallMs = 500
 
+/** So long the end of a leadership waits for the last lines of the audit log. */
+const auditCloseMsMax = 1000
+
 /** The reason with which a leadership ends that was handed over. */
 export const handedOver = 'handed over'
 
@@ -60,6 +65,10 @@ export interface LeaderOptions extends DoorOptions {
   announce(endpoint: Endpoint): Promise<void>
   limits?: Partial<CoreLimits>
   policy?: SettleOptions['policy']
+  /** Where calls that change something, and those that are denied, are written down; without it nowhere. */
+  audit?: AuditOptions
+  /** What each user may ask for in a time. */
+  rates?: Partial<RateLimits>
   /** P0 of this candidate. */
   priority?: number
   /** Start time of this process as its system tells it, so that a successor kills the right one. */
@@ -172,19 +181,29 @@ export class Leader {
     const grants = new GrantWatch(state, loop, clock, store.leadership)
     const schedules = new ScheduleClock(state, loop, payloads, platform)
     outbox.schedulesChanged = () => schedules.look()
-    const rooms = { links, logs, loop, outbox, payloads, comeback, grants, schedules, nowMs, vitals }
     const { nodes } = this.#options
     const office = nodes && new NodeOffice({ id, state, loop, platform, nodes })
     const enrolment = office && new Enrolment({ state, loop, platform, nodes: nodes!, office })
+    const rates = new Rates(this.#options.rates ?? {}, clock)
+    const audit =
+      this.#options.audit && new Audit(this.#options.audit, { leader: id, epoch: state.epoch, index: () => state.index }, platform)
+    const rooms = { rates, audit, links, logs, loop, outbox, payloads, comeback, grants, schedules, nowMs, vitals }
     const promote: LeaderContext['promote'] = (candidate, begun) => this.#promote(candidate, begun)
     const { sealer } = this.#options
     const own = { sealer, ...(office && enrolment && { office, enrolment }) }
     this.#context = { id, address, startedMs, state, observed, limits, store, platform, promote, ...rooms, ...own }
     this.#sessions = new Sessions(this.#context, epoch => this.#lose(new CoxswainError('FENCED', `A peer has seen epoch ${epoch}.`)))
     const sessions = this.#sessions
+    this.#door.know(() => ({ state, nowMs: nowMs() }))
     this.#door.lead(
       (connection, principal) => sessions.accept(connection, principal),
-      async request => (request.path === enrolPath ? enrolment?.answer(request) : undefined),
+      (from, what, who) =>
+        audit?.note(
+          { who: who?.name ?? '', credential: who?.credential ?? '', from, what, id: '' },
+          'denied',
+          who ? 'FORBIDDEN' : 'UNAUTHENTICATED',
+        ),
+      enrolment && (request => enrolment.answer(request)),
     )
     office?.start()
     this.#archivist = new Archivist(store, state, platform)
@@ -285,6 +304,13 @@ export class Leader {
     await this.#shutDown(reason)
   }
 
+  /** A disk that does not answer must not keep the next leader waiting for this process. */
+  async #closeAudit(): Promise<void> {
+    const audit = this.#context?.audit
+    if (!audit) return
+    await Promise.race([audit.close(), new Promise<void>(resolve => this.#platform.clock.timer(auditCloseMsMax, resolve))])
+  }
+
   async #shutDown(reason: string): Promise<void> {
     if (this.#stopped) return
     this.#stopped = true
@@ -292,6 +318,7 @@ export class Leader {
     this.#context?.office?.stop()
     await this.#context?.loop.end()
     await this.#door.leave('it leads no more')
+    await this.#closeAudit()
     this.#end(reason)
   }
 }

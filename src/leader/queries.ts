@@ -16,6 +16,7 @@ import {
   viewSteps,
   viewTask,
   viewTriggers,
+  viewUsers,
   viewWorkers,
   why,
 } from '../core/index.ts'
@@ -25,6 +26,7 @@ import {
   CoxswainError,
   decodeRecords,
   type LeaderToClient,
+  type Principal,
   release,
   type StatusView,
   type TaskFailure,
@@ -32,6 +34,8 @@ import {
   type Views,
   type WorkerAddress,
 } from '../protocol/index.ts'
+import { locksIn, schedulesIn, scopeOf, triggersIn, viewWho } from './access/scoped.ts'
+import { auditPlace, checkAudit, readAudit } from './audit/read.ts'
 import type { LeaderContext } from './context.ts'
 import { archivedJob, keptSteps, keptTask, listAll, readKept, whyKept } from './history.ts'
 import { resultsHold } from './payloads.ts'
@@ -44,7 +48,11 @@ const readTasksMax = 10_000
 const readBytesMax = 4 << 20
 
 type Handlers = {
-  [V in ViewName]: (context: LeaderContext, argument: Views[V]['argument']) => Views[V]['answer'] | Promise<Views[V]['answer']>
+  [V in ViewName]: (
+    context: LeaderContext,
+    argument: Views[V]['argument'],
+    who: Principal,
+  ) => Views[V]['answer'] | Promise<Views[V]['answer']>
 }
 
 function candidates(context: LeaderContext, leaderPid: number): CandidateView[] {
@@ -121,7 +129,7 @@ async function story(context: LeaderContext, id: string, linesMax: number): Prom
 
 const handlers: Handlers = {
   status,
-  jobs: listAll,
+  jobs: (context, query, who) => listAll(context, query, scopeOf(who)),
   job: async (context, { job }) => (await archivedJob(context, job))?.view ?? viewJob(jobOf(context.state, job)),
   workers: context => viewWorkers(context.state, context.observed, context.platform.clock.monotonicMs()),
   story: (context, { id, limit }) => story(context, id, Math.min(limit ?? storyLinesMax, storyLinesMax)),
@@ -137,11 +145,15 @@ const handlers: Handlers = {
     const kept = await archivedJob(context, query.job)
     return kept ? keptSteps(kept, query) : viewSteps(jobOf(context.state, query.job), query)
   },
-  schedules: (context, argument) => viewSchedules(context.state, argument),
-  triggers: (context, argument) => viewTriggers(context.state, argument),
   secrets: ({ state }) => viewSecrets(state),
   nodes: context => viewNodes(context.state),
-  locks: (context, { prefix }) => viewLocks(context.state, typeof prefix === 'string' ? prefix : ''),
+  schedules: ({ state }, argument, who) => schedulesIn(scopeOf(who), viewSchedules(state, argument)),
+  triggers: ({ state }, argument, who) => triggersIn(state, scopeOf(who), viewTriggers(state, argument)),
+  locks: ({ state }, { prefix }, who) => locksIn(scopeOf(who), viewLocks(state, typeof prefix === 'string' ? prefix : '')),
+  users: context => viewUsers(context.state, context.nowMs()),
+  whoami: (_context, _argument, who) => viewWho(who),
+  audit: async (context, query) => readAudit(await auditPlace(context), query),
+  auditCheck: async context => checkAudit(await auditPlace(context)),
   locate: context =>
     [...context.state.membership.workers.values()]
       .filter(worker => context.observed.workers.has(worker.id))
@@ -149,7 +161,7 @@ const handlers: Handlers = {
 }
 
 /** The answer to a view, as JSON. The argument comes from outside: anything it lacks shows as an error, not as a crash. */
-export async function answerView(context: LeaderContext, view: ViewName, argument: string): Promise<string> {
+export async function answerView(context: LeaderContext, view: ViewName, argument: string, who: Principal): Promise<string> {
   let parsed: unknown
   try {
     parsed = JSON.parse(argument === '' ? '{}' : argument)
@@ -158,8 +170,8 @@ export async function answerView(context: LeaderContext, view: ViewName, argumen
   }
   if (typeof parsed !== 'object' || parsed === null)
     throw new CoxswainError('INVALID_ARGUMENT', `The argument of ${view} is not an object.`)
-  const handler = handlers[view] as (context: LeaderContext, argument: unknown) => unknown
-  return JSON.stringify(await handler(context, parsed))
+  const handler = handlers[view] as (context: LeaderContext, argument: unknown, who: Principal) => unknown
+  return JSON.stringify(await handler(context, parsed, who))
 }
 
 type ResultsRead = Omit<Extract<LeaderToClient, { kind: 'resultsRead' }>, 'kind' | 'request'>

@@ -16,8 +16,13 @@ import {
   release,
   type Welcome,
   welcome,
+  limits as wire,
   workerToLeader,
 } from '../protocol/index.ts'
+import { stillStands, whenExpired } from './access/authenticate.ts'
+import { ClientGate, sessionOf } from './access/gate.ts'
+import { candidatePolicy, workerPolicy } from './access/policy.ts'
+import { Trail } from './audit/trail.ts'
 import { ClientSession } from './clients.ts'
 import type { LeaderContext } from './context.ts'
 import { CandidateLink, ClientLink, WorkerLink } from './links.ts'
@@ -41,6 +46,12 @@ function mismatchOf(principal: Principal, { role, name }: Hello): string | undef
   if (role === 'client' || !principal.roles.includes(role))
     return `The credential is one of a ${principal.roles.join(' or ')}, not of a ${role}.`
   return principal.name === '' || principal.name === name ? undefined : `The credential is one of ${principal.name}, not of ${name}.`
+}
+
+/** Throws FORBIDDEN unless the node is what the message needs. */
+function mustBe(principal: Principal, needed: NodeRole): void {
+  if (principal.kind !== 'node' || !principal.roles.includes(needed))
+    throw new CoxswainError('FORBIDDEN', `This needs a ${needed}, and ${principal.name} is none.`)
 }
 
 interface Receiver {
@@ -99,11 +110,16 @@ export class Sessions {
       : { kind: 'welcome', protocol: protocolVersion, release, cluster: state.cluster, epoch: state.epoch, leader: id, pulseMs }
     connection.send(encodeMessage(welcome, answer))
     if (problem) {
+      if (problem.code === 'FORBIDDEN' || problem.code === 'UNAUTHENTICATED') this.#denied(connection, principal, said, problem.code)
       connection.close(problem.code)
       return undefined
     }
-    if (said.role === 'client') return this.#client(connection, said)
-    return said.role === 'candidate' ? this.#candidate(connection, said, principal) : this.#worker(connection, said, principal)
+    if (said.role === 'candidate') return this.#candidate(connection, principal, said)
+    return said.role === 'worker' ? this.#worker(connection, principal, said) : this.#client(connection, principal, said)
+  }
+
+  #denied({ remote }: Connection, { name, credential }: Principal, said: Hello, code: string): void {
+    this.#context.audit?.note({ who: name, credential, from: remote, what: `connect as ${said.role}`, id: said.name }, 'denied', code)
   }
 
   /** The node behind a link, where its certificate is one of this cluster's. */
@@ -140,6 +156,11 @@ export class Sessions {
       return new CoxswainError('NODE_REVOKED', `The certificate of ${said.name} was revoked.`, { id: said.name })
     const mismatch = mismatchOf(principal, said)
     if (mismatch !== undefined) return new CoxswainError('FORBIDDEN', mismatch, { id: said.name })
+    // It may have been revoked since it was shown at the door.
+    if (!stillStands(state, principal))
+      return new CoxswainError('UNAUTHENTICATED', 'The credential is not good any more.', { id: said.name })
+    if (Buffer.byteLength(sessionOf(principal, said.session)) > wire.nameBytesMax)
+      return new CoxswainError('INVALID_ARGUMENT', 'The name of the session is too long.', { id: said.name })
     if (said.epochSeen > state.epoch) {
       this.#deposed(said.epochSeen)
       return new CoxswainError('FENCED', `${said.name} has seen epoch ${said.epochSeen}; this leader's is ${state.epoch}.`)
@@ -154,13 +175,14 @@ export class Sessions {
     }
   }
 
-  #worker(connection: Connection, said: Hello, principal: Principal): Receiver {
+  #worker(connection: Connection, principal: Principal, said: Hello): Receiver {
     const link = new WorkerLink(connection, said.name, said.session)
     const session = new WorkerSession(this.#context, link, this.#logs)
     this.#workers.set(link, session)
     const peer = this.#peer(link, 'worker', principal)
     return {
       frame: this.#reader(link, workerToLeader, message => {
+        mustBe(principal, workerPolicy[message.kind])
         if (message.kind !== 'renewCertificate' && message.kind !== 'holdsCertificate') session.receive(message)
         else if (peer) this.#context.office!.heard(peer, message)
       }),
@@ -184,13 +206,14 @@ export class Sessions {
     loop.post({ command: { kind: 'loseWorker', worker, incarnation, reason }, bytes: 0, reply: () => {} })
   }
 
-  #candidate(connection: Connection, said: Hello, principal: Principal): Receiver {
+  #candidate(connection: Connection, principal: Principal, said: Hello): Receiver {
     const link = new CandidateLink(connection, said.name)
     const session = new StandbySession(this.#context, link)
     this.#standbys.set(link, session)
     const peer = this.#peer(link, 'candidate', principal)
     return {
       frame: this.#reader(link, candidateToLeader, message => {
+        mustBe(principal, candidatePolicy[message.kind])
         if (message.kind !== 'renewCertificate' && message.kind !== 'holdsCertificate') session.receive(message)
         else if (peer) this.#context.office!.heard(peer, message)
       }),
@@ -201,15 +224,21 @@ export class Sessions {
     }
   }
 
-  #client(connection: Connection, said: Hello): Receiver {
-    const link = new ClientLink(connection, said.session)
-    const session = new ClientSession(this.#context, link, this.#logs)
-    this.#context.links.addClient(link)
-    this.#context.grants.heard(link.session)
+  #client(connection: Connection, principal: Principal, said: Hello): Receiver {
+    const { audit, links, grants, platform } = this.#context
+    const link = new ClientLink(connection, sessionOf(principal, said.session), principal)
+    const trail = audit && new Trail(audit, principal, connection.remote)
+    if (trail) link.answered = message => trail.answered(message)
+    const gate = new ClientGate(this.#context, link, new ClientSession(this.#context, link, this.#logs), trail)
+    const cancelExpiry = whenExpired(platform.clock, principal, () => connection.close('UNAUTHENTICATED: its credential has expired'))
+    links.addClient(link)
+    grants.heard(link.session)
     this.#graces.get(link.session)?.()
     return {
-      frame: this.#reader(link, clientToLeader, message => session.receive(message)),
+      frame: this.#reader(link, clientToLeader, message => gate.receive(message)),
       closed: () => {
+        cancelExpiry()
+        trail?.closed()
         this.#logs.stop(link, undefined)
         this.#context.links.removeClient(link)
         this.graceFor(link.session)

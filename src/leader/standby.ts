@@ -1,6 +1,5 @@
 // Owns standing by: it applies what the leader journals, watches the leader, and says when it is this candidate's turn to claim.
 // Must not claim, and must not write to the store.
-
 import { nodePrincipal, rankStandbys, type State } from '../core/index.ts'
 import type { LeadershipView } from '../journal/index.ts'
 import type { Connection, PeerCertificate, Platform } from '../platform/index.ts'
@@ -49,7 +48,8 @@ export class Standby {
   readonly #options: StandbyOptions
   readonly #platform: Platform
   readonly #boot: string
-  #state: State | undefined
+  /** What it has applied so far: for those who only look. */
+  state: State | undefined
   #connection: Connection | undefined
   #stop: () => void = () => {}
   #stopped = false
@@ -69,7 +69,7 @@ export class Standby {
 
   /** Whom a certificate proves, as far as this standby knows: it only says who leads, and that to nodes which are newer than its facts too. */
   principalOf(certificate: PeerCertificate): Principal | undefined {
-    return this.#state && nodePrincipal(certificate, this.#state, true)
+    return this.state && nodePrincipal(certificate, this.state, true)
   }
 
   /** Takes its leave; `turn` resolves with undefined. */
@@ -86,9 +86,9 @@ export class Standby {
    */
   async turn(): Promise<State | undefined> {
     const { store } = this.#options
-    if (!this.#state) {
-      this.#state = await recover(store)
-      this.#options.check?.(this.#state)
+    if (!this.state) {
+      this.state = await recover(store)
+      this.#options.check?.(this.state)
     }
     for (;;) {
       if (this.#stopped) return undefined
@@ -101,7 +101,7 @@ export class Standby {
         await this.#pause(retryMs)
         continue
       }
-      if (await this.#mayClaim(view, ended)) return this.#state
+      if (await this.#mayClaim(view, ended)) return this.state
     }
   }
 
@@ -127,7 +127,7 @@ export class Standby {
   }
 
   #delayMs(): number {
-    const { leadership, leader, nowMs } = this.#state!
+    const { leadership, leader, nowMs } = this.state!
     if (leadership.resignedTo === this.#options.id) return 0
     const ranked = rankStandbys(leadership, leader, nowMs).map(one => one.id)
     const own = ranked.indexOf(this.#options.id)
@@ -241,7 +241,7 @@ export class Standby {
   }
 
   #hello(view: LeadershipView): Buffer {
-    const { cluster, epoch } = this.#state!
+    const { cluster, epoch } = this.state!
     return encodeMessage(hello, {
       protocol: protocolVersion,
       release,
@@ -257,8 +257,8 @@ export class Standby {
     const message = decodeMessage(leaderToCandidate, bytes)
     switch (message.kind) {
       case 'pulse':
-        if (message.index > this.#state!.index) this.#tailThen(fail)
-        return this.#send({ kind: 'applied', index: this.#state!.index })
+        if (message.index > this.state!.index) this.#tailThen(fail)
+        return this.#send({ kind: 'applied', index: this.state!.index })
       case 'resigned':
         return end('resigned')
       case 'refused':
@@ -274,7 +274,7 @@ export class Standby {
 
   #tailThen(fail: (error: unknown) => void): void {
     if (this.#tailing) return
-    this.#tail().then(() => this.#send({ kind: 'applied', index: this.#state!.index }), fail)
+    this.#tail().then(() => this.#send({ kind: 'applied', index: this.state!.index }), fail)
   }
 
   /** Applies what is in the journal by now: one at a time, so the next one is in its place before anything else can ask. */
@@ -290,11 +290,11 @@ export class Standby {
   }
 
   async #catchUp(): Promise<void> {
-    this.#state = await catchUpWithJournal(this.#options.store, this.#state!, (index, now) =>
+    this.state = await catchUpWithJournal(this.#options.store, this.state!, (index, now) =>
       this.#platform.log('info', 'fell-behind', { index, now }),
     )
-    this.#options.check?.(this.#state)
-    const { blockDrops } = this.#state
+    this.#options.check?.(this.state)
+    const { blockDrops } = this.state
     if (blockDrops.length > blockDropsMax) blockDrops.splice(0, blockDrops.length - blockDropsMax)
   }
 }

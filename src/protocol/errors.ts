@@ -59,7 +59,8 @@ export const errorAdvice = {
   // --- the cluster says no, or not now
   OVERLOADED: 'Wait for `retryAfterMs` and call again; SDK iterators do this by themselves.',
   UNAUTHENTICATED: 'Use the token of this cluster: COX_TOKEN_FILE, or the token file in its state folder.',
-  FORBIDDEN: 'Use a credential whose role allows this.',
+  FORBIDDEN: 'Use a credential whose role and scope allow this: `cox whoami` shows yours, docs/access.md what each may do.',
+  USER_EXISTS: 'Change it on purpose with `--replace`, or choose another name.',
   UNAVAILABLE: 'No leader answers: start one with `cox up`, or check COX_URL.',
   NO_CLUSTER: 'Start one with `cox up`, or set COX_URL.',
   CONNECTION_LOST: 'The connection ended and could not be made again in time; the job goes on: ask for it by id.',

@@ -1,4 +1,5 @@
 // The face of the protocol: everything that two rooms must agree on.
+export * from './access.ts'
 export * from './bytes.ts'
 export * from './chunk.ts'
 export * from './codec.ts'
@@ -26,4 +27,5 @@ export * from './stored-job.ts'
 export * from './task-input.ts'
 export * from './values.ts'
 export * from './views.ts'
+export * from './views-access.ts'
 export * from './views-kept.ts'

@@ -4,6 +4,7 @@ import type { FailedAttempt } from './errors.ts'
 import type { JobId, WorkerId } from './ids.ts'
 import type { NodesView } from './nodes.ts'
 import type { Resources } from './plan.ts'
+import type { AuditCheck, AuditEntry, AuditQuery, UserView, WhoView } from './views-access.ts'
 import type { LockView, SecretView } from './views-kept.ts'
 
 /** Where a job stands. */
@@ -268,6 +269,10 @@ export interface Views {
   triggers: { argument: { name?: string; after?: string; limit?: number }; answer: TriggerView[] }
   locks: { argument: { prefix?: string }; answer: LockView[] }
   secrets: { argument: Record<string, never>; answer: SecretView[] }
+  users: { argument: Record<string, never>; answer: UserView[] }
+  whoami: { argument: Record<string, never>; answer: WhoView }
+  audit: { argument: AuditQuery; answer: AuditEntry[] }
+  auditCheck: { argument: Record<string, never>; answer: AuditCheck }
   locate: { argument: Record<string, never>; answer: WorkerAddress[] }
   nodes: { argument: Record<string, never>; answer: NodesView }
 }

@@ -5,6 +5,7 @@ import { Candidate } from '../../leader/index.ts'
 import type { Platform } from '../../platform/index.ts'
 import { nodePlatform, openKeyring } from '../../platform/node/index.ts'
 import type { Sealer } from '../../protocol/index.ts'
+import { oidcAuthenticator } from '../oidc/oidc.ts'
 import { writeEndpoint } from '../state/endpoint.ts'
 import { Home } from '../state/home.ts'
 import { identify, signalProcess } from '../state/processes.ts'
@@ -51,7 +52,7 @@ class CandidateNode implements NodeLife {
   }
 
   #compose(store: Store, sealer: Sealer | undefined, ready: (what: Record<string, unknown>) => void): Candidate {
-    const { name, host, port, priority, firstDelayMs, limits, advertise } = this.#options
+    const { name, host, port, priority, firstDelayMs, limits, advertise, oidc } = this.#options
     const role = tokenCheck(this.#home)
     const startedAtMs = Date.now()
     return new Candidate(
@@ -67,6 +68,12 @@ class CandidateNode implements NodeLife {
         ...(advertise !== undefined && { advertise: `ws://${advertise}` }),
         // Those of one machine share its state folder, in which the leader says where it is.
         listensAlways: isShared(this.#options),
+        audit: { folder: this.#home.audit },
+        ...(oidc && {
+          authenticateElsewhere: oidcAuthenticator(oidc, this.#platform.clock, (event, fields) =>
+            this.#platform.log('warn', event, fields),
+          ),
+        }),
         processStart: identify().startedAt,
         authenticate: ({ token }) => localPrincipal(role(token)),
         token: async () => readToken(this.#home, 'node'),

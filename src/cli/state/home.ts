@@ -32,6 +32,15 @@ export class Home {
     return join(this.path, 'up.json')
   }
 
+  /** Which cluster elsewhere this user works with, and the token for it. */
+  get login(): string {
+    return join(this.path, 'login.json')
+  }
+
+  get loginToken(): string {
+    return join(this.tokens, 'login')
+  }
+
   get tokens(): string {
     return join(this.path, 'tokens')
   }
@@ -47,6 +56,11 @@ export class Home {
 
   get logs(): string {
     return join(this.path, 'logs')
+  }
+
+  /** What was denied or changed, a folder for each candidate. */
+  get audit(): string {
+    return join(this.path, 'audit')
   }
 
   /** The index that the demo wrote last. */
