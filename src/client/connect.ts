@@ -14,6 +14,7 @@ import { type Parts, Plans } from './parts.ts'
 import { orAborted } from './pause.ts'
 import { Programs } from './programs/cache.ts'
 import { Session } from './session.ts'
+import { clientSecurity } from './trust.ts'
 
 /** Options of `connect`. */
 export interface ConnectOptions {
@@ -75,7 +76,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Cluster> {
 }
 
 async function open(options: ConnectOptions, source: EndpointSource, timeoutMs: number, ended: () => Promise<void>): Promise<Cluster> {
-  const platform = nodePlatform('client', 'error')
+  const platform = nodePlatform('client', 'error', source.ca === undefined ? undefined : clientSecurity(source.ca))
   const { timeout, reconnectTimeout } = options
   const session = new Session(
     {

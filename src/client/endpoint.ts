@@ -79,7 +79,14 @@ function leaderAddress(url: string): string {
 
 /** The cluster whose state is in this folder. */
 export function folderEndpoint(folder: string, credential: Credential): EndpointSource {
+  const { authorities } = (readJson(join(folder, 'cluster.json')) ?? {}) as { authorities?: string[] }
+  // Where a candidate of this machine stands by, the leader is elsewhere.
+  let hint: string | undefined
   return {
+    ...(authorities && { ca: authorities.join('\n') }),
+    leads: address => {
+      hint = address
+    },
     async endpoint() {
       let address: unknown
       try {
@@ -87,7 +94,9 @@ export function folderEndpoint(folder: string, credential: Credential): Endpoint
       } catch (error) {
         throw new CoxswainError('UNAVAILABLE', `No leader has said where it is in ${folder}.`, { id: folder, cause: error })
       }
-      return { address: String(address), token: await tokenOf(credential, folder) }
+      const dialled = hint ?? String(address)
+      hint = undefined
+      return { address: dialled, token: await tokenOf(credential, folder) }
     },
   }
 }

@@ -26,6 +26,8 @@ export interface Founding {
   authority: NewAuthority
   node: { node: string; address: string; key: string; serial: string; expiresAtMs: number }
   tokens: NewJoinToken[]
+  /** The first user, who may do everything: id and digest of its token. */
+  admin?: { user: string; token: string; digest: string; ttlMs: number }
 }
 
 /** Something that was asked about nodes, and what came of it: `ok`, or the code of the error. */

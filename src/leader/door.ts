@@ -1,7 +1,16 @@
 // Owns the port of a candidate: whoever comes while it leads is its leader's; whoever comes while it stands by hears who leads.
 // Must not know sessions, and must not decide who leads.
 import type { Connection, ConnectionHandlers, Credentials, HttpAnswer, HttpRequest, Listener, Platform } from '../platform/index.ts'
-import { decodeMessage, encodeMessage, enrolPath, hello, type Principal, welcome, limits as wire } from '../protocol/index.ts'
+import {
+  CoxswainError,
+  decodeMessage,
+  encodeMessage,
+  enrolPath,
+  hello,
+  type Principal,
+  welcome,
+  limits as wire,
+} from '../protocol/index.ts'
 import { notYetLeading } from './absence.ts'
 import { type Authenticator, firstOf, type Knowledge, userTokens } from './access/authenticate.ts'
 import { answerRoute, type Routes } from './access/routes.ts'
@@ -75,8 +84,12 @@ export class Door {
   #prove(credentials: Credentials): Principal | undefined | Promise<Principal | undefined> {
     const proved = this.#authenticate(credentials)
     const noted = (principal: Principal | undefined): Principal | undefined => {
-      if (!principal) this.#denied(credentials.remote, 'connect', undefined)
-      return principal
+      if (principal) return principal
+      // Only whoever leads knows all users: a token may be newer than what this candidate has applied.
+      if (!this.#host && credentials.token !== '')
+        throw new CoxswainError('UNAVAILABLE', 'This candidate stands by, and does not know this token.', { retryAfterMs: 1000 })
+      this.#denied(credentials.remote, 'connect', undefined)
+      return undefined
     }
     return proved instanceof Promise ? proved.then(noted) : noted(proved)
   }

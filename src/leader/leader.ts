@@ -1,39 +1,21 @@
 // Owns a leadership from the claim to its end: recover, claim, listen, lead, let go.
 // Must not restart itself: a leader that lost its leadership is over, and its process starts anew.
-import {
-  type CoreLimits,
-  createObserved,
-  defaultLimits,
-  nodePrincipal,
-  observeHungry,
-  priorityDefault,
-  type SettleOptions,
-  type State,
-} from '../core/index.ts'
+import { type CoreLimits, nodePrincipal, priorityDefault, type SettleOptions, type State } from '../core/index.ts'
 import type { Store } from '../journal/index.ts'
 import type { PeerCertificate, Platform } from '../platform/index.ts'
 import { CoxswainError, encodeRecords, type Principal } from '../protocol/index.ts'
 import { notYetLeading } from './absence.ts'
-import { type RateLimits, Rates } from './access/rates.ts'
+import type { RateLimits } from './access/rates.ts'
 import { Archivist, lookEveryMs } from './archivist.ts'
-import { Audit, type AuditOptions } from './audit/audit.ts'
+import type { AuditOptions } from './audit/audit.ts'
 import type { NodeOptions } from './authority.ts'
 import { type Claimant, claim } from './claim.ts'
-import { Comeback } from './comeback.ts'
 import type { LeaderContext, Vitals } from './context.ts'
 import { silenceBoundMaxMs } from './detector.ts'
 import { Door, type DoorOptions } from './door.ts'
-import { BlockDrops } from './drops.ts'
-import { Enrolment } from './enrolment.ts'
-import { GrantWatch } from './grants.ts'
-import { Links } from './links.ts'
-import { LogReadings } from './logs.ts'
-import { Loop } from './loop.ts'
-import { NodeOffice } from './nodes.ts'
-import { Outbox } from './outbox.ts'
-import { Payloads } from './payloads.ts'
+import type { BlockDrops } from './drops.ts'
+import { furnish } from './furnish.ts'
 import { recover } from './recover.ts'
-import { ScheduleClock } from './schedules.ts'
 import type { SecretSealer } from './secrets.ts'
 import { pulseMs, Sessions } from './sessions.ts'
 import { promotionProblem, successorOf } from './succession.ts'
@@ -149,49 +131,22 @@ export class Leader {
   }
 
   #lead(state: State, address: string): void {
-    const { store, id } = this.#options
+    const { store } = this.#options
     const platform = this.#platform
     const { clock } = platform
-    const startedMs = clock.monotonicMs()
-    const baseMs = state.nowMs
-    const observed = createObserved()
-    const links = new Links()
-    const payloads = new Payloads(store.journal)
-    const limits = { ...defaultLimits, ...this.#options.limits }
-    const drops = (this.#drops = new BlockDrops(state, links, clock))
-    const logs = new LogReadings(links)
-    const outbox = new Outbox({ state, links, payloads, drops, logs, failed: error => void this.#unreadable(error, state.epoch) })
-    // Cluster time goes on from the journal by this process's monotonic clock: a wall clock set back or forward moves nothing.
-    const nowMs = (): number => baseMs + clock.monotonicMs() - startedMs
-    const loop = new Loop({
-      state,
-      observed,
-      journal: store.journal,
-      clock,
-      limits,
-      policy: this.#options.policy ?? 'spread',
-      nowMs,
-      listener: outbox,
-      lost: error => this.#lose(error),
-      ...(this.#options.check && { check: this.#options.check }),
-    })
-    for (const lane of state.tasks.lanes.values()) observeHungry(observed, lane)
-    const vitals = this.#options.vitals ?? processVitals()
-    const comeback = new Comeback(state.membership.workers.keys(), clock)
-    const grants = new GrantWatch(state, loop, clock, store.leadership)
-    const schedules = new ScheduleClock(state, loop, payloads, platform)
-    outbox.schedulesChanged = () => schedules.look()
-    const { nodes } = this.#options
-    const office = nodes && new NodeOffice({ id, state, loop, platform, nodes })
-    const enrolment = office && new Enrolment({ state, loop, platform, nodes: nodes!, office })
-    const rates = new Rates(this.#options.rates ?? {}, clock)
-    const audit =
-      this.#options.audit && new Audit(this.#options.audit, { leader: id, epoch: state.epoch, index: () => state.index }, platform)
-    const rooms = { rates, audit, links, logs, loop, outbox, payloads, comeback, grants, schedules, nowMs, vitals }
-    const promote: LeaderContext['promote'] = (candidate, begun) => this.#promote(candidate, begun)
-    const { sealer } = this.#options
-    const own = { sealer, ...(office && enrolment && { office, enrolment }) }
-    this.#context = { id, address, startedMs, state, observed, limits, store, platform, promote, ...rooms, ...own }
+    const { context, drops } = furnish(
+      this.#options,
+      platform,
+      { state, address },
+      {
+        promote: (candidate, begun) => this.#promote(candidate, begun),
+        lost: error => this.#lose(error),
+        unreadable: error => void this.#unreadable(error, state.epoch),
+      },
+    )
+    const { audit, office, enrolment, schedules, loop, nowMs } = context
+    this.#context = context
+    this.#drops = drops
     this.#sessions = new Sessions(this.#context, epoch => this.#lose(new CoxswainError('FENCED', `A peer has seen epoch ${epoch}.`)))
     const sessions = this.#sessions
     this.#door.know(() => ({ state, nowMs: nowMs() }))

@@ -47,8 +47,13 @@ export class NodeOffice {
   /** Founds what `cox cluster init` prepared, and renews this candidate's own certificate from now on. */
   start(): void {
     const { nodes, state } = this.#options
-    if (nodes.founding && state.nodes.authorities.size === 0) this.#post({ kind: 'foundNodes', ...nodes.founding }, () => this.#attach())
-    else this.#attach()
+    if (!nodes.founding || state.nodes.authorities.size > 0) return this.#attach()
+    const { admin, ...founded } = nodes.founding
+    this.#post({ kind: 'foundNodes', ...founded }, () => this.#attach())
+    if (!admin) return
+    const { user, ...token } = admin
+    this.#post({ kind: 'setUser', spec: { user, role: 'admin', scope: { jobPrefixes: [], labels: [] } }, replace: false }, () => {})
+    this.#post({ kind: 'issueToken', user, ...token }, () => {})
   }
 
   #attach(): void {

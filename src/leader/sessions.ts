@@ -28,6 +28,7 @@ import type { LeaderContext } from './context.ts'
 import { CandidateLink, ClientLink, WorkerLink } from './links.ts'
 import type { LogReadings } from './logs.ts'
 import type { NodePeer } from './nodes.ts'
+import { mismatchOf, mustBe } from './roles.ts'
 import { StandbySession } from './standbys.ts'
 import { WorkerSession } from './workers.ts'
 
@@ -39,20 +40,6 @@ const sessionGraceMs = 10_000
 const reconnectMs = 3000
 /** A peer that does not say hello within this is disconnected. */
 const helloMs = 10_000
-
-/** Why whoever proved to be this one may not come as what it says, or undefined. */
-function mismatchOf(principal: Principal, { role, name }: Hello): string | undefined {
-  if (principal.kind === 'user') return role === 'client' ? undefined : `The credential is one of a user, not of a ${role}.`
-  if (role === 'client' || !principal.roles.includes(role))
-    return `The credential is one of a ${principal.roles.join(' or ')}, not of a ${role}.`
-  return principal.name === '' || principal.name === name ? undefined : `The credential is one of ${principal.name}, not of ${name}.`
-}
-
-/** Throws FORBIDDEN unless the node is what the message needs. */
-function mustBe(principal: Principal, needed: NodeRole): void {
-  if (principal.kind !== 'node' || !principal.roles.includes(needed))
-    throw new CoxswainError('FORBIDDEN', `This needs a ${needed}, and ${principal.name} is none.`)
-}
 
 interface Receiver {
   frame(bytes: Uint8Array): void

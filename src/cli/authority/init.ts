@@ -1,11 +1,15 @@
 // Owns founding a cluster of several machines: its authority, the certificate of its first candidate, the first join token.
 // Must not start anything: what it leaves in the folder is taken into the journal by the first leader.
-import { randomUUID } from 'node:crypto'
-import { CoxswainError, isNodeName, type NodeRole, nodeLimits } from '../../protocol/index.ts'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { CoxswainError, isNodeName, type NodeRole, nodeLimits, tokenText } from '../../protocol/index.ts'
 import { NodeFolder } from './folder.ts'
 import type { FoundingFile } from './local-authority.ts'
 import { formatJoinToken, newToken } from './token.ts'
 import { makeAuthority, makeRequest, pemOf, signRequest } from './x509.ts'
+
+/** The first user, and how long its token is good: whoever it is makes users and tokens of their own soon. */
+const adminUser = 'admin'
+const adminTokenMs = 365 * 24 * 3_600_000
 
 /** What is founded. */
 export interface InitOptions {
@@ -28,6 +32,8 @@ export interface InitResult {
   name: string
   joinToken: string
   expiresAtMs: number
+  /** Of the user `admin`, who may do everything. */
+  adminToken: string
 }
 
 /** Throws ALREADY_ENROLLED where the folder is a node's. */
@@ -53,10 +59,13 @@ export async function initCluster(options: InitOptions, nowMs: number = Date.now
   const signed = await signRequest(made, request.csr, { cluster, role: 'candidate', name }, nowMs)
   const { token, secret, secretHash } = newToken()
   const expiresAtMs = nowMs + expiresInMs
+  const adminToken = randomBytes(9).toString('hex')
+  const adminText = tokenText(adminToken, randomBytes(32).toString('base64url'))
   const founding: FoundingFile = {
     authority: { authority, certificate: made.certificate.toString('base64'), expiresAtMs: made.expiresAtMs },
     node: { node: name, address, key: signed.key, serial: signed.serial, expiresAtMs: signed.expiresAtMs },
     tokens: [{ token, secretHash, role, uses, expiresAtMs }],
+    admin: { user: adminUser, token: adminToken, digest: createHash('sha256').update(adminText).digest('hex'), ttlMs: adminTokenMs },
   }
   await folder.writeAuthorityKey(authority, made.key)
   await folder.writeTrust({
@@ -69,5 +78,5 @@ export async function initCluster(options: InitOptions, nowMs: number = Date.now
   await folder.writeFounding(founding)
   await folder.writeNode({ cluster, role: 'candidate', name, address })
   const joinToken = formatJoinToken({ cluster, candidates: [address], authority, token, secret, role, expiresAtMs })
-  return { cluster, authority, name, joinToken, expiresAtMs }
+  return { cluster, authority, name, joinToken, expiresAtMs, adminToken: adminText }
 }

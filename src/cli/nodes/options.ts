@@ -41,6 +41,9 @@ export interface WorkerOptions {
   executors: number
   labels: string[]
   drainMs: number
+  /** Port of its blocks, and `HOST:PORT` at which others reach them, where these are not a free one and the host. */
+  blockPort?: number
+  blockAdvertise?: string
   logLevel: LogLevel
 }
 

@@ -73,6 +73,7 @@ async function init(options: FoundOptions): Promise<void> {
   const { nodeNameOf } = await import('../authority/enrol.ts')
   const { readEndpoint } = await import('../state/endpoint.ts')
   const { Home, prepareHome } = await import('../state/home.ts')
+  const { keepUserToken } = await import('../state/tokens.ts')
   const { printJson, printLine } = await import('../output/print.ts')
   const { advertise: address, role, uses, expires: expiresInMs } = options
   placeOf(address)
@@ -81,10 +82,13 @@ async function init(options: FoundOptions): Promise<void> {
   const name = options.name ?? nodeNameOf(hostname(), 'candidate')
   const cluster = readEndpoint(home)?.cluster ?? ''
   const made = await initCluster({ folder: home.node, cluster, name, address, token: { role, uses, expiresInMs } })
-  if (options.json) return printJson(made)
+  keepUserToken(home, made.adminToken)
+  const { adminToken: _, ...told } = made
+  if (options.json) return printJson(told)
   printLine(`Cluster ${made.cluster}, authority ${made.authority.slice(0, 16)}, first candidate ${name} at ${address}.`)
   printLine(`Machines join, until ${new Date(made.expiresAtMs).toISOString()}, as ${role}:`)
   printLine(`  cox join ${made.joinToken}`)
+  printLine('This user is `admin` of the cluster: its token is in the state folder. `cox user add` makes others.')
 }
 
 async function token(options: ClusterOptions & TokenOptions): Promise<void> {
