@@ -69,7 +69,7 @@ export function furnish(
   outbox.schedulesChanged = () => schedules.look()
   const rates = new Rates(options.rates ?? {}, clock)
   const audit = options.audit && new Audit(options.audit, { leader: id, epoch: state.epoch, index: () => state.index }, platform)
-  const nodes = options.nodes && { ...options.nodes, audit: (act: NodeAct) => noteAct(audit, act) }
+  const nodes = options.nodes && { ...options.nodes, audit: (act: NodeAct) => noteAct(audit, act, options) }
   const office = nodes && new NodeOffice({ id, state, loop, platform, nodes })
   const own = { sealer, ...(office && { office, enrolment: new Enrolment({ state, loop, platform, nodes, office }) }) }
   const rooms = { rates, audit, links, logs, loop, outbox, payloads, comeback, grants, schedules, nowMs, vitals }
@@ -78,7 +78,9 @@ export function furnish(
 }
 
 /** What was asked about nodes at the door, which no client's message brought: those are audited as all messages are. */
-function noteAct(audit: Audit | undefined, { act, node, outcome, remote }: NodeAct): void {
+function noteAct(audit: Audit | undefined, asked: NodeAct, { nodes }: LeaderOptions): void {
+  nodes?.audit?.(asked)
+  const { act, node, outcome, remote } = asked
   if (act !== 'enrol' && act !== 'renew') return
   const good = outcome === 'ok'
   audit?.note({ who: node, credential: '', from: remote, what: act, id: node }, good ? 'ok' : 'denied', good ? '' : outcome)

@@ -262,7 +262,7 @@ describe('a setting', () => {
   it('whose part is not in this release is refused by its flag, and defaults are not', async () => {
     const { values } = await whenSaid({})
     refuseUnserved(values)
-    assert.throws(() => refuseUnserved({ ...values, joinTokenFile: '/t', listen: 'h:1' }), /does not serve --listen, --join-token-file\./)
+    assert.throws(() => refuseUnserved({ ...values, blocks: 's3://b', listen: 'h:1' }), /does not serve --blocks\./)
     assert.throws(() => refuseUnserved({ ...values, blocks: 's3://bucket' }), { code: 'INVALID_CONFIG' })
   })
 })

@@ -2,8 +2,8 @@
 // Must not return before everything that it started is gone, except with --detach once tasks can run.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { priorityDefault } from '../../core/limits.ts'
@@ -164,8 +164,29 @@ function prepareEmpty(home: Home): void {
   })
 }
 
+/** Joins with the token of the settings, unless this state folder is a node already. */
+async function joinIfAsked(home: Home, { joinTokenFile, advertise }: UpOptions): Promise<void> {
+  if (joinTokenFile === undefined || new NodeFolder(home.node).node()) return
+  const { enrol, nodeNameOf } = await import('../authority/enrol.ts')
+  const { parseJoinToken } = await import('../authority/token.ts')
+  let text: string
+  try {
+    text = readFileSync(joinTokenFile, 'utf8').trim()
+  } catch (error) {
+    throw new CoxswainError('INVALID_ARGUMENT', `The file ${joinTokenFile} with the join token cannot be read.`, {
+      id: joinTokenFile,
+      cause: error,
+    })
+  }
+  const { role } = parseJoinToken(text)
+  prepareHome(home)
+  const name = nodeNameOf(hostname(), role)
+  await enrol(text, { role, name, folder: home.node, ...(role === 'candidate' && advertise !== undefined && { address: advertise }) })
+}
+
 /** Runs the cluster in this process until it is told to stop. */
 async function supervise(home: Home, options: UpOptions): Promise<number> {
+  await joinIfAsked(home, options)
   const plan = upPlan(home, options)
   const quiet = options.background === true
   const shown: LogLevel = options.logLevel === 'info' ? 'warn' : options.logLevel
@@ -254,6 +275,7 @@ export async function up(options: UpOptions): Promise<number> {
     }
   }
   if (!options.detach) return supervise(home, options)
+  await joinIfAsked(home, options)
   upPlan(home, options)
   prepareHome(home)
   const ready = await detach(home, process.argv.slice(2))

@@ -91,7 +91,7 @@ function endpointOf(text: string, scheme: 'http' | 'https'): string {
   if (text === '') throw wrong(`names no host, or has a comma too many. ${form.slice(0, -1)}`)
   const [, six, name, port = String(portDefault)] = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text) ?? []
   const host = six ?? name ?? ''
-  const sound = six === undefined ? /^(?!-)[a-z0-9._-]{1,253}$/i.test(host) : isIPv6(host)
+  const sound = six === undefined ? /^(?!-)[a-z0-9._-]{1,253}$/i.test(host) && URL.canParse(`http://${host}`) : isIPv6(host)
   if (!sound) throw wrong(`has ${JSON.stringify(text)}, which is no host with a port. IPv6 stands in brackets: [::1]:2379`)
   if (Number(port) < 1 || Number(port) > 65_535) throw wrong(`has the port ${port}, which does not exist`)
   return `${scheme}://${six === undefined ? host.toLowerCase() : `[${host.toLowerCase()}]`}:${Number(port)}`
