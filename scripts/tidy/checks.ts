@@ -6,7 +6,16 @@ import { closedRooms, dependencies, importLaw, pureMachines } from './law.ts'
 import { errorsPageCurrent, links, promises, referencePageCurrent, releaseNumbers } from './papers.ts'
 import { fileSizes, functionSizes, headers, strayFiles } from './shape.ts'
 import type { Check } from './tree.ts'
-import { leftOverMarks, lockAddresses, lockComplete, machinePaths, skippedTests, sleepsInTests, typeEscapes } from './words.ts'
+import {
+  leftOverMarks,
+  lockAddresses,
+  lockComplete,
+  machinePaths,
+  skippedTests,
+  sleepsInTests,
+  typeEscapes,
+  unverifiedPeers,
+} from './words.ts'
 
 /** Every check by its name. */
 export const checks: Readonly<Record<string, Check>> = {
@@ -25,6 +34,7 @@ export const checks: Readonly<Record<string, Check>> = {
   strayFiles,
   leftOverMarks,
   machinePaths,
+  unverifiedPeers,
   lockAddresses,
   lockComplete,
   skippedTests,

@@ -36,6 +36,17 @@ export const machinePaths: Check = tree =>
     { pattern: /https?:\/\/(reg[i]stry|art[i]factory|mirr[o]r|n[e]xus)\b/, text: 'the address of a package registry' },
   ])
 
+/** The one server that takes connections without a certificate, and refuses those with one that does not verify. */
+const takesAnybody = 'src/platform/node/server.ts'
+
+/** Whoever is dialled must prove who it is. */
+export const unverifiedPeers: Check = tree =>
+  linesMatching(
+    tree,
+    tree.code('src').filter(path => path !== takesAnybody),
+    [{ pattern: /rejectUnauthorized['"]?\s*:(?!\s*true\b)|NODE_TLS_REJECT_UNAUTHORIZED/, text: 'a certificate that is not verified' }],
+  )
+
 /** The lock file names no addresses: everyone installs from the registry that is configured where they are. */
 export const lockAddresses: Check = tree =>
   linesMatching(

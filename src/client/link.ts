@@ -257,7 +257,7 @@ export class Link {
 
   #closed(address: string, reason: string, refused: number | undefined): void {
     if (refused === 401 || refused === 403) {
-      this.#lastError = new CoxswainError('UNAUTHENTICATED', `The cluster at ${address} does not accept this token.`, { id: address })
+      this.#lastError = new CoxswainError('UNAUTHENTICATED', `${address} does not accept this token: ${reason}.`, { id: address })
       if (!this.#welcomed) {
         this.end(this.#lastError)
         return

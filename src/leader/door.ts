@@ -12,6 +12,8 @@ export interface DoorOptions {
   port: number
   /** The address that others are told, where it is not the one that is listened on. */
   advertise?: string
+  /** Names that this host may be asked by, beside these and plain addresses. */
+  names?: readonly string[]
   /** Who these credentials prove, or undefined. */
   authenticate(credentials: Credentials): Principal | undefined | Promise<Principal | undefined>
 }
@@ -43,7 +45,7 @@ export class Door {
 
   /** Listens, if it does not yet, and resolves to the address that others are told. `takesOver`: the port may still be the predecessor's. */
   async open(takesOver: boolean): Promise<string> {
-    const { host, port, advertise, authenticate } = this.#options
+    const { host, port, advertise, names = [], authenticate } = this.#options
     this.#listener ??= await listenAt(
       this.#platform,
       {
@@ -51,6 +53,7 @@ export class Door {
         port,
         frameBytesMax: wire.frameBytesMax,
         authenticate,
+        names: advertise === undefined ? names : [...names, new URL(advertise).hostname],
         healthy: () => this.#host !== undefined || this.#always,
         accept: (connection, principal) => this.#accept(connection, principal),
       },

@@ -230,7 +230,8 @@ export class Standby {
           }
         },
         closed: (reason, refusedWith, absent) => {
-          if (refusedWith === 401) refuse(new CoxswainError('UNAUTHENTICATED', 'The leader does not accept the token of this candidate.'))
+          if (refusedWith === 401 || refusedWith === 403)
+            refuse(new CoxswainError('UNAUTHENTICATED', `The leader does not accept the credential of this candidate: ${reason}.`))
           else if (welcomed) end('closed')
           else end(reason === notYetLeading ? 'starting' : absent ? 'absent' : 'unreachable')
         },

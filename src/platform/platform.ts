@@ -1,5 +1,6 @@
 // Owns what the shells ask of the world: clock, random, transport, files. node/ has the real ones, a simulator brings its own.
 // Must not hold behaviour.
+import type { ClientRequest, IncomingMessage, RequestOptions, ServerResponse } from 'node:http'
 
 /** Stops a timer; harmless when it has fired. */
 export type Cancel = () => void
@@ -60,7 +61,7 @@ export interface Listener {
 export interface PeerCertificate {
   /** Its names as URIs. */
   uris: readonly string[]
-  /** In hexadecimal. */
+  /** In hexadecimal: small letters, no zeros in front. */
   serial: string
   expiresAtMs: number
 }
@@ -103,6 +104,10 @@ export interface ListenOptions<P> {
   answer?(request: HttpRequest, principal: P | undefined): Promise<HttpAnswer | undefined>
   /** A connection was made: the handlers that own it from now on. */
   accept(connection: Connection, principal: P): ConnectionHandlers
+  /** Paths whose requests `answer` judges itself, by a proof of another kind: it is called without a principal where there is none. */
+  openPaths?: readonly string[]
+  /** Names that this host may be asked by, beside the one listened on, `localhost` and plain addresses: so no page's own name leads here. */
+  names?: readonly string[]
   /** Answers `GET /healthz`, the only thing open to everyone. */
   healthy(): boolean
 }
@@ -112,6 +117,36 @@ export interface Transport {
   /** Dials; problems are told through `closed`. */
   connect(address: string, token: string, frameBytesMax: number, handlers: ConnectionHandlers): Connection
   listen<P>(options: ListenOptions<P>): Promise<Listener>
+}
+
+/** What a node's own HTTP server is made with. Whoever asks is judged before `answer` is called. `P`: what is known of somebody who proved who it is. */
+export interface ServeOptions<P> {
+  host: string
+  /** 0 takes a free one. Throws ADDRESS_IN_USE. */
+  port: number
+  /** As in `ListenOptions`. */
+  names?: readonly string[]
+  connectionsMax: number
+  /** A connection on which nothing moves for so long is ended. */
+  idleTimeoutMs: number
+  /** Who these credentials prove, or undefined: the request is refused with 401. */
+  authenticate(credentials: Credentials): P | undefined | Promise<P | undefined>
+  /** Must not reject. */
+  answer(request: IncomingMessage, response: ServerResponse, principal: P): Promise<void>
+}
+
+/** Connections for HTTP requests to other nodes, kept for the next request. */
+export interface Sockets {
+  /** As `request` of node:http; `https:` believes only a worker of the cluster. */
+  request(url: string, options: RequestOptions): ClientRequest
+  close(): void
+}
+
+/** HTTP between nodes, for rooms that speak it themselves; over TLS where this process has an identity, whose changes it follows. */
+export interface Web {
+  serve<P>(options: ServeOptions<P>): Promise<Listener>
+  /** At most so many at a time to one address. */
+  sockets(socketsMax: number): Sockets
 }
 
 /** Files of a node. Paths are absolute; every method rejects with the system's error. */
@@ -142,6 +177,8 @@ export interface Platform {
   clock: Clock
   random: Random
   transport: Transport
+  /** Missing where nobody speaks HTTP. */
+  web?: Web
   files: Files
   /** The first tick after a wall time, in milliseconds since 1970; undefined if none comes any more. Throws an Error for a spec that cannot be. */
   nextTick(spec: TickSpec, afterMs: number): number | undefined

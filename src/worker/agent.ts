@@ -1,7 +1,7 @@
 // Owns a worker node as a whole: its start, its stop, and what it must be told.
 // Must not run user code, and must not know how tasks are carried.
 import { availableParallelism } from 'node:os'
-import type { Platform } from '../platform/index.ts'
+import type { Credentials, Platform } from '../platform/index.ts'
 import { CoxswainError, type Resources } from '../protocol/index.ts'
 import { BlockServer } from './blocks/server.ts'
 import { Exchange } from './exchange.ts'
@@ -35,9 +35,15 @@ export interface AgentOptions {
   labels: string[]
   /** Host that its block server listens on. */
   blockHost: string
-  /** True if this bearer token may read and write blocks. */
-  blockAuth(token: string): boolean
-  /** Token with which it fetches blocks from other workers. */
+  /** Its port; a free one by default. */
+  blockPort?: number
+  /** Host, or host and port, by which others reach its block server, where it is not the one listened on. */
+  blockAdvertise?: string
+  /** Names that its block server may be asked by, beside these and plain addresses. */
+  blockNames?: readonly string[]
+  /** True if this bearer token or this certificate may read and write blocks. */
+  blockAuth(credentials: Credentials): boolean | Promise<boolean>
+  /** Token with which it fetches blocks from other workers; empty where its certificate proves who it is. */
   peerToken: string
   /** Folder from which packages are resolved that programs name as external; the working directory by default. */
   modules?: string
@@ -57,7 +63,7 @@ export class Agent {
   constructor(options: AgentOptions, platform: Platform) {
     this.#platform = platform
     this.#stores = new Stores(options, platform, program => this.#exchange.askProgram(program))
-    this.#blockServer = new BlockServer(this.#stores.blocks, { host: options.blockHost, authenticate: token => options.blockAuth(token) })
+    this.#blockServer = createBlockServer(this.#stores, options, platform)
     const cpus = Math.ceil((options.capacity.cpuMillis || availableParallelism() * 1000) / 1000)
     const slots = options.executors ?? Math.max(1, cpus) + executorsBeyondCpus
     this.#exchange = new Exchange(options, slots, this.#stores, platform, {
@@ -122,4 +128,17 @@ export class Agent {
     clearInterval(alive)
     cancel()
   }
+}
+
+function createBlockServer(stores: Stores, options: AgentOptions, { web }: Platform): BlockServer {
+  if (!web) throw new Error('a worker needs a platform that speaks HTTP')
+  const { blockHost: host, blockPort, blockAdvertise, blockNames } = options
+  return new BlockServer(stores.blocks, {
+    web,
+    host,
+    ...(blockPort !== undefined && { port: blockPort }),
+    ...(blockAdvertise !== undefined && { advertise: blockAdvertise }),
+    ...(blockNames && { names: blockNames }),
+    authenticate: credentials => options.blockAuth(credentials),
+  })
 }

@@ -36,6 +36,7 @@ export class Exchange {
   readonly #readers: LogReaders
   readonly #raw: RawOutput
   readonly #questions = new Questions()
+  #fetcher: BlockFetcher | undefined
   #registered = false
   #incarnation = 0
   #beats = 0
@@ -71,15 +72,14 @@ export class Exchange {
   }
 
   #createPool(): Executors {
-    const { name, peerToken } = this.#options
-    const { clock } = this.#platform
-    const fetcher = new BlockFetcher(this.#stores.blocks, {
-      token: peerToken,
+    const fetcher = (this.#fetcher = new BlockFetcher(this.#stores.blocks, {
+      web: this.#platform.web,
+      token: this.#options.peerToken,
       locate: holder => this.#questions.ask(request => this.#uplink.send({ kind: 'locateBlock', request, holder })),
-      pause: ms => new Promise(resolve => void clock.timer(ms, resolve)),
-    })
+      pause: ms => new Promise(resolve => void this.#platform.clock.timer(ms, resolve)),
+    }))
     const options = {
-      worker: name,
+      worker: this.#options.name,
       blocks: this.#stores.blocks.folder,
       temporary: this.#stores.temporary,
       compiled: this.#stores.compiled,
@@ -125,6 +125,7 @@ export class Exchange {
     this.#uplink.close(reason)
     this.#pool.killAll()
     await this.#pool.empty()
+    this.#fetcher?.close()
     this.#stopWake?.()
     this.#surroundings.vitals.stop()
     this.#raw.flush()

@@ -129,8 +129,8 @@ export class Uplink {
       opened: () => this.#opened(dial),
       frame: bytes => this.#frame(dial, bytes),
       closed: (reason, refused) => {
-        if (dial === this.#dial && refused === 401)
-          this.#refuse(new CoxswainError('UNAUTHENTICATED', 'The leader does not accept the token of this worker.'))
+        if (dial === this.#dial && (refused === 401 || refused === 403))
+          this.#refuse(new CoxswainError('UNAUTHENTICATED', `The leader does not accept the credential of this worker: ${reason}.`))
         this.#lost(dial, reason)
       },
     })

@@ -255,6 +255,17 @@ const samples: Record<keyof typeof checks, Sample> = {
     says: [/path of somebody/, /path of somebody/, /package registry/],
     good: { 'docs/a.md': 'the work/main folder, src/worker/agent.ts, https://example.org/work and /home/you/x' },
   },
+  unverifiedPeers: {
+    bad: {
+      'src/client/a.ts': 'const options = { rejectUnauthorized: false }',
+      'src/worker/a.ts': 'const options = { rejectUnauthorized: anybody }',
+    },
+    says: [/not verified/, /not verified/],
+    good: {
+      'src/client/a.ts': 'const options = { rejectUnauthorized: true }',
+      'test/a.test.ts': 'const options = { rejectUnauthorized: false }',
+    },
+  },
   lockAddresses: {
     bad: { 'package-lock.json': '{ "a": { "resolved": "https://example.org/a.tgz" } }' },
     says: [/download address/],

@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { nodeWeb } from '../../src/platform/node/index.ts'
 import { blockPathType, decodeValue, encodeValue } from '../../src/protocol/index.ts'
 import { BlockServer } from '../../src/worker/blocks/server.ts'
 import { BlockStore } from '../../src/worker/blocks/store.ts'
@@ -171,7 +172,7 @@ describe('the block server', () => {
     mkdirSync(folder)
     const store = new BlockStore(join(folder, 'blocks'), join(folder, 'copies'))
     await store.open()
-    server = new BlockServer(store, { host: '127.0.0.1', authenticate: token => token === 'block-token' })
+    server = new BlockServer(store, { web: nodeWeb, host: '127.0.0.1', authenticate: ({ token }) => token === 'block-token' })
     await server.listen()
   })
   after(async () => {

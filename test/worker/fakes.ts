@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Connection, ConnectionHandlers, ListenOptions, Platform, Transport } from '../../src/platform/index.ts'
-import { nextTick, nodeClock, nodeFiles, nodeRandom } from '../../src/platform/node/index.ts'
+import { nextTick, nodeClock, nodeFiles, nodeRandom, nodeWeb } from '../../src/platform/node/index.ts'
 import {
   type BlockReference,
   Chunk,
@@ -388,7 +388,7 @@ export async function stand(overrides: Partial<AgentOptions> & { fake?: FakeLead
     capacity: { cpuMillis: 2000, memoryBytes: 1 << 30, gpuMillis: 0, named: [] },
     labels: [],
     blockHost: '127.0.0.1',
-    blockAuth: token => token === 'block-token',
+    blockAuth: ({ token }) => token === 'block-token',
     peerToken: 'block-token',
     ...(compiled && { compiled }),
     ...given,
@@ -417,5 +417,5 @@ export async function stand(overrides: Partial<AgentOptions> & { fake?: FakeLead
 
 /** The real clock and files with the given transport, and no log. */
 export function testPlatform(transport: Transport): Platform {
-  return { clock: nodeClock, random: nodeRandom, files: nodeFiles, transport, nextTick, log: () => undefined }
+  return { clock: nodeClock, random: nodeRandom, files: nodeFiles, transport, web: nodeWeb, nextTick, log: () => undefined }
 }

@@ -38,7 +38,7 @@ export async function runWorker(args: string[]): Promise<void> {
       capacity: options.capacity,
       labels: options.labels,
       blockHost: options.host,
-      blockAuth: given => role(given) !== undefined,
+      blockAuth: ({ token: given }) => role(given) !== undefined,
       peerToken: token,
     },
     platform,

@@ -1,8 +1,7 @@
 // Owns the client's way to blocks: large inputs go to a worker before they are named, large results come from their holder.
 // Must not give anyone bytes whose hash was not checked.
 import { createHash } from 'node:crypto'
-import type { Agent } from 'node:http'
-import type { Platform } from '../../platform/index.ts'
+import type { Platform, Sockets } from '../../platform/index.ts'
 import { type BlockReference, CoxswainError, limits, type WorkerAddress } from '../../protocol/index.ts'
 import { pause } from '../pause.ts'
 import type { Session } from '../session.ts'
@@ -21,7 +20,7 @@ export class Blocks {
   readonly #platform: Platform
   readonly #token: () => Promise<string>
   /** Made with the first transfer: most clients have none. */
-  #kept: Agent | undefined
+  #kept: Sockets | undefined
   #addresses = new Map<string, string>()
   /** Addresses of workers on this machine whose files this process cannot read: another user's, or a container's. */
   readonly #apart = new Set<string>()
@@ -34,11 +33,11 @@ export class Blocks {
   }
 
   close(): void {
-    this.#kept?.destroy()
+    this.#kept?.close()
   }
 
-  #agent(): Agent {
-    this.#kept ??= keptSockets()
+  #sockets(): Sockets {
+    this.#kept ??= keptSockets(this.#platform.web)
     return this.#kept
   }
 
@@ -59,7 +58,7 @@ export class Blocks {
         continue
       }
       try {
-        const exchange = { agent: this.#agent(), url: `${address}/blocks/${reference.block}`, token: await this.#token(), signal }
+        const exchange = { sockets: this.#sockets(), url: `${address}/blocks/${reference.block}`, token: await this.#token(), signal }
         const inPlace = isHere(address) && !this.#apart.has(address)
         await download(exchange, target, offset, inPlace, piece => {
           digest.update(piece)
@@ -99,7 +98,11 @@ export class Blocks {
       const found = await this.#any(attempt > 0)
       if (!found) continue
       try {
-        await upload({ agent: this.#agent(), url: `${found.address}/blocks/${block}`, token: await this.#token(), signal }, segments, bytes)
+        await upload(
+          { sockets: this.#sockets(), url: `${found.address}/blocks/${block}`, token: await this.#token(), signal },
+          segments,
+          bytes,
+        )
         return { block, bytes, holder: found.holder }
       } catch (error) {
         if (!(error instanceof TransferError)) throw error

@@ -1,11 +1,10 @@
 // Owns one HTTP exchange with a worker's block server: bytes up, bytes down, with a limit on silence.
 // Must not choose workers or try again: blocks.ts does.
 import { open } from 'node:fs/promises'
-import type { Agent, ClientRequest, IncomingMessage } from 'node:http'
+import type { ClientRequest, IncomingMessage } from 'node:http'
+import type { Sockets, Web } from '../../platform/index.ts'
+import { nodeWeb } from '../../platform/node/index.ts'
 import { blockPathType, CoxswainError } from '../../protocol/index.ts'
-
-// Its import would load Node's own WebSocket as well, which nothing here uses: a fifth of the start of a process.
-const http = process.getBuiltinModule('node:http')
 
 const socketsMax = 16
 /** Silence for longer than this ends an exchange. */
@@ -29,15 +28,15 @@ export class NotReadableError extends TransferError {}
 
 /** What an exchange needs. */
 export interface Exchange {
-  agent: Agent
+  sockets: Sockets
   url: string
   token: string
   signal: AbortSignal | undefined
 }
 
-/** Sockets that are kept for the next exchange. Whoever has them destroys them. */
-export function keptSockets(): Agent {
-  return new http.Agent({ keepAlive: true, maxSockets: socketsMax })
+/** Sockets that are kept for the next exchange. Whoever has them closes them. */
+export function keptSockets(web: Web = nodeWeb): Sockets {
+  return web.sockets(socketsMax)
 }
 
 const loopback = /^https?:\/\/(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:|\/|$)/
@@ -48,9 +47,8 @@ export function isHere(address: string): boolean {
 }
 
 function start(exchange: Exchange, method: string, headers: Record<string, string | number>): ClientRequest {
-  return http.request(exchange.url, {
+  return exchange.sockets.request(exchange.url, {
     method,
-    agent: exchange.agent,
     headers: { authorization: `Bearer ${exchange.token}`, ...headers },
     timeout: silenceMsMax,
     ...(exchange.signal ? { signal: exchange.signal } : {}),

@@ -1,10 +1,8 @@
 // Owns fetching blocks from the workers that hold them. Must not use bytes whose hash was not checked.
 import type { IncomingMessage } from 'node:http'
+import type { Sockets, Web } from '../../platform/index.ts'
 import { type BlockReference, CoxswainError } from '../../protocol/index.ts'
 import type { BlockStore } from './store.ts'
-
-// Its import would load Node's own WebSocket as well, which nothing here uses: a fifth of the start of a process.
-const { get } = process.getBuiltinModule('node:http')
 
 /** A holder that sends nothing for so long is taken for gone. */
 const silenceTimeoutMs = 30_000
@@ -15,10 +13,15 @@ const silenceTimeoutMs = 30_000
 const attemptsMax = 20
 /** Bytes that were wrong so often are wrong on the holder's disk. */
 const corruptMax = 2
+/** Connections to one holder at the same time. */
+const socketsMax = 16
 const pauseMsMin = 100
 const pauseMsMax = 2_000
 
 export interface BlockFetchOptions {
+  /** Missing where it has nothing to fetch from others. */
+  web: Web | undefined
+  /** Empty where the certificate of this node proves who it is. */
   token: string
   /** Address of a worker's block server, or empty if nobody knows. */
   locate(holder: string): Promise<string>
@@ -29,6 +32,7 @@ export class BlockFetcher {
   readonly #store: BlockStore
   readonly #options: BlockFetchOptions
   readonly #underway = new Map<string, Promise<string>>()
+  #sockets: Sockets | undefined
 
   constructor(store: BlockStore, options: BlockFetchOptions) {
     this.#store = store
@@ -74,7 +78,7 @@ export class BlockFetcher {
       if (response.statusCode === 404) throw lost(reference, 'its holder does not have it any more')
       throw new Error(`its holder answers with HTTP ${response.statusCode}`)
     }
-    const incoming = await this.#store.receive(reference.block, true)
+    const incoming = await this.#store.receive(reference.block, true, reference.bytes)
     try {
       for await (const piece of response) await incoming.write(piece as Buffer)
       const path = await incoming.commit()
@@ -86,11 +90,22 @@ export class BlockFetcher {
     }
   }
 
+  /** Ends its connections. */
+  close(): void {
+    this.#sockets?.close()
+  }
+
   #request(url: string): Promise<IncomingMessage> {
+    const { token, web } = this.#options
+    const sockets = (this.#sockets ??= web?.sockets(socketsMax))
     return new Promise((resolve, reject) => {
-      const request = get(url, { headers: { authorization: `Bearer ${this.#options.token}` }, timeout: silenceTimeoutMs }, resolve)
+      if (!sockets) throw new Error('this worker speaks no HTTP')
+      const headers = token === '' ? {} : { authorization: `Bearer ${token}` }
+      const request = sockets.request(url, { headers, timeout: silenceTimeoutMs })
+      request.on('response', resolve)
       request.on('timeout', () => request.destroy(new Error('its holder does not answer')))
       request.on('error', reject)
+      request.end()
     })
   }
 }

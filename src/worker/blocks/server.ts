@@ -1,15 +1,12 @@
 // Owns the HTTP server through which clients and other workers store and fetch blocks.
-// Must not serve anything else, nor anything to who brings no token.
+// Must not serve anything else, nor anything to who proves nothing.
 import { createReadStream } from 'node:fs'
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
+import type { Credentials, Listener, Web } from '../../platform/index.ts'
 import { blockPathType, CoxswainError, type ErrorCode, limits } from '../../protocol/index.ts'
 import { type BlockStore, isBlockId } from './store.ts'
 
-// Its import would load Node's own WebSocket as well, which nothing here uses: a fifth of the start of a process.
-const { createServer } = process.getBuiltinModule('node:http')
-
-const headersTimeoutMs = 10_000
 /** A connection on which nothing moves for so long is ended. */
 const idleTimeoutMs = 60_000
 const connectionsMax = 512
@@ -31,33 +28,27 @@ class Refusal extends Error {
 }
 
 export interface BlockServerOptions {
+  web: Web
   host: string
-  /** True if this bearer token may read and write blocks. Compares in constant time. */
-  authenticate(token: string): boolean
+  /** 0, or left out: a free one. */
+  port?: number
+  /** Host, or host and port, that others are told where it is not what is listened on. */
+  advertise?: string
+  /** Names that it may be asked by, beside these and plain addresses. */
+  names?: readonly string[]
+  /** True if this bearer token or this certificate may read and write blocks. Compares in constant time. */
+  authenticate(credentials: Credentials): boolean | Promise<boolean>
 }
 
 export class BlockServer {
   readonly #store: BlockStore
   readonly #options: BlockServerOptions
-  readonly #server: Server
+  #listener: Listener | undefined
   #address = ''
 
   constructor(store: BlockStore, options: BlockServerOptions) {
     this.#store = store
     this.#options = options
-    this.#server = createServer(
-      { headersTimeout: headersTimeoutMs, requestTimeout: 0, keepAliveTimeout: idleTimeoutMs },
-      (request, response) => {
-        this.#answer(request, response).catch(error => refuse(request, response, error))
-      },
-    )
-    this.#server.maxConnections = connectionsMax
-    this.#server.setTimeout(idleTimeoutMs)
-    this.#server.on('clientError', (_error, socket) => socket.destroy())
-    // A client that asks before it sends is answered before it sends, if the answer is no.
-    this.#server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-      this.#answer(request, response).catch(error => refuse(request, response, error))
-    })
   }
 
   /** Base URL of the blocks, once it listens. */
@@ -65,31 +56,26 @@ export class BlockServer {
     return this.#address
   }
 
+  /** Throws ADDRESS_IN_USE. */
   async listen(): Promise<void> {
-    const { host } = this.#options
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error: NodeJS.ErrnoException) =>
-        reject(new CoxswainError('ADDRESS_IN_USE', `The block server cannot listen on ${host}: ${error.message}`, { id: host })),
-      )
-      this.#server.listen(0, host, resolve)
+    const { web, host, port = 0, advertise, names = [], authenticate } = this.#options
+    this.#listener = await web.serve<true>({
+      host,
+      port,
+      names: advertise === undefined ? names : [...names, new URL(`http://${advertise}`).hostname],
+      connectionsMax,
+      idleTimeoutMs,
+      authenticate: async credentials => (await authenticate(credentials)) || undefined,
+      answer: (request, response) => this.#answer(request, response).catch(error => refuse(request, response, error)),
     })
-    const bound = this.#server.address()
-    const port = typeof bound === 'object' && bound ? bound.port : 0
-    this.#address = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+    this.#address = advertise === undefined ? this.#listener.address : advertised(this.#listener.address, advertise)
   }
 
   async close(): Promise<void> {
-    await new Promise<void>(resolve => {
-      this.#server.close(() => resolve())
-      this.#server.closeAllConnections()
-    })
+    await this.#listener?.close()
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const header = request.headers.authorization ?? ''
-    if (!header.startsWith('Bearer ') || !this.#options.authenticate(header.slice('Bearer '.length))) {
-      throw new Refusal(401, 'UNAUTHENTICATED', 'a token of this cluster is needed')
-    }
     const block = path.exec(request.url ?? '')?.[1]
     if (block === undefined || !isBlockId(block)) throw new Refusal(404, 'NOT_FOUND', 'no such path')
     if (request.method === 'PUT') await this.#put(block, request, response)
@@ -133,7 +119,7 @@ export class BlockServer {
       return
     }
     if (request.headers.expect !== undefined) response.writeContinue()
-    const incoming = await this.#store.receive(block, false)
+    const incoming = await this.#store.receive(block, false, length)
     try {
       for await (const piece of request) {
         await incoming.write(piece as Buffer)
@@ -147,6 +133,12 @@ export class BlockServer {
     }
     response.writeHead(201, { 'content-length': 0 }).end()
   }
+}
+
+/** The address that others are told: what is advertised, with the scheme that is listened on, and its port where none is named. */
+function advertised(address: string, advertise: string): string {
+  const { protocol, port } = new URL(address)
+  return /:\d+$/.test(advertise) ? `${protocol}//${advertise}` : `${protocol}//${advertise}:${port}`
 }
 
 /** A single range of bytes, `to` excluded. */

@@ -1,9 +1,9 @@
 // Owns the folder of blocks on a worker's disk: what is there, what comes in, what is dropped.
 // Must not give a file the name of a block before all its bytes are there, checked and synced.
-import { createHash, type Hash } from 'node:crypto'
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type BlockId, CoxswainError } from '../../protocol/index.ts'
+import { type Digest, newDigest } from './digest.ts'
 
 const blockName = /^[0-9a-f]{64}$/
 /** Copies of blocks that other workers hold: so many bytes are kept, least recently used go first. */
@@ -19,17 +19,25 @@ export function isBlockId(name: string): boolean {
 
 let serial = 0
 
-/** A block on its way in. */
+/** Bytes that are hashed and written at once: sockets give 16 or 64 KiB at a time, and each write costs much the same. */
+const batchBytes = 1 << 20
+
+/** A block on its way in. Two batches take turns: while one is hashed and written, the next one fills. */
 class IncomingBlock {
   readonly #file: FileHandle
   readonly #temporary: string
   readonly #path: string
   readonly #block: BlockId
-  readonly #hash: Hash = createHash('sha256')
+  readonly #digest: Digest
   readonly #folder: string
+  #batch: Uint8Array | undefined
+  #spare: Uint8Array | undefined
+  #filled = 0
+  #writing: Promise<void> = Promise.resolve()
   bytes = 0
 
-  constructor(file: FileHandle, temporary: string, folder: string, block: BlockId) {
+  constructor(file: FileHandle, temporary: string, folder: string, block: BlockId, bytesExpected: number) {
+    this.#digest = newDigest(bytesExpected)
     this.#file = file
     this.#temporary = temporary
     this.#folder = folder
@@ -37,15 +45,53 @@ class IncomingBlock {
     this.#path = join(folder, block)
   }
 
-  async write(piece: Uint8Array): Promise<void> {
-    this.#hash.update(piece)
+  /** Takes bytes. To wait is needed only where a promise is returned: then as much as may wait for the disk does. */
+  write(piece: Uint8Array): Promise<void> | undefined {
     this.bytes += piece.length
-    for (let at = 0; at < piece.length; ) at += (await this.#file.write(piece, at, piece.length - at)).bytesWritten
+    let taken = 0
+    let full: Promise<void> | undefined
+    while (taken < piece.length) {
+      if (full) return full.then(() => this.#rest(piece.subarray(taken)))
+      this.#batch ??= this.#spare ?? this.#digest.allocate(batchBytes)
+      this.#spare = undefined
+      const count = Math.min(batchBytes - this.#filled, piece.length - taken)
+      this.#batch.set(piece.subarray(taken, taken + count), this.#filled)
+      this.#filled += count
+      taken += count
+      if (this.#filled === batchBytes) full = this.#flush()
+    }
+    return full
+  }
+
+  #rest(piece: Uint8Array): Promise<void> | undefined {
+    this.bytes -= piece.length
+    return this.write(piece)
+  }
+
+  /** Begins to hash and to write the batch, once the one before it is through. */
+  async #flush(): Promise<void> {
+    const batch = this.#batch
+    if (!batch || this.#filled === 0) return
+    const bytes = batch.subarray(0, this.#filled)
+    this.#batch = undefined
+    this.#filled = 0
+    await this.#writing
+    this.#writing = Promise.all([this.#toDisk(bytes), this.#digest.update(bytes)]).then(() => {
+      this.#spare = batch
+    })
+    // What went wrong is told to whoever waits for the next one.
+    this.#writing.catch(() => undefined)
+  }
+
+  async #toDisk(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length; ) at += (await this.#file.write(bytes, at, bytes.length - at)).bytesWritten
   }
 
   /** Gives it its name, synced. Throws BLOCK_CORRUPT if the bytes are not those that the name says. */
   async commit(): Promise<string> {
-    if (this.#hash.digest('hex') !== this.#block) {
+    await this.#flush()
+    await this.#writing
+    if ((await this.#digest.complete()) !== this.#block) {
       await this.abort()
       throw new CoxswainError('BLOCK_CORRUPT', `The bytes that came for block ${this.#block} do not have its hash.`, { id: this.#block })
     }
@@ -63,6 +109,8 @@ class IncomingBlock {
 
   /** Leaves no trace of it. */
   async abort(): Promise<void> {
+    await this.#writing.catch(() => undefined)
+    this.#digest.giveUp()
     await this.#file.close().catch(() => undefined)
     await rm(this.#temporary, { force: true })
   }
@@ -111,11 +159,11 @@ export class BlockStore {
     }
   }
 
-  /** Begins to take in an own block, or a copy. */
-  async receive(block: BlockId, copy: boolean): Promise<IncomingBlock> {
+  /** Begins to take in an own block, or a copy, of about so many bytes. */
+  async receive(block: BlockId, copy: boolean, bytesExpected: number): Promise<IncomingBlock> {
     const folder = copy ? this.#copies : this.folder
     const temporary = join(folder, `${block}.${process.pid}.in${serial++}.tmp`)
-    return new IncomingBlock(await open(temporary, 'wx', 0o600), temporary, folder, block)
+    return new IncomingBlock(await open(temporary, 'wx', 0o600), temporary, folder, block, bytesExpected)
   }
 
   /** A copy is here now; older ones go where there are too many bytes of them. */
