@@ -29,8 +29,8 @@ import {
   type TaskFailure,
   type ViewName,
   type Views,
-  type WorkerAddress,
 } from '../protocol/index.ts'
+import { locate } from './capabilities.ts'
 import type { LeaderContext } from './context.ts'
 import { archivedJob, keptSteps, keptTask, listAll, readKept, whyKept } from './history.ts'
 import { resultsHold } from './payloads.ts'
@@ -43,7 +43,11 @@ const readTasksMax = 10_000
 const readBytesMax = 4 << 20
 
 type Handlers = {
-  [V in ViewName]: (context: LeaderContext, argument: Views[V]['argument']) => Views[V]['answer'] | Promise<Views[V]['answer']>
+  [V in ViewName]: (
+    context: LeaderContext,
+    argument: Views[V]['argument'],
+    session: string,
+  ) => Views[V]['answer'] | Promise<Views[V]['answer']>
 }
 
 function candidates(context: LeaderContext, leaderPid: number): CandidateView[] {
@@ -140,14 +144,11 @@ const handlers: Handlers = {
   triggers: (context, argument) => viewTriggers(context.state, argument),
   secrets: ({ state }) => viewSecrets(state),
   locks: (context, { prefix }) => viewLocks(context.state, typeof prefix === 'string' ? prefix : ''),
-  locate: context =>
-    [...context.state.membership.workers.values()]
-      .filter(worker => context.observed.workers.has(worker.id))
-      .map((worker): WorkerAddress => ({ worker: worker.id, blocks: worker.blocks })),
+  locate: (context, { block }, session) => locate(context, session, block),
 }
 
-/** The answer to a view, as JSON. The argument comes from outside: anything it lacks shows as an error, not as a crash. */
-export async function answerView(context: LeaderContext, view: ViewName, argument: string): Promise<string> {
+/** The answer to a view that a session asks for, as JSON. The argument comes from outside: anything it lacks shows as an error, not as a crash. */
+export async function answerView(context: LeaderContext, session: string, view: ViewName, argument: string): Promise<string> {
   let parsed: unknown
   try {
     parsed = JSON.parse(argument === '' ? '{}' : argument)
@@ -156,8 +157,8 @@ export async function answerView(context: LeaderContext, view: ViewName, argumen
   }
   if (typeof parsed !== 'object' || parsed === null)
     throw new CoxswainError('INVALID_ARGUMENT', `The argument of ${view} is not an object.`)
-  const handler = handlers[view] as (context: LeaderContext, argument: unknown) => unknown
-  return JSON.stringify(await handler(context, parsed))
+  const handler = handlers[view] as (context: LeaderContext, argument: unknown, session: string) => unknown
+  return JSON.stringify(await handler(context, parsed, session))
 }
 
 type ResultsRead = Omit<Extract<LeaderToClient, { kind: 'resultsRead' }>, 'kind' | 'request'>

@@ -2,6 +2,7 @@
 // Must not decide what it runs: that is core's.
 import { forgetWorker, observeTasks, observeWorker, type Reply } from '../core/index.ts'
 import { CoxswainError, outcomeBlocks, outcomeBytes, outcomeMicros, outcomeTasks, type WorkerToLeader } from '../protocol/index.ts'
+import { answerLocation, newBlockKey } from './capabilities.ts'
 import type { LeaderContext } from './context.ts'
 import { SilenceDetector } from './detector.ts'
 import type { WorkerLink } from './links.ts'
@@ -49,10 +50,8 @@ export class WorkerSession {
       }
       case 'getSecret':
         return answerSecret(this.#context, this.#link, message)
-      case 'locateBlock': {
-        const address = this.#context.state.membership.workers.get(message.holder)?.blocks ?? ''
-        return this.#link.send({ kind: 'blockLocated', request: message.request, address })
-      }
+      case 'locateBlock':
+        return answerLocation(this.#context, this.#link, message)
     }
   }
 
@@ -96,7 +95,8 @@ export class WorkerSession {
       return this.#link.send({ kind: 'dismissed', reason: 'this incarnation was declared lost' })
     this.#link.incarnation = incarnation
     links.workers.set(id, this.#link)
-    this.#link.send({ kind: 'registered', incarnation, epoch: state.epoch, keep })
+    const blockKey = (this.#link.blockKey = newBlockKey(platform.random))
+    this.#link.send({ kind: 'registered', incarnation, epoch: state.epoch, keep, blockKey, timeMs: Math.floor(this.#context.nowMs()) })
     this.#acknowledgeAll()
     // Work is handed out from here on: behind the registration on the wire.
     comeback.back(id, () => {

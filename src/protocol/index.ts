@@ -1,5 +1,6 @@
 // The face of the protocol: everything that two rooms must agree on.
 export * from './bytes.ts'
+export * from './capability.ts'
 export * from './chunk.ts'
 export * from './codec.ts'
 export * from './compose.ts'

@@ -1,7 +1,7 @@
 // Owns the answers to questions about the cluster, as CLI, SDK and dashboard get them (JSON on the wire).
 // Must not hold how they are computed: that is core/views.
 import type { FailedAttempt } from './errors.ts'
-import type { JobId, WorkerId } from './ids.ts'
+import type { BlockId, JobId, WorkerId } from './ids.ts'
 import type { Resources } from './plan.ts'
 import type { LockView, SecretView } from './views-kept.ts'
 
@@ -248,6 +248,11 @@ export interface WorkerAddress {
   worker: WorkerId
   /** Base URL of its block server. */
   blocks: string
+  /** Capabilities of the session that asks, to read and to write there. */
+  read: string
+  write: string
+  /** The worker is known to hold the block that was asked for. */
+  holds?: boolean
 }
 
 /** Argument and answer of each view. */
@@ -267,5 +272,5 @@ export interface Views {
   triggers: { argument: { name?: string; after?: string; limit?: number }; answer: TriggerView[] }
   locks: { argument: { prefix?: string }; answer: LockView[] }
   secrets: { argument: Record<string, never>; answer: SecretView[] }
-  locate: { argument: Record<string, never>; answer: WorkerAddress[] }
+  locate: { argument: { block?: BlockId }; answer: WorkerAddress[] }
 }
