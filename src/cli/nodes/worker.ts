@@ -6,7 +6,7 @@ import { Agent } from '../../worker/index.ts'
 import { compileCacheFolder } from '../state/cache.ts'
 import { readEndpoint } from '../state/endpoint.ts'
 import { Home } from '../state/home.ts'
-import { readToken, tokenCheck } from '../state/tokens.ts'
+import { readToken } from '../state/tokens.ts'
 import { live } from './life.ts'
 import { parseNodeOptions, type WorkerOptions } from './options.ts'
 
@@ -18,7 +18,6 @@ export async function runWorker(args: string[]): Promise<void> {
   const options = parseNodeOptions<WorkerOptions>(args)
   const home = new Home(options.home)
   const platform = nodePlatform(options.name, options.logLevel)
-  const role = tokenCheck(home)
   const token = readToken(home, 'node')
   const agent = new Agent(
     {
@@ -38,8 +37,6 @@ export async function runWorker(args: string[]): Promise<void> {
       capacity: options.capacity,
       labels: options.labels,
       blockHost: options.host,
-      blockAuth: ({ token: given }) => role(given) !== undefined,
-      peerToken: token,
     },
     platform,
   )
