@@ -17,8 +17,10 @@ const allowed: Record<string, readonly string[]> = {
   cli: ['client', 'connectors', 'core', 'journal', 'leader', 'platform', 'platform/node', 'protocol', 'worker'],
 }
 
-/** Errors and named numbers, beside the index.ts of their room: a thread or a process that needs no more starts without loading the room. */
-const furtherFaces = new Set(['core/limits', 'protocol/errors', 'protocol/limits', 'protocol/release'].map(name => `src/${name}.ts`))
+/** Errors, roles and named numbers, beside the index.ts of their room: a thread or a process that needs no more starts without loading the room. */
+const furtherFaces = new Set(
+  ['core/limits', 'protocol/errors', 'protocol/limits', 'protocol/principal', 'protocol/release'].map(name => `src/${name}.ts`),
+)
 
 /** Rooms that see neither Node's modules nor packages: they must replay exactly, or load anywhere. */
 const closed = ['src/core/', 'src/protocol/', 'src/worker/machine/']

@@ -1,5 +1,6 @@
 // Owns how a verb gets its cluster: the one it names, the one that runs on this machine, or (where it may) one for its own life.
 // Must not know verbs.
+import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import type { Cluster, ConnectOptions } from '../client/index.ts'
 import { CoxswainError } from '../protocol/index.ts'
@@ -31,6 +32,7 @@ export function withClusterOptions(command: Command): Command {
 /** True if a leader is named, or one runs in the state folder. */
 function clusterExists(options: ClusterOptions, home: Home): boolean {
   if (options.url ?? process.env.COX_URL) return true
+  if (existsSync(home.login)) return true
   const endpoint = readEndpoint(home)
   // A leader that is being started again has no process for a moment: the endpoint stays, and so does its supervisor's file.
   return endpoint !== undefined && (endpoint.pid === 0 || lives({ pid: endpoint.pid, startedAt: '' }) || liveSupervisor(home) !== undefined)

@@ -13,7 +13,7 @@ if (Number(process.versions.node.split('.')[0]) < nodeMajorMin) {
   const compiled = compileCacheFolder()
   enableCompileCache(compiled)
   const [verb, ...args] = process.argv.slice(2)
-  if (verb === 'node') {
+  if (verb === 'node' && (args[0] === 'candidate' || args[0] === 'worker')) {
     // Its threads look for it there.
     process.env.NODE_COMPILE_CACHE = compiled
     await (await import('./nodes/main.ts')).runNode(args)

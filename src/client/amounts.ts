@@ -54,10 +54,12 @@ export function durationMs(
   duration: Duration,
   field: string,
   code: 'INVALID_TASK' | 'INVALID_WORKFLOW' | 'INVALID_SCHEDULE' | 'INVALID_ARGUMENT',
+  msMax = durationMsMax,
 ): number {
   const value = typeof duration === 'number' ? duration : typeof duration === 'string' ? withUnit(duration, durationUnits) : undefined
-  if (value === undefined || !Number.isFinite(value) || value < 0 || value > durationMsMax) {
-    throw new CoxswainError(code, `${field} is ${shown(duration)}: it must be milliseconds or text like "30s", at most 24 days.`, {
+  if (value === undefined || !Number.isFinite(value) || value < 0 || value > msMax) {
+    const days = Math.floor(msMax / durationUnits['d']!)
+    throw new CoxswainError(code, `${field} is ${shown(duration)}: it must be milliseconds or text like "30s", at most ${days} days.`, {
       id: field,
     })
   }

@@ -1,12 +1,14 @@
 // Owns the cluster as its user holds it: run, submit, map, and what is told to it; questions about it are in questions.ts.
 // Must not know how the connection was found: connect.ts does.
 import { CoxswainError, type StatusView } from '../protocol/index.ts'
+import { Access } from './access.ts'
 import type { TaskOf } from './define.ts'
 import { runFlow } from './flow/run-flow.ts'
 import { isWorkflow, type WorkflowOf } from './flow/workflow.ts'
 import { JobHandle } from './job-handle.ts'
 import { type LockGrant, type LockOptions, Locks, type SemaphoreOptions } from './locks.ts'
 import { type MapOptions, MapRun } from './map/map.ts'
+import { Nodes } from './nodes.ts'
 import { checkJobOptions, checkTask, type JobOptions, type Parts } from './parts.ts'
 import { orAborted } from './pause.ts'
 import { parseRunLimits, type RunLimits } from './policies.ts'
@@ -43,22 +45,28 @@ export type MapResults<Item> = AsyncIterableIterator<Item> & AsyncDisposable
 
 /** A connection to a cluster, made by `connect`. Close it, or hold it with `await using`. */
 export class Cluster extends Questions implements AsyncDisposable {
+  /** Users, their tokens and the audit log. */
+  readonly access: Access
   readonly #parts: Parts
   readonly #submitter: Submitter
   readonly #runner: Runner
   readonly #locks: Locks
   readonly #spaces: Spaces
   readonly #close: () => Promise<void>
+  /** The nodes of a cluster of several machines: their certificates, and who may join. */
+  readonly nodes: Nodes
   #closing: Promise<void> | undefined
 
   /** @internal Made by `connect`. */
   constructor(parts: Parts, close: () => Promise<void>) {
     super(parts)
     this.#parts = parts
+    this.access = new Access(parts)
     this.#close = close
     this.#submitter = new Submitter(parts)
     this.#runner = new Runner(parts, this.#submitter)
     this.#locks = new Locks(parts)
+    this.nodes = new Nodes(parts)
     this.#spaces = new Spaces(parts, this.#submitter)
   }
 
@@ -232,11 +240,11 @@ export class Cluster extends Questions implements AsyncDisposable {
   }
 
   /**
-   * Sets a secret, or another value of it; resolves when that is durable. Tasks that name it get it by `ctx.secret(name)`; with `tasks` only jobs and tasks
+   * Sets a secret, or another value of it; resolves when that is durable. Tasks that name it get it by `ctx.secret(name)`; with `jobs` only jobs
    * whose names begin with one of these. Rejects with SECRETS_UNAVAILABLE, INVALID_ARGUMENT or OVERLOADED.
    */
-  async setSecret(name: string, value: string, options: { tasks?: readonly string[] } = {}): Promise<void> {
-    await setSecret(this.#parts, name, value, options.tasks ?? [])
+  async setSecret(name: string, value: string, options: { jobs?: readonly string[] } = {}): Promise<void> {
+    await setSecret(this.#parts, name, value, options.jobs ?? [])
   }
 
   /** Deletes a secret; resolves when that is durable. Rejects with SECRET_UNKNOWN. */

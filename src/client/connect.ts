@@ -8,12 +8,13 @@ import { type Duration, durationMs } from './amounts.ts'
 import { Blocks } from './blocks/blocks.ts'
 import { Cluster } from './cluster.ts'
 import { executorMark } from './define.ts'
-import { type EndpointSource, homeFolder, localEndpoint, namedEndpoint } from './endpoint.ts'
+import { type EndpointSource, homeFolder, localEndpoint, loginEndpoint, namedEndpoint } from './endpoint.ts'
 import { type LocalOptions, startLocal } from './local.ts'
 import { type Parts, Plans } from './parts.ts'
 import { orAborted } from './pause.ts'
 import { Programs } from './programs/cache.ts'
 import { Session } from './session.ts'
+import { clientSecurity } from './trust.ts'
 
 /** Options of `connect`. */
 export interface ConnectOptions {
@@ -45,8 +46,8 @@ const reconnectTimeoutMs = 60_000
 const keepAliveMs = 60_000
 
 /**
- * Connects to a cluster: the one that `url` or `COX_URL` names, else the one that runs on this machine, else one that is started for the
- * life of this process, which is said in one line.
+ * Connects to a cluster: the one that `url` or `COX_URL` names, else the one that runs on this machine, else the one that `cox login` keeps,
+ * else one that is started for the life of this process, which is said in one line.
  *
  * ```ts
  * await using cluster = await connect()
@@ -59,7 +60,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Cluster> {
   }
   const { signal } = options
   signal?.throwIfAborted()
-  const source = namedEndpoint(options) ?? localEndpoint(options)
+  const source = namedEndpoint(options) ?? localEndpoint(options) ?? loginEndpoint(options)
   if (source) return open(options, source, connectTimeoutMs, async () => undefined)
   if (options.local === false) throw new CoxswainError('NO_CLUSTER', `No cluster is up in ${homeFolder()}.`, { id: homeFolder() })
   const timeoutMs = options.timeout === undefined ? startTimeoutMs : durationMs(options.timeout, 'timeout', 'INVALID_ARGUMENT')
@@ -75,7 +76,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Cluster> {
 }
 
 async function open(options: ConnectOptions, source: EndpointSource, timeoutMs: number, ended: () => Promise<void>): Promise<Cluster> {
-  const platform = nodePlatform('client', 'error')
+  const platform = nodePlatform('client', 'error', source.ca === undefined ? undefined : clientSecurity(source.ca))
   const { timeout, reconnectTimeout } = options
   const session = new Session(
     {

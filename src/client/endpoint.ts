@@ -6,12 +6,15 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { CoxswainError, Roster } from '../protocol/index.ts'
 import type { Endpoint } from './link.ts'
+import { loginTokenPath, readLogin } from './login.ts'
 
 /** Says where the leader is, as often as it is asked. */
 export interface EndpointSource {
   endpoint(): Promise<Endpoint>
   /** A leader welcomed us there, or a standby says that the leader is there. */
   leads?(address: string): void
+  /** Certificates of the authority that the cluster's are signed by, as PEM. */
+  readonly ca?: string
 }
 
 /** The state folder: COX_HOME, else `coxswain` in the XDG state folder. */
@@ -45,10 +48,22 @@ function tokenOf(credential: Credential, folder: string): string | Promise<strin
 /** The leader that the options or the environment name, or undefined. */
 export function namedEndpoint(options: { url?: string } & Credential): EndpointSource | undefined {
   const url = options.url ?? process.env.COX_URL
-  if (!url) return undefined
+  return url ? addressed(url, () => tokenOf(options, homeFolder())) : undefined
+}
+
+/** The cluster that this user is logged in to (`cox login`), or undefined. */
+export function loginEndpoint(options: Credential): EndpointSource | undefined {
+  const folder = homeFolder()
+  const login = readLogin(folder)
+  if (!login) return undefined
+  const tokenFile = options.tokenFile ?? process.env.COX_TOKEN_FILE ?? loginTokenPath(folder)
+  return { ...addressed(login.url, () => tokenOf({ ...options, tokenFile }, folder)), ...(login.ca !== undefined && { ca: login.ca }) }
+}
+
+function addressed(url: string, token: () => string | Promise<string>): EndpointSource {
   const roster = new Roster(url.split(',').map(one => leaderAddress(one.trim())))
   return {
-    endpoint: async () => ({ address: roster.dial(), token: await tokenOf(options, homeFolder()) }),
+    endpoint: async () => ({ address: roster.dial(), token: await token() }),
     leads: address => roster.leader(address),
   }
 }
@@ -64,7 +79,14 @@ function leaderAddress(url: string): string {
 
 /** The cluster whose state is in this folder. */
 export function folderEndpoint(folder: string, credential: Credential): EndpointSource {
+  const { authorities } = (readJson(join(folder, 'cluster.json')) ?? {}) as { authorities?: string[] }
+  // Where a candidate of this machine stands by, the leader is elsewhere.
+  let hint: string | undefined
   return {
+    ...(authorities && { ca: authorities.join('\n') }),
+    leads: address => {
+      hint = address
+    },
     async endpoint() {
       let address: unknown
       try {
@@ -72,7 +94,9 @@ export function folderEndpoint(folder: string, credential: Credential): Endpoint
       } catch (error) {
         throw new CoxswainError('UNAVAILABLE', `No leader has said where it is in ${folder}.`, { id: folder, cause: error })
       }
-      return { address: String(address), token: await tokenOf(credential, folder) }
+      const dialled = hint ?? String(address)
+      hint = undefined
+      return { address: dialled, token: await tokenOf(credential, folder) }
     },
   }
 }

@@ -2,6 +2,9 @@
 // Must not export anything that users should not build on.
 
 export type {
+  AuditCheck,
+  AuditEntry,
+  AuditQuery,
   CandidateView,
   ErrorCode,
   ErrorDetails,
@@ -21,11 +24,16 @@ export type {
   StepView,
   StoryLine,
   TaskCounts,
+  TokenView,
   TriggerView,
+  UserRole,
+  UserView,
+  WhoView,
   WhyView,
   WorkerView,
 } from '../protocol/index.ts'
 export { CoxswainError, OverloadedError, release as version, TaskFailedError } from '../protocol/index.ts'
+export type { Access, IssuedToken, UserOptions } from './access.ts'
 export type { Duration, ResourceOptions, Size } from './amounts.ts'
 export type { CallArguments, Cluster, MapItem, MapResults, MapValue, SubmitOptions } from './cluster.ts'
 export { type CoxswainConfig, defineConfig } from './config.ts'
@@ -51,6 +59,7 @@ export type { JobEvent, JobHandle, LogsOptions } from './job-handle.ts'
 export type { LocalOptions } from './local.ts'
 export type { LockGrant, LockOptions, SemaphoreOptions } from './locks.ts'
 export type { MapOptions } from './map/map.ts'
+export type { JoinTokenOptions, JoinTokenParts, Nodes } from './nodes.ts'
 export type { JobOptions } from './parts.ts'
 export type { Rate, RunLimits, TaskLimits } from './policies.ts'
 export type { Questions } from './questions.ts'

@@ -3,7 +3,7 @@ import { CoxswainError, limits } from '../protocol/index.ts'
 import type { Parts } from './parts.ts'
 
 /** Sends the secret to the leader, which seals it; resolves when it is durable. */
-export async function setSecret(parts: Parts, name: string, value: string, tasks: readonly string[]): Promise<void> {
+export async function setSecret(parts: Parts, name: string, value: string, jobs: readonly string[]): Promise<void> {
   if (typeof value !== 'string' || value === '')
     throw new CoxswainError('INVALID_ARGUMENT', `The secret ${name} must be a text that is not empty.`, { id: name })
   const bytes = Buffer.from(value)
@@ -11,5 +11,5 @@ export async function setSecret(parts: Parts, name: string, value: string, tasks
     throw new CoxswainError('INVALID_ARGUMENT', `The secret ${name} has ${bytes.length} bytes; ${limits.secretBytesMax} are allowed.`, {
       id: name,
     })
-  await parts.session.request({ kind: 'setSecret', secret: name, value: bytes, tasks: [...tasks] })
+  await parts.session.request({ kind: 'setSecret', secret: name, value: bytes, jobs: [...jobs] })
 }

@@ -1,6 +1,7 @@
 // Owns the one place where facts become state. A record that does not fit is a broken assumption: it ends the process.
 // Must not choose, read a clock, or do I/O: leader, standby and replay all come to the same state.
 import type { JournalRecord, RecordKind, RecordOf } from '../protocol/index.ts'
+import * as access from './access/apply.ts'
 import * as deadlines from './deadlines/apply.ts'
 import * as events from './events/apply.ts'
 import * as flows from './flows/apply.ts'
@@ -11,6 +12,7 @@ import * as jobs from './jobs/apply.ts'
 import * as keys from './keys/apply.ts'
 import * as leadership from './leadership/apply.ts'
 import * as membership from './membership/apply.ts'
+import * as nodes from './nodes/apply.ts'
 import * as programs from './programs/apply.ts'
 import * as queues from './queues/apply.ts'
 import * as schedules from './schedules/apply.ts'
@@ -73,10 +75,23 @@ const handlers: { [K in RecordKind]: (state: State, record: RecordOf<K>) => void
   SessionEnded: spaces.applySessionEnded,
   SecretSet: secrets.applySecretSet,
   SecretDeleted: secrets.applySecretDeleted,
+  UserSet: access.applyUserSet,
+  UserDeleted: access.applyUserDeleted,
+  TokenIssued: access.applyTokenIssued,
+  TokenRevoked: access.applyTokenRevoked,
+  TokensForgotten: access.applyTokensForgotten,
   StageLimited: keys.applyStageLimited,
   JobLimited: queues.applyJobLimited,
   StepTimedOut: deadlines.applyStepTimedOut,
   JobTimedOut: deadlines.applyJobTimedOut,
+  AuthorityAdded: nodes.applyAuthorityAdded,
+  AuthoritySigns: nodes.applyAuthoritySigns,
+  AuthorityDropped: nodes.applyAuthorityDropped,
+  JoinTokenMade: nodes.applyJoinTokenMade,
+  NodeEnrolled: nodes.applyNodeEnrolled,
+  CertificateRenewed: nodes.applyCertificateRenewed,
+  NodeRevoked: nodes.applyNodeRevoked,
+  CertificateHeld: nodes.applyCertificateHeld,
 }
 
 /** Writes one fact into the state. */

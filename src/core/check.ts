@@ -1,6 +1,7 @@
 // Owns the invariants that hold after every record: S9 to S12 and S14 as far as one state can show them. Run after every step in tests.
 // Must not repair anything.
 import { blockHolding, type Range, type Resources } from '../protocol/index.ts'
+import { checkAccess } from './access/check.ts'
 import { checkEvents } from './events/check.ts'
 import { checkFlow } from './flows/check.ts'
 import { checkGrants } from './grants/check.ts'
@@ -10,6 +11,7 @@ import type { Job, Stage } from './jobs/state.ts'
 import { checkKeys, checkQueues } from './keys/check.ts'
 import { change, copy, fits } from './membership/resources.ts'
 import { bucketFor, type Membership, type Worker } from './membership/state.ts'
+import { checkNodes } from './nodes/check.ts'
 import type { State } from './state.ts'
 import type { Lane, SchedulingClass } from './tasks/state.ts'
 
@@ -181,8 +183,10 @@ export function check(state: State): void {
     if (job.flow) checkFlow(job, job.flow)
   }
   checkGrants(state.grants)
+  checkNodes(state.nodes)
   checkHistory(state.history)
   assert(!jobs.some(job => state.history.find(job.plan.job) !== undefined), 'a job is in the history and in the state')
+  checkAccess(state.access)
   checkEvents(state)
   checkKeys(state, jobs)
   checkQueues(state, jobs)

@@ -8,6 +8,7 @@ import type {
   JournalRecord,
   LaneReport,
   LockMode,
+  NodeRole,
   Outcome,
   PayloadId,
   Range,
@@ -16,6 +17,7 @@ import type {
   ScheduleSpec,
   StagePolicy,
   TriggerSpec,
+  UserSpec,
 } from '../protocol/index.ts'
 
 /** A job as it is to be submitted. */
@@ -26,6 +28,31 @@ export interface Submission {
   /** Limits of its stages, and of the job as a whole. */
   policies?: StagePolicy[]
   run?: RunPolicy | undefined
+}
+
+/** An authority that is to be believed: the SHA-256 of its certificate, and that. */
+export interface NewAuthority {
+  authority: string
+  certificate: Uint8Array
+  expiresAtMs: number
+}
+
+/** A certificate that was signed, and counts once this is a fact. `key`: SHA-256 of the public key. */
+export interface NewCertificate {
+  node: string
+  key: string
+  serial: string
+  expiresAtMs: number
+  authority: string
+}
+
+/** A join token, made before anybody led. */
+export interface NewJoinToken {
+  token: string
+  secretHash: string
+  role: NodeRole
+  uses: number
+  expiresAtMs: number
 }
 
 /** A command as it comes out of the mailbox: decoded, authenticated, stamped. */
@@ -79,10 +106,24 @@ export type Command =
   | { kind: 'readEntries'; space: string; keys: string[] }
   | { kind: 'listEntries'; space: string; prefix: string; after: string; limit: number }
   /** `sealed`: what only candidates can open. */
-  | { kind: 'setSecret'; secret: string; sealed: Uint8Array; tasks: string[] }
+  | { kind: 'setSecret'; secret: string; sealed: Uint8Array; jobs: string[] }
   | { kind: 'deleteSecret'; secret: string }
+  | { kind: 'setUser'; spec: UserSpec; replace: boolean }
+  | { kind: 'deleteUser'; user: string }
+  /** `digest`: of the token's text, which nobody here ever sees. */
+  | { kind: 'issueToken'; token: string; user: string; digest: string; ttlMs: number }
+  | { kind: 'revokeToken'; token: string }
   | { kind: 'joinCandidate'; candidate: string; priority: number }
   | { kind: 'loseCandidate'; candidate: string; failed: boolean }
+  | { kind: 'foundNodes'; authority: NewAuthority; node: Omit<NewCertificate, 'authority'> & { address: string }; tokens: NewJoinToken[] }
+  | { kind: 'makeJoinToken'; token: string; secretHash: string; role: NodeRole; uses: number; expiresInMs: number }
+  | ({ kind: 'enrolNode'; role: NodeRole; address: string; token: string } & NewCertificate)
+  /** `presented`: the serial number of the certificate with which it asks. */
+  | ({ kind: 'renewCertificate'; presented: string } & NewCertificate)
+  | { kind: 'holdCertificate'; node: string; serial: string; authority: string }
+  | { kind: 'revokeNode'; node: string }
+  | ({ kind: 'addAuthority'; replaces: string } & NewAuthority)
+  | { kind: 'rotate'; keys: string[] }
 
 export type CommandKind = Command['kind']
 export type CommandOf<K extends CommandKind> = Extract<Command, { kind: K }>
@@ -96,6 +137,7 @@ export type Reply =
   | { kind: 'asked'; token: number }
   | { kind: 'transacted'; version: number }
   | { kind: 'emitted'; started: number; woken: number }
+  | { kind: 'issued'; expiresAtMs: number }
   | { kind: 'entries'; entries: { key: string; version: number; payload: PayloadId | undefined }[]; next: string | undefined }
   /** The sender is not (any more) the incarnation it thinks it is. */
   | { kind: 'dismissed'; reason: string }

@@ -34,6 +34,10 @@ export interface CoreLimits {
   /** Locks that are held or waited for. */
   grantsMax: number
   secretsMax: number
+  usersMax: number
+  tokensPerUserMax: number
+  /** A token that expired so long ago is forgotten when its user gets another one. */
+  expiredTokenAgeMs: number
   /** Entries of all spaces, and their bytes. */
   spaceEntriesMax: number
   spaceBytesMax: number
@@ -62,6 +66,9 @@ export const defaultLimits: CoreLimits = {
   eventIdAgeMs: 24 * 3_600_000,
   grantsMax: 100_000,
   secretsMax: 1000,
+  usersMax: 10_000,
+  tokensPerUserMax: 100,
+  expiredTokenAgeMs: 30 * 24 * 3_600_000,
   spaceEntriesMax: 1_000_000,
   spaceBytesMax: 256 * 2 ** 20,
 }

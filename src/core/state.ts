@@ -1,6 +1,7 @@
 // Owns the state of the cluster's mind: the sum of all journaled facts. Only `apply` writes it.
 // Must not hold bytes of inputs or results, clocks, connections, or anything observed.
 import type { BlockId, PayloadId, WorkerId } from '../protocol/index.ts'
+import { type Access, createAccess } from './access/state.ts'
 import { createDeadlines, type Deadline, type Deadlines } from './deadlines/state.ts'
 import { createEvents, type Events } from './events/state.ts'
 import { createGrants, type Grants } from './grants/state.ts'
@@ -10,6 +11,7 @@ import { createJobs, type Job, type Jobs, type Stage } from './jobs/state.ts'
 import { createKeys, type Key, type Keys } from './keys/state.ts'
 import { createLeadership, type Leadership } from './leadership/state.ts'
 import { createMembership, type Membership } from './membership/state.ts'
+import { createNodes, type Nodes } from './nodes/state.ts'
 import { createPrograms, type Programs } from './programs/state.ts'
 import { createQueues, type Queues } from './queues/state.ts'
 import { createSchedules, type Schedules } from './schedules/state.ts'
@@ -69,6 +71,7 @@ export interface State {
   index: number
   leadership: Leadership
   membership: Membership
+  nodes: Nodes
   programs: Programs
   jobs: Jobs
   history: HistoryRegister
@@ -76,6 +79,7 @@ export interface State {
   grants: Grants
   spaces: Spaces
   secrets: Secrets
+  access: Access
   schedules: Schedules
   events: Events
   keys: Keys
@@ -109,6 +113,7 @@ export function createState(): State {
     index: 0,
     leadership: createLeadership(),
     membership: createMembership(),
+    nodes: createNodes(),
     programs: createPrograms(),
     jobs: createJobs(),
     history: new HistoryRegister(),
@@ -116,6 +121,7 @@ export function createState(): State {
     grants: createGrants(),
     spaces: createSpaces(),
     secrets: createSecrets(),
+    access: createAccess(),
     schedules: createSchedules(),
     events: createEvents(),
     keys: createKeys(),

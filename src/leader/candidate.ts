@@ -2,8 +2,8 @@
 // Must not go on after it lost its leadership: its process drops everything and starts anew.
 import { priorityDefault, type State } from '../core/index.ts'
 import type { LeadershipView } from '../journal/index.ts'
-import type { Platform } from '../platform/index.ts'
-import { CoxswainError } from '../protocol/index.ts'
+import type { PeerCertificate, Platform } from '../platform/index.ts'
+import { CoxswainError, type Principal } from '../protocol/index.ts'
 import { Door } from './door.ts'
 import { handedOver, Leader, type LeaderOptions } from './leader.ts'
 import { Standby } from './standby.ts'
@@ -47,6 +47,7 @@ export class Candidate {
     for (;;) {
       const standby = this.#newStandby(address)
       this.#standby = standby
+      this.#door?.know(() => standby.state && { state: standby.state, nowMs: standby.state.nowMs })
       const leader = await this.#takeTurn(standby)
       this.#standby = undefined
       if (!leader) return this.#stopReason ?? 'stopped'
@@ -57,7 +58,7 @@ export class Candidate {
   }
 
   #newStandby(address: string | undefined): Standby {
-    const { id, store, token, kill, standsBy, priority, firstDelayMs, vitals, check } = this.#options
+    const { id, store, token, kill, standsBy, priority, firstDelayMs, vitals, check, nodes } = this.#options
     return new Standby(
       {
         id,
@@ -68,6 +69,7 @@ export class Candidate {
         pid: (vitals ?? processVitals())().pid,
         firstDelayMs: firstDelayMs ?? 0,
         ...(kill && { kill }),
+        ...(nodes && { identity: nodes.identity }),
         following: leader => {
           this.#door?.standBy(leader.address, leader.epoch)
           standsBy?.(leader)
@@ -96,6 +98,11 @@ export class Candidate {
       if (this.#stopReason !== undefined) await leader.stop(this.#stopReason)
       return leader
     }
+  }
+
+  /** Whom a certificate proves, by the facts that this candidate knows; its chain was verified before. */
+  principalOf(certificate: PeerCertificate): Principal | undefined {
+    return this.#leader?.principalOf(certificate) ?? this.#standby?.principalOf(certificate)
   }
 
   /** Ends it in good order: a leader hands over if somebody stands by, a standby takes its leave. */

@@ -14,8 +14,12 @@ import {
   type WorkerToLeader,
   writeCapability,
 } from '../protocol/index.ts'
+import { includes } from './access/policy.ts'
 import type { LeaderContext } from './context.ts'
-import type { WorkerLink } from './links.ts'
+import type { ClientLink, WorkerLink } from './links.ts'
+
+/** A client, as far as it matters what it may have. */
+export type Asker = Pick<ClientLink, 'session' | 'principal'>
 
 type Replica = Extract<LeaderToWorker, { kind: 'blockLocated' }>['replicas'][number]
 
@@ -59,16 +63,18 @@ export function answerLocation(context: LeaderContext, link: WorkerLink, asked: 
 }
 
 /** All workers that a client may store on and fetch from, with what it needs for that; `block`: which of them are known to hold it. */
-export function locate(context: LeaderContext, session: string, block: unknown): WorkerAddress[] {
+export function locate(context: LeaderContext, { session, principal }: Asker, block: unknown): WorkerAddress[] {
   const { state, links, observed } = context
   const expiresAtMs = expiry(context)
+  // Who may not submit has no inputs to store.
+  const writes = principal.kind === 'user' && includes(principal.role, 'submitter')
   const holders = typeof block === 'string' ? holdersOfBlock(state, block) : undefined
   return [...state.membership.workers.values()].flatMap(({ id: holder, blocks }): WorkerAddress[] => {
     const key = links.workers.get(holder)?.blockKey
     if (!key || !observed.workers.has(holder)) return []
     const bounds = { holder, bearer: session, block: undefined, expiresAtMs }
     const read = sign(key, { ...bounds, operation: 'read' })
-    const write = sign(key, { ...bounds, operation: 'write' })
-    return [{ worker: holder, blocks, read, write, ...(holders?.has(holder) && { holds: true }) }]
+    const write = writes ? sign(key, { ...bounds, operation: 'write' }) : ''
+    return [{ worker: holder, blocks, bearer: session, read, write, ...(holders?.has(holder) && { holds: true }) }]
   })
 }

@@ -16,6 +16,8 @@ export interface Claimant {
   processStart: string
   /** Only the leader of this epoch is to be replaced: another one is healthy. Undefined: whoever led is gone. */
   replaces: number | undefined
+  /** Id of the cluster, where it was made before anybody led. */
+  cluster?: string
 }
 
 /**
@@ -35,7 +37,7 @@ export async function claim(claimant: Claimant, applied: State, address: string,
     const epoch = seen.epoch + 1
     const claimed: JournalRecord = {
       kind: 'LeaderClaimed',
-      cluster: state.cluster || platform.random.uuid(),
+      cluster: state.cluster || claimant.cluster || platform.random.uuid(),
       epoch,
       leader: id,
       pid,

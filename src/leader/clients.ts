@@ -2,19 +2,22 @@
 // Must not decide about jobs: that is core's.
 import { createHash } from 'node:crypto'
 import type { Command, Reply } from '../core/index.ts'
-import { type ClientToLeader, CoxswainError, OverloadedError, type WireError, limits as wire } from '../protocol/index.ts'
-import { catchUp, pastOf } from './catchup.ts'
+import { type ClientToLeader, CoxswainError, OverloadedError, type Scope, type WireError, limits as wire } from '../protocol/index.ts'
+import { scopeOf } from './access/scoped.ts'
 import type { LeaderContext } from './context.ts'
 import { readEntries } from './entries.ts'
-import { isArchived, tellArchived } from './history.ts'
+import { isArchived } from './history.ts'
 import type { ClientLink } from './links.ts'
 import { askForLock } from './locks.ts'
 import type { LogReadings } from './logs.ts'
+import type { Letter } from './mailbox.ts'
+import { type NodeOrder, nodeOrder } from './node-orders.ts'
 import { answerView, readResults } from './queries.ts'
 import { wireError } from './refusals.ts'
 import { scheduleCommand } from './schedules.ts'
 import { sealedSecret } from './secrets.ts'
 import { readStep } from './steps.ts'
+import { beginWatch } from './watching.ts'
 
 const overloadedRetryMs = 50
 
@@ -26,11 +29,13 @@ export class ClientSession {
   readonly #context: LeaderContext
   readonly #link: ClientLink
   readonly #logs: LogReadings
+  readonly #scope: Scope | undefined
 
   constructor(context: LeaderContext, link: ClientLink, logs: LogReadings) {
     this.#context = context
     this.#link = link
     this.#logs = logs
+    this.#scope = scopeOf(link.principal)
   }
 
   receive(message: ClientToLeader): void {
@@ -42,12 +47,7 @@ export class ClientSession {
       case 'submitJobs':
         return this.#submit(message)
       case 'addTasks':
-        return this.#command(
-          message.request,
-          { kind: 'addTasks', job: message.job, inputs: message.inputs },
-          message.inputs.items.length,
-          true,
-        )
+        return this.#command(message.request, message, message.inputs.items.length, true)
       case 'putProgram':
         return this.#putProgram(message)
       case 'lock':
@@ -87,7 +87,7 @@ export class ClientSession {
       case 'promote':
         return this.#promote(message)
       case 'releaseResults':
-        return this.#context.loop.post({ command: message, bytes: 0, lazy: true, reply: () => {} })
+        return this.#post({ command: message, bytes: 0, lazy: true, reply: () => {} })
       case 'watch':
         return this.#watch(message)
       case 'unwatch':
@@ -99,6 +99,9 @@ export class ClientSession {
       case 'ask':
       case 'readResults':
       case 'readStep':
+      case 'makeJoinToken':
+      case 'revokeNode':
+      case 'rotateAuthority':
         void this.#answer(message)
     }
   }
@@ -115,10 +118,14 @@ export class ClientSession {
       : undefined
   }
 
+  #post(letter: Letter): void {
+    this.#context.loop.post(this.#scope ? { ...letter, scope: this.#scope } : letter)
+  }
+
   #command(request: number, command: Command, bytes: number, refusable: boolean): void {
     const full = refusable ? this.#full() : undefined
     if (full) return this.#fail(request, full)
-    this.#context.loop.post({
+    this.#post({
       command,
       bytes,
       reply: reply => this.#reply(request, reply),
@@ -148,10 +155,10 @@ export class ClientSession {
     this.#command(request, { kind: 'putProgram', program, bytes }, bytes.length, true)
   }
 
-  #setSecret({ request, secret, value, tasks }: Extract<ClientToLeader, { kind: 'setSecret' }>): void {
+  #setSecret({ request, secret, value, jobs }: Extract<ClientToLeader, { kind: 'setSecret' }>): void {
     try {
       const sealed = sealedSecret(this.#context, secret, value)
-      this.#command(request, { kind: 'setSecret', secret, sealed, tasks }, sealed.length, true)
+      this.#command(request, { kind: 'setSecret', secret, sealed, jobs }, sealed.length, true)
     } catch (error) {
       this.#fail(request, error)
     }
@@ -179,7 +186,7 @@ export class ClientSession {
       }
       // Watched from now on, so that no result can come between the fact and the watching.
       const before = this.#link.watched.has(plan.job)
-      const tellPast = watch ? this.#beginWatch(plan.job) : undefined
+      const tellPast = watch ? beginWatch(this.#context, this.#link, plan.job) : undefined
       const bytes = inputs.reduce((sum, one) => sum + one.items.length, 0)
       const reply = (given: Reply): void => {
         if (given.kind === 'refused') {
@@ -191,34 +198,18 @@ export class ClientSession {
         answered()
         tellPast?.()
       }
-      this.#context.loop.post({ command: { kind: 'submitJob', ...job }, bytes, reply })
+      this.#post({ command: { kind: 'submitJob', ...job }, bytes, reply })
     }
   }
 
   #watch(message: Extract<ClientToLeader, { kind: 'watch' }>): void {
     const { request, job } = message
     if (!this.#context.state.jobs.byId.has(job) && !isArchived(this.#context, job)) return this.#fail(request, missing(job))
-    const tellPast = this.#beginWatch(job)
+    const tellPast = beginWatch(this.#context, this.#link, job)
     this.#context.loop.whenDurable(() => {
       this.#link.send({ kind: 'done', request })
       tellPast()
     })
-  }
-
-  /** From now on it is sent what is recorded about the job. What was recorded before is sent by the call that is returned. */
-  #beginWatch(job: string): () => void {
-    const link = this.#link
-    if (link.closed) return () => {}
-    const past = pastOf(this.#context, job)
-    this.#context.links.watch(link, job, this.#context.state.index)
-    if (!past) return isArchived(this.#context, job) ? () => void tellArchived(this.#context, link, job) : () => {}
-    link.catchingUp.set(job, past)
-    return () => {
-      catchUp(this.#context, link, past).catch((error: unknown) => {
-        this.#context.platform.log('error', 'catch-up-failed', { job, error: String(error) })
-        link.connection.close('its results cannot be read')
-      })
-    }
   }
 
   #lock(message: Extract<ClientToLeader, { kind: 'lock' }>): void {
@@ -278,16 +269,18 @@ export class ClientSession {
   }
 
   /** What is answered is durable: nobody is told of a fact that a successor may not know. */
-  async #answer(message: Extract<ClientToLeader, { kind: 'ask' | 'readResults' | 'readStep' }>): Promise<void> {
+  async #answer(message: NodeOrder | Extract<ClientToLeader, { kind: 'ask' | 'readResults' | 'readStep' }>): Promise<void> {
     const { request } = message
     try {
       if (message.kind === 'ask') {
-        const body = await answerView(this.#context, this.#link.session, message.view, message.argument)
+        const body = await answerView(this.#context, this.#link, message.view, message.argument)
         if (body.length > wire.frameBytesMax / 4)
           throw new CoxswainError('FRAME_TOO_LARGE', `The answer to ${message.view} is too large: ask for less.`)
         this.#context.loop.whenDurable(() => this.#link.send({ kind: 'view', request, body }))
       } else if (message.kind === 'readStep') this.#link.send({ kind: 'stepRead', request, ...(await readStep(this.#context, message)) })
-      else this.#link.send({ kind: 'resultsRead', request, ...(await readResults(this.#context, message)) })
+      else if (message.kind === 'readResults')
+        this.#link.send({ kind: 'resultsRead', request, ...(await readResults(this.#context, message)) })
+      else this.#link.send(await nodeOrder(this.#context, message))
     } catch (error) {
       this.#fail(request, error)
     }

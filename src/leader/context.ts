@@ -3,11 +3,15 @@ import type { CoreLimits, Observed, State } from '../core/index.ts'
 import type { Store } from '../journal/index.ts'
 import type { Platform } from '../platform/index.ts'
 import type { CoxswainError } from '../protocol/index.ts'
+import type { Rates } from './access/rates.ts'
+import type { Audit } from './audit/audit.ts'
 import type { Comeback } from './comeback.ts'
+import type { Enrolment } from './enrolment.ts'
 import type { GrantWatch } from './grants.ts'
 import type { Links } from './links.ts'
 import type { LogReadings } from './logs.ts'
 import type { Loop } from './loop.ts'
+import type { NodeOffice } from './nodes.ts'
 import type { Outbox } from './outbox.ts'
 import type { Payloads } from './payloads.ts'
 import type { ScheduleClock } from './schedules.ts'
@@ -39,6 +43,12 @@ export interface LeaderContext {
   schedules: ScheduleClock
   /** Keeps secrets; without it there can be none. */
   sealer: SecretSealer | undefined
+  /** Missing in a cluster of one machine. */
+  office?: NodeOffice
+  enrolment?: Enrolment
+  rates: Rates
+  /** Without it nothing is audited. */
+  audit: Audit | undefined
   /** Cluster time now. */
   nowMs(): number
   vitals(): Vitals

@@ -1,6 +1,17 @@
 // Owns the jobs of which only the history knows: their rows as they are written and read, and the one list of all jobs.
 // Must not decide what goes there: that is core's.
-import { decodeKept, encodeKept, type Job, jobsBelow, type KeptJob, keptJob, payloadsOf, type State, viewJob } from '../core/index.ts'
+import {
+  decodeKept,
+  encodeKept,
+  type Job,
+  jobInScope,
+  jobsBelow,
+  type KeptJob,
+  keptJob,
+  payloadsOf,
+  type State,
+  viewJob,
+} from '../core/index.ts'
 import type { EndState, HistoryChange, HistoryQuery, HistoryRow } from '../journal/index.ts'
 import {
   Chunk,
@@ -10,6 +21,7 @@ import {
   type JournalRecord,
   type LeaderToClient,
   type Range,
+  type Scope,
   type StepsQuery,
   type TaskView,
   type Views,
@@ -80,22 +92,29 @@ export async function archivedJob(context: LeaderContext, id: string): Promise<K
   return row && keptOf(row)
 }
 
+/** True if the job of this name with these labels may be seen. */
+type Seen = (name: string, labels: readonly string[]) => boolean
+
 /** Jobs that match, newest first: those in the state and those in the history as one list. */
-export async function listAll(context: LeaderContext, query: JobsQuery): Promise<JobView[]> {
+export async function listAll(context: LeaderContext, query: JobsQuery, scope?: Scope): Promise<JobView[]> {
   const { state, store } = context
   // The query comes from outside: a limit that is no number is none.
   const limit = Number.isSafeInteger(query.limit) ? Math.min(Math.max(query.limit!, 1), listedMax) : listedDefault
-  const below = query.before === undefined ? undefined : await numberOf(context, query.before)
-  const found = jobsBelow(state, query, below, limit).map(job => ({ number: job.number, view: viewJob(job) }))
+  const isSeen: Seen = (name, labels) => !scope || jobInScope(scope, name, labels)
+  const below = query.before === undefined ? undefined : await numberOf(context, query.before, isSeen)
+  const found = jobsBelow(state, query, below, limit, isSeen).map(job => ({ number: job.number, view: viewJob(job) }))
   if (query.state === 'running' || state.history.size === 0) return found.map(({ view }) => view)
   await durable(context)
   const numbers = new Set(found.map(({ number }) => number))
   const asked = storeQuery(query, limit)
   for (let next = below ?? Number.MAX_SAFE_INTEGER, rows = 0; rows < limit; ) {
     const page = await store.history.page({ ...asked, below: next })
-    // What was in the state a moment ago may be in the history by now.
-    for (const row of page.rows) if (!numbers.has(row.number)) found.push({ number: row.number, view: keptOf(row).view })
-    rows += page.rows.length
+    for (const row of page.rows) {
+      if (!isSeen(row.name, row.labels)) continue
+      rows++
+      // What was in the state a moment ago may be in the history by now.
+      if (!numbers.has(row.number)) found.push({ number: row.number, view: keptOf(row).view })
+    }
     if (page.next === undefined) break
     next = page.next
   }
@@ -113,13 +132,13 @@ function storeQuery({ state, name, label, prefix, sinceMs, untilMs }: JobsQuery,
 }
 
 /** The place of a job among all, from which a page goes on. */
-async function numberOf(context: LeaderContext, id: string): Promise<number> {
+async function numberOf(context: LeaderContext, id: string, isSeen: Seen): Promise<number> {
   const known = context.state.jobs.byId.get(id)
-  if (known) return known.number
+  if (known && isSeen(known.plan.name, known.plan.labels)) return known.number
   if (isArchived(context, id)) {
     await durable(context)
     const row = await context.store.history.row(id)
-    if (row) return row.number
+    if (row && isSeen(row.name, row.labels)) return row.number
   }
   throw new CoxswainError('NOT_FOUND', `There is no job ${id}, or no longer: the list cannot go on behind it.`, { id })
 }

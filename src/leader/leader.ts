@@ -1,33 +1,21 @@
 // Owns a leadership from the claim to its end: recover, claim, listen, lead, let go.
 // Must not restart itself: a leader that lost its leadership is over, and its process starts anew.
-import {
-  type CoreLimits,
-  createObserved,
-  defaultLimits,
-  observeHungry,
-  priorityDefault,
-  type SettleOptions,
-  type State,
-} from '../core/index.ts'
+import { type CoreLimits, nodePrincipal, priorityDefault, type SettleOptions, type State } from '../core/index.ts'
 import type { Store } from '../journal/index.ts'
-import type { Platform } from '../platform/index.ts'
-import { CoxswainError, encodeRecords } from '../protocol/index.ts'
+import type { PeerCertificate, Platform } from '../platform/index.ts'
+import { CoxswainError, encodeRecords, type Principal } from '../protocol/index.ts'
 import { notYetLeading } from './absence.ts'
+import type { RateLimits } from './access/rates.ts'
 import { Archivist, lookEveryMs } from './archivist.ts'
+import type { AuditOptions } from './audit/audit.ts'
+import type { NodeOptions } from './authority.ts'
 import { type Claimant, claim } from './claim.ts'
-import { Comeback } from './comeback.ts'
 import type { LeaderContext, Vitals } from './context.ts'
 import { silenceBoundMaxMs } from './detector.ts'
 import { Door, type DoorOptions } from './door.ts'
-import { BlockDrops } from './drops.ts'
-import { GrantWatch } from './grants.ts'
-import { Links } from './links.ts'
-import { LogReadings } from './logs.ts'
-import { Loop } from './loop.ts'
-import { Outbox } from './outbox.ts'
-import { Payloads } from './payloads.ts'
+import type { BlockDrops } from './drops.ts'
+import { furnish } from './furnish.ts'
 import { recover } from './recover.ts'
-import { ScheduleClock } from './schedules.ts'
 import type { SecretSealer } from './secrets.ts'
 import { pulseMs, Sessions } from './sessions.ts'
 import { promotionProblem, successorOf } from './succession.ts'
@@ -35,6 +23,9 @@ import { processVitals } from './vitals.ts'
 
 /** A tick that is late by more than this shows that this process was asleep. */
 const stallMs = 500
+
+/** So long the end of a leadership waits for the last lines of the audit log. */
+const auditCloseMsMax = 1000
 
 /** The reason with which a leadership ends that was handed over. */
 export const handedOver = 'handed over'
@@ -56,6 +47,10 @@ export interface LeaderOptions extends DoorOptions {
   announce(endpoint: Endpoint): Promise<void>
   limits?: Partial<CoreLimits>
   policy?: SettleOptions['policy']
+  /** Where calls that change something, and those that are denied, are written down; without it nowhere. */
+  audit?: AuditOptions
+  /** What each user may ask for in a time. */
+  rates?: Partial<RateLimits>
   /** P0 of this candidate. */
   priority?: number
   /** Start time of this process as its system tells it, so that a successor kills the right one. */
@@ -63,6 +58,10 @@ export interface LeaderOptions extends DoorOptions {
   vitals?: () => Vitals
   /** Keeps secrets; without it there can be none. All candidates of a cluster must have the same keys. */
   sealer?: SecretSealer
+  /** Id of the cluster that this node belongs to. Without it any journal is led, and a new cluster gets an id of its own. */
+  cluster?: string
+  /** Only in a cluster of several machines. */
+  nodes?: NodeOptions
   /** Run after every record of a leader, and after each catching up of a standby, in tests. */
   check?: (state: State) => void
 }
@@ -97,8 +96,10 @@ export class Leader {
    * announcement says; then it does not lead.
    */
   async start(applied?: State): Promise<void> {
-    const { store } = this.#options
+    const { store, cluster } = this.#options
     const before = applied ?? (await recover(store))
+    if (cluster && before.cluster !== '' && before.cluster !== cluster)
+      throw new CoxswainError('WRONG_CLUSTER', `The journal is of cluster ${before.cluster}; this node belongs to ${cluster}.`)
     const address = await this.#door.open(applied !== undefined && before.epoch > 0)
     let state: State
     try {
@@ -117,7 +118,7 @@ export class Leader {
   }
 
   #claimant(replaces: number | undefined): Claimant {
-    const { id, store, priority, processStart, vitals } = this.#options
+    const { id, store, priority, processStart, vitals, cluster } = this.#options
     return {
       id,
       store,
@@ -125,49 +126,41 @@ export class Leader {
       pid: (vitals ?? processVitals())().pid,
       processStart: processStart ?? '',
       replaces,
+      ...(cluster && { cluster }),
     }
   }
 
   #lead(state: State, address: string): void {
-    const { store, id } = this.#options
+    const { store } = this.#options
     const platform = this.#platform
     const { clock } = platform
-    const startedMs = clock.monotonicMs()
-    const baseMs = state.nowMs
-    const observed = createObserved()
-    const links = new Links()
-    const payloads = new Payloads(store.journal)
-    const limits = { ...defaultLimits, ...this.#options.limits }
-    const drops = (this.#drops = new BlockDrops(state, links, clock))
-    const logs = new LogReadings(links)
-    const outbox = new Outbox({ state, links, payloads, drops, logs, failed: error => void this.#unreadable(error, state.epoch) })
-    // Cluster time goes on from the journal by this process's monotonic clock: a wall clock set back or forward moves nothing.
-    const nowMs = (): number => baseMs + clock.monotonicMs() - startedMs
-    const loop = new Loop({
-      state,
-      observed,
-      journal: store.journal,
-      clock,
-      limits,
-      policy: this.#options.policy ?? 'spread',
-      nowMs,
-      listener: outbox,
-      lost: error => this.#lose(error),
-      ...(this.#options.check && { check: this.#options.check }),
-    })
-    for (const lane of state.tasks.lanes.values()) observeHungry(observed, lane)
-    const vitals = this.#options.vitals ?? processVitals()
-    const comeback = new Comeback(state.membership.workers.keys(), clock)
-    const grants = new GrantWatch(state, loop, clock, store.leadership)
-    const schedules = new ScheduleClock(state, loop, payloads, platform)
-    outbox.schedulesChanged = () => schedules.look()
-    const rooms = { links, logs, loop, outbox, payloads, comeback, grants, schedules, nowMs, vitals }
-    const promote: LeaderContext['promote'] = (candidate, begun) => this.#promote(candidate, begun)
-    const { sealer } = this.#options
-    this.#context = { id, sealer, address, startedMs, state, observed, limits, store, platform, promote, ...rooms }
+    const { context, drops } = furnish(
+      this.#options,
+      platform,
+      { state, address },
+      {
+        promote: (candidate, begun) => this.#promote(candidate, begun),
+        lost: error => this.#lose(error),
+        unreadable: error => void this.#unreadable(error, state.epoch),
+      },
+    )
+    const { audit, office, enrolment, schedules, loop, nowMs } = context
+    this.#context = context
+    this.#drops = drops
     this.#sessions = new Sessions(this.#context, epoch => this.#lose(new CoxswainError('FENCED', `A peer has seen epoch ${epoch}.`)))
     const sessions = this.#sessions
-    this.#door.lead((connection, principal) => sessions.accept(connection, principal))
+    this.#door.know(() => ({ state, nowMs: nowMs() }))
+    this.#door.lead(
+      (connection, principal) => sessions.accept(connection, principal),
+      (from, what, who) =>
+        audit?.note(
+          { who: who?.name ?? '', credential: who?.credential ?? '', from, what, id: '' },
+          'denied',
+          who ? 'FORBIDDEN' : 'UNAUTHENTICATED',
+        ),
+      enrolment && (request => enrolment.answer(request)),
+    )
+    office?.start()
     this.#archivist = new Archivist(store, state, platform)
     // An append that was refused knows more, and is heard first.
     store.leadership.onLost(failure => clock.soon(() => this.#lose(failure ?? deposed())))
@@ -178,12 +171,18 @@ export class Leader {
     platform.log('info', 'leading', { epoch: state.epoch, cluster: state.cluster, address, index: state.index, jobs: state.jobs.byId.size })
   }
 
+  /** Whom a certificate proves, by the facts that this leader knows; undefined before it leads. */
+  principalOf(certificate: PeerCertificate): Principal | undefined {
+    return this.#context && nodePrincipal(certificate, this.#context.state)
+  }
+
   #tick(beforeMs: number, lookedMs = beforeMs): void {
     const { clock } = this.#platform
     clock.timer(pulseMs, () => {
       if (this.#stopped) return
       const nowMs = clock.monotonicMs()
       this.#sessions!.pulse()
+      this.#context!.office?.look()
       this.#drops!.flush()
       const lateMs = nowMs - beforeMs - pulseMs
       // Whoever was silent for so long has been given up by its standbys: it goes before it is told, or killed.
@@ -260,12 +259,21 @@ export class Leader {
     await this.#shutDown(reason)
   }
 
+  /** A disk that does not answer must not keep the next leader waiting for this process. */
+  async #closeAudit(): Promise<void> {
+    const audit = this.#context?.audit
+    if (!audit) return
+    await Promise.race([audit.close(), new Promise<void>(resolve => this.#platform.clock.timer(auditCloseMsMax, resolve))])
+  }
+
   async #shutDown(reason: string): Promise<void> {
     if (this.#stopped) return
     this.#stopped = true
     this.#context?.schedules.stop()
+    this.#context?.office?.stop()
     await this.#context?.loop.end()
     await this.#door.leave('it leads no more')
+    await this.#closeAudit()
     this.#end(reason)
   }
 }

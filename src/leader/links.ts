@@ -10,6 +10,7 @@ import {
   leaderToCandidate,
   leaderToClient,
   leaderToWorker,
+  type Principal,
   type WireError,
 } from '../protocol/index.ts'
 import type { Past } from './catchup.ts'
@@ -116,10 +117,19 @@ export class ClientLink extends Link<LeaderToClient> {
   readonly lockRequests = new Map<string, number>()
   /** What is still being sent of jobs that it began to watch. */
   readonly catchingUp = new Map<string, Past>()
+  readonly principal: Principal
+  /** Is told of every answer. */
+  answered: ((message: LeaderToClient) => void) | undefined
 
-  constructor(connection: Connection, session: string) {
+  constructor(connection: Connection, session: string, principal: Principal) {
     super(connection, leaderToClient, clientBufferBytesMax)
     this.session = session
+    this.principal = principal
+  }
+
+  override send(message: LeaderToClient): void {
+    this.answered?.(message)
+    super.send(message)
   }
 
   protected override payloadBytes(message: LeaderToClient): number {

@@ -1,5 +1,6 @@
 // Owns asking for a lock on behalf of a client. Must not decide who is granted it: that is core's.
 import type { ClientToLeader, CoxswainError } from '../protocol/index.ts'
+import { scopeOf } from './access/scoped.ts'
 import type { LeaderContext } from './context.ts'
 import type { ClientLink } from './links.ts'
 
@@ -12,6 +13,7 @@ export function askForLock(context: LeaderContext, link: ClientLink, asked: Aske
   context.grants.heard(session)
   lockRequests.set(grant, request)
   context.loop.post({
+    scope: scopeOf(link.principal),
     command: { kind: 'lock', grant, lock, session, mode, permits, ttlMs },
     bytes: 0,
     reply: reply => {

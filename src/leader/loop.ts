@@ -125,7 +125,7 @@ export class Loop {
     if (due && nowMs > state.nowMs) emit({ kind: 'TimePassed', nowMs })
     const replies: { letter: Letter; reply: Reply }[] = []
     for (const letter of letters) {
-      const decision = decide(state, letter.command, limits)
+      const decision = decide(state, letter.command, limits, letter.scope)
       for (const { payload, bytes } of decision.payloads) this.#options.listener.payload(payload, bytes)
       for (const record of decision.records) emit(record)
       payloads.push(...decision.payloads)

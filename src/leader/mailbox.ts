@@ -1,6 +1,7 @@
 // Owns what waits for the loop: commands in order, bounded in number and bytes. Heartbeats never enter it: they have their own way.
 // Must not decide anything.
 import type { Command, Reply } from '../core/index.ts'
+import type { Scope } from '../protocol/index.ts'
 
 /** A command and whom to tell, once what follows from it is durable. */
 export interface Letter {
@@ -9,6 +10,8 @@ export interface Letter {
   bytes: number
   /** Nobody waits for the answer. */
   lazy?: boolean
+  /** Who asks may do no more than this. */
+  scope?: Scope | undefined
   reply(reply: Reply): void
 }
 

@@ -10,11 +10,13 @@ import {
   Story,
   viewJob,
   viewLocks,
+  viewNodes,
   viewSchedules,
   viewSecrets,
   viewSteps,
   viewTask,
   viewTriggers,
+  viewUsers,
   viewWorkers,
   why,
 } from '../core/index.ts'
@@ -30,7 +32,9 @@ import {
   type ViewName,
   type Views,
 } from '../protocol/index.ts'
-import { locate } from './capabilities.ts'
+import { locksIn, schedulesIn, scopeOf, triggersIn, viewWho } from './access/scoped.ts'
+import { auditPlace, checkAudit, readAudit } from './audit/read.ts'
+import { type Asker, locate } from './capabilities.ts'
 import type { LeaderContext } from './context.ts'
 import { archivedJob, keptSteps, keptTask, listAll, readKept, whyKept } from './history.ts'
 import { resultsHold } from './payloads.ts'
@@ -46,7 +50,7 @@ type Handlers = {
   [V in ViewName]: (
     context: LeaderContext,
     argument: Views[V]['argument'],
-    session: string,
+    asker: Asker,
   ) => Views[V]['answer'] | Promise<Views[V]['answer']>
 }
 
@@ -124,7 +128,7 @@ async function story(context: LeaderContext, id: string, linesMax: number): Prom
 
 const handlers: Handlers = {
   status,
-  jobs: listAll,
+  jobs: (context, query, { principal }) => listAll(context, query, scopeOf(principal)),
   job: async (context, { job }) => (await archivedJob(context, job))?.view ?? viewJob(jobOf(context.state, job)),
   workers: context => viewWorkers(context.state, context.observed, context.platform.clock.monotonicMs()),
   story: (context, { id, limit }) => story(context, id, Math.min(limit ?? storyLinesMax, storyLinesMax)),
@@ -140,15 +144,20 @@ const handlers: Handlers = {
     const kept = await archivedJob(context, query.job)
     return kept ? keptSteps(kept, query) : viewSteps(jobOf(context.state, query.job), query)
   },
-  schedules: (context, argument) => viewSchedules(context.state, argument),
-  triggers: (context, argument) => viewTriggers(context.state, argument),
   secrets: ({ state }) => viewSecrets(state),
-  locks: (context, { prefix }) => viewLocks(context.state, typeof prefix === 'string' ? prefix : ''),
-  locate: (context, { block }, session) => locate(context, session, block),
+  nodes: context => viewNodes(context.state),
+  schedules: ({ state }, argument, { principal }) => schedulesIn(scopeOf(principal), viewSchedules(state, argument)),
+  triggers: ({ state }, argument, { principal }) => triggersIn(state, scopeOf(principal), viewTriggers(state, argument)),
+  locks: ({ state }, { prefix }, { principal }) => locksIn(scopeOf(principal), viewLocks(state, typeof prefix === 'string' ? prefix : '')),
+  users: context => viewUsers(context.state, context.nowMs()),
+  whoami: (_context, _argument, { principal }) => viewWho(principal),
+  audit: async (context, query) => readAudit(await auditPlace(context), query),
+  auditCheck: async context => checkAudit(await auditPlace(context)),
+  locate: (context, { block }, asker) => locate(context, asker, block),
 }
 
-/** The answer to a view that a session asks for, as JSON. The argument comes from outside: anything it lacks shows as an error, not as a crash. */
-export async function answerView(context: LeaderContext, session: string, view: ViewName, argument: string): Promise<string> {
+/** The answer to a view, as JSON. The argument comes from outside: anything it lacks shows as an error, not as a crash. */
+export async function answerView(context: LeaderContext, asker: Asker, view: ViewName, argument: string): Promise<string> {
   let parsed: unknown
   try {
     parsed = JSON.parse(argument === '' ? '{}' : argument)
@@ -157,8 +166,8 @@ export async function answerView(context: LeaderContext, session: string, view: 
   }
   if (typeof parsed !== 'object' || parsed === null)
     throw new CoxswainError('INVALID_ARGUMENT', `The argument of ${view} is not an object.`)
-  const handler = handlers[view] as (context: LeaderContext, argument: unknown, session: string) => unknown
-  return JSON.stringify(await handler(context, parsed, session))
+  const handler = handlers[view] as (context: LeaderContext, argument: unknown, asker: Asker) => unknown
+  return JSON.stringify(await handler(context, parsed, asker))
 }
 
 type ResultsRead = Omit<Extract<LeaderToClient, { kind: 'resultsRead' }>, 'kind' | 'request'>

@@ -10,17 +10,25 @@ import {
   encodeMessage,
   type Hello,
   hello,
+  type NodeRole,
   type Principal,
   protocolVersion,
   release,
   type Welcome,
   welcome,
+  limits as wire,
   workerToLeader,
 } from '../protocol/index.ts'
+import { stillStands, whenExpired } from './access/authenticate.ts'
+import { ClientGate, sessionOf } from './access/gate.ts'
+import { candidatePolicy, workerPolicy } from './access/policy.ts'
+import { Trail } from './audit/trail.ts'
 import { ClientSession } from './clients.ts'
 import type { LeaderContext } from './context.ts'
 import { CandidateLink, ClientLink, WorkerLink } from './links.ts'
 import type { LogReadings } from './logs.ts'
+import type { NodePeer } from './nodes.ts'
+import { mismatchOf, mustBe } from './roles.ts'
 import { StandbySession } from './standbys.ts'
 import { WorkerSession } from './workers.ts'
 
@@ -32,14 +40,6 @@ const sessionGraceMs = 10_000
 const reconnectMs = 3000
 /** A peer that does not say hello within this is disconnected. */
 const helloMs = 10_000
-
-/** Why whoever proved to be this one may not come as what it says, or undefined. */
-function mismatchOf(principal: Principal, { role, name }: Hello): string | undefined {
-  if (principal.kind === 'user') return role === 'client' ? undefined : `The credential is one of a user, not of a ${role}.`
-  if (role === 'client' || !principal.roles.includes(role))
-    return `The credential is one of a ${principal.roles.join(' or ')}, not of a ${role}.`
-  return principal.name === '' || principal.name === name ? undefined : `The credential is one of ${principal.name}, not of ${name}.`
-}
 
 interface Receiver {
   frame(bytes: Uint8Array): void
@@ -97,11 +97,37 @@ export class Sessions {
       : { kind: 'welcome', protocol: protocolVersion, release, cluster: state.cluster, epoch: state.epoch, leader: id, pulseMs }
     connection.send(encodeMessage(welcome, answer))
     if (problem) {
+      if (problem.code === 'FORBIDDEN' || problem.code === 'UNAUTHENTICATED') this.#denied(connection, principal, said, problem.code)
       connection.close(problem.code)
       return undefined
     }
-    if (said.role === 'candidate') return this.#candidate(connection, said)
-    return said.role === 'worker' ? this.#worker(connection, said) : this.#client(connection, said)
+    if (said.role === 'candidate') return this.#candidate(connection, principal, said)
+    return said.role === 'worker' ? this.#worker(connection, principal, said) : this.#client(connection, principal, said)
+  }
+
+  #denied({ remote }: Connection, { name, credential }: Principal, said: Hello, code: string): void {
+    this.#context.audit?.note({ who: name, credential, from: remote, what: `connect as ${said.role}`, id: said.name }, 'denied', code)
+  }
+
+  /** The node behind a link, where its certificate is one of this cluster's. */
+  #peer(link: WorkerLink | CandidateLink, role: NodeRole, { credential }: Principal): NodePeer | undefined {
+    if (!this.#context.office || !this.#context.state.nodes.byName.get(link.id)?.certificates.has(credential)) return undefined
+    const peer: NodePeer = {
+      name: link.id,
+      role,
+      credential,
+      remote: link.connection.remote,
+      send: message => {
+        if (message.kind !== 'authorityKey') link.send(message)
+        else if (link instanceof CandidateLink) link.send(message)
+      },
+      close: reason => {
+        link.connection.close(reason)
+        link.closed = true
+      },
+    }
+    this.#context.office.came(peer)
+    return peer
   }
 
   #problem(principal: Principal, said: Hello): CoxswainError | undefined {
@@ -113,8 +139,15 @@ export class Sessions {
       )
     if (said.cluster !== '' && said.cluster !== state.cluster)
       return new CoxswainError('WRONG_CLUSTER', `${said.name} belongs to cluster ${said.cluster}; this is ${state.cluster}.`)
+    if (principal.kind === 'node' && state.nodes.revoked.has(principal.credential))
+      return new CoxswainError('NODE_REVOKED', `The certificate of ${said.name} was revoked.`, { id: said.name })
     const mismatch = mismatchOf(principal, said)
     if (mismatch !== undefined) return new CoxswainError('FORBIDDEN', mismatch, { id: said.name })
+    // It may have been revoked since it was shown at the door.
+    if (!stillStands(state, principal))
+      return new CoxswainError('UNAUTHENTICATED', 'The credential is not good any more.', { id: said.name })
+    if (Buffer.byteLength(sessionOf(principal, said.session)) > wire.nameBytesMax)
+      return new CoxswainError('INVALID_ARGUMENT', 'The name of the session is too long.', { id: said.name })
     if (said.epochSeen > state.epoch) {
       this.#deposed(said.epochSeen)
       return new CoxswainError('FENCED', `${said.name} has seen epoch ${said.epochSeen}; this leader's is ${state.epoch}.`)
@@ -129,13 +162,21 @@ export class Sessions {
     }
   }
 
-  #worker(connection: Connection, said: Hello): Receiver {
+  #worker(connection: Connection, principal: Principal, said: Hello): Receiver {
     const link = new WorkerLink(connection, said.name, said.session)
     const session = new WorkerSession(this.#context, link, this.#logs)
     this.#workers.set(link, session)
+    const peer = this.#peer(link, 'worker', principal)
     return {
-      frame: this.#reader(link, workerToLeader, message => session.receive(message)),
-      closed: reason => this.#workerGone(link, `its connection ended: ${reason}`),
+      frame: this.#reader(link, workerToLeader, message => {
+        mustBe(principal, workerPolicy[message.kind])
+        if (message.kind !== 'renewCertificate' && message.kind !== 'holdsCertificate') session.receive(message)
+        else if (peer) this.#context.office!.heard(peer, message)
+      }),
+      closed: reason => {
+        if (peer) this.#context.office!.gone(peer)
+        this.#workerGone(link, `its connection ended: ${reason}`)
+      },
     }
   }
 
@@ -152,27 +193,39 @@ export class Sessions {
     loop.post({ command: { kind: 'loseWorker', worker, incarnation, reason }, bytes: 0, reply: () => {} })
   }
 
-  #candidate(connection: Connection, said: Hello): Receiver {
+  #candidate(connection: Connection, principal: Principal, said: Hello): Receiver {
     const link = new CandidateLink(connection, said.name)
     const session = new StandbySession(this.#context, link)
     this.#standbys.set(link, session)
+    const peer = this.#peer(link, 'candidate', principal)
     return {
-      frame: this.#reader(link, candidateToLeader, message => session.receive(message)),
+      frame: this.#reader(link, candidateToLeader, message => {
+        mustBe(principal, candidatePolicy[message.kind])
+        if (message.kind !== 'renewCertificate' && message.kind !== 'holdsCertificate') session.receive(message)
+        else if (peer) this.#context.office!.heard(peer, message)
+      }),
       closed: () => {
+        if (peer) this.#context.office!.gone(peer)
         if (this.#standbys.delete(link)) session.closed()
       },
     }
   }
 
-  #client(connection: Connection, said: Hello): Receiver {
-    const link = new ClientLink(connection, said.session)
-    const session = new ClientSession(this.#context, link, this.#logs)
-    this.#context.links.addClient(link)
-    this.#context.grants.heard(link.session)
+  #client(connection: Connection, principal: Principal, said: Hello): Receiver {
+    const { audit, links, grants, platform } = this.#context
+    const link = new ClientLink(connection, sessionOf(principal, said.session), principal)
+    const trail = audit && new Trail(audit, principal, connection.remote)
+    if (trail) link.answered = message => trail.answered(message)
+    const gate = new ClientGate(this.#context, link, new ClientSession(this.#context, link, this.#logs), trail)
+    const cancelExpiry = whenExpired(platform.clock, principal, () => connection.close('UNAUTHENTICATED: its credential has expired'))
+    links.addClient(link)
+    grants.heard(link.session)
     this.#graces.get(link.session)?.()
     return {
-      frame: this.#reader(link, clientToLeader, message => session.receive(message)),
+      frame: this.#reader(link, clientToLeader, message => gate.receive(message)),
       closed: () => {
+        cancelExpiry()
+        trail?.closed()
         this.#logs.stop(link, undefined)
         this.#context.links.removeClient(link)
         this.graceFor(link.session)

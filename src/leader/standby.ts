@@ -1,9 +1,8 @@
 // Owns standing by: it applies what the leader journals, watches the leader, and says when it is this candidate's turn to claim.
 // Must not claim, and must not write to the store.
-
-import { rankStandbys, type State } from '../core/index.ts'
-import type { LeadershipView, Store } from '../journal/index.ts'
-import type { Connection, Platform } from '../platform/index.ts'
+import { nodePrincipal, rankStandbys, type State } from '../core/index.ts'
+import type { LeadershipView } from '../journal/index.ts'
+import type { Connection, PeerCertificate, Platform } from '../platform/index.ts'
 import {
   type CandidateToLeader,
   CoxswainError,
@@ -14,6 +13,8 @@ import {
   errorFromWire,
   hello,
   leaderToCandidate,
+  type NodeIdentity,
+  type Principal,
   protocolVersion,
   release,
   welcome,
@@ -22,6 +23,7 @@ import {
 import { Absence, notYetLeading } from './absence.ts'
 import { SilenceDetector } from './detector.ts'
 import { catchUpWithJournal, recover } from './recover.ts'
+import type { StandbyOptions } from './standby-options.ts'
 
 /** Each standby waits one step longer than the one that ranks before it. */
 const stepMs = 200
@@ -38,31 +40,6 @@ const blockDropsMax = 100_000
 /** Refusals after which trying again makes no sense, if who refused leads this store. */
 const finalCodes: readonly ErrorCode[] = ['VERSION_MISMATCH', 'WRONG_CLUSTER', 'FORBIDDEN', 'UNAUTHENTICATED']
 
-/** What a standby works with. */
-export interface StandbyOptions {
-  /** Name of this candidate. */
-  id: string
-  /** Where this candidate listens already: whoever led from there was a former life of it. */
-  address?: string
-  /** P0 of this candidate. */
-  priority: number
-  store: Store
-  pid: number
-  /** What proves to the leader that this is a node of its cluster. */
-  token(): Promise<string>
-  /**
-   * Ends a leader that is silent and still lives, if that can be done for certain (same machine: pid and start time); without it such a leader
-   * is waited for.
-   */
-  kill?(leader: LeadershipView): void
-  /** In a journal that nobody ever led: how long to leave that to the others. */
-  firstDelayMs: number
-  /** It follows a leader. */
-  following?(leader: LeadershipView): void
-  /** Run whenever it has applied what is there, in tests. */
-  check?: (state: State) => void
-}
-
 /** How the watch over a leader ended. */
 type Ended = 'unreachable' | 'absent' | 'starting' | 'refused' | 'closed' | 'silent' | 'resigned' | 'stopped'
 
@@ -71,11 +48,14 @@ export class Standby {
   readonly #options: StandbyOptions
   readonly #platform: Platform
   readonly #boot: string
-  #state: State | undefined
+  /** What it has applied so far: for those who only look. */
+  state: State | undefined
   #connection: Connection | undefined
   #stop: () => void = () => {}
   #stopped = false
   readonly #absence: Absence
+  /** What keeps this node's certificate, while it follows a leader. */
+  #certificates: ReturnType<NodeIdentity['attach']> | undefined
   #tailing: Promise<void> | undefined
   /** Whoever answers at the leader's address does not want this candidate: it may be a stranger that has the port now. */
   #refusal: CoxswainError | undefined
@@ -85,6 +65,11 @@ export class Standby {
     this.#platform = platform
     this.#boot = platform.random.uuid()
     this.#absence = new Absence(platform.clock)
+  }
+
+  /** Whom a certificate proves, as far as this standby knows: it only says who leads, and that to nodes which are newer than its facts too. */
+  principalOf(certificate: PeerCertificate): Principal | undefined {
+    return this.state && nodePrincipal(certificate, this.state, true)
   }
 
   /** Takes its leave; `turn` resolves with undefined. */
@@ -101,9 +86,9 @@ export class Standby {
    */
   async turn(): Promise<State | undefined> {
     const { store } = this.#options
-    if (!this.#state) {
-      this.#state = await recover(store)
-      this.#options.check?.(this.#state)
+    if (!this.state) {
+      this.state = await recover(store)
+      this.#options.check?.(this.state)
     }
     for (;;) {
       if (this.#stopped) return undefined
@@ -116,7 +101,7 @@ export class Standby {
         await this.#pause(retryMs)
         continue
       }
-      if (await this.#mayClaim(view, ended)) return this.#state
+      if (await this.#mayClaim(view, ended)) return this.state
     }
   }
 
@@ -142,7 +127,7 @@ export class Standby {
   }
 
   #delayMs(): number {
-    const { leadership, leader, nowMs } = this.#state!
+    const { leadership, leader, nowMs } = this.state!
     if (leadership.resignedTo === this.#options.id) return 0
     const ranked = rankStandbys(leadership, leader, nowMs).map(one => one.id)
     const own = ranked.indexOf(this.#options.id)
@@ -183,7 +168,7 @@ export class Standby {
         if (over) return
         over = true
         cancelLook()
-        this.#connection = undefined
+        this.#leave()
         connection.close('it does not follow any more')
         act()
       }
@@ -221,7 +206,7 @@ export class Standby {
               welcomed = true
               this.#refusal = undefined
               this.#absence.over()
-              this.#send({ kind: 'standBy', priority: this.#options.priority, pid: this.#options.pid })
+              this.#follow()
               this.#tailThen(fail)
               this.#options.following?.(view)
             }
@@ -242,8 +227,21 @@ export class Standby {
     })
   }
 
+  /** A leader welcomed it. */
+  #follow(): void {
+    const { identity, priority, pid } = this.#options
+    this.#certificates = identity?.attach(message => this.#send(message))
+    this.#send({ kind: 'standBy', priority, pid })
+  }
+
+  #leave(): void {
+    this.#connection = undefined
+    this.#certificates?.ended()
+    this.#certificates = undefined
+  }
+
   #hello(view: LeadershipView): Buffer {
-    const { cluster, epoch } = this.#state!
+    const { cluster, epoch } = this.state!
     return encodeMessage(hello, {
       protocol: protocolVersion,
       release,
@@ -259,12 +257,14 @@ export class Standby {
     const message = decodeMessage(leaderToCandidate, bytes)
     switch (message.kind) {
       case 'pulse':
-        if (message.index > this.#state!.index) this.#tailThen(fail)
-        return this.#send({ kind: 'applied', index: this.#state!.index })
+        if (message.index > this.state!.index) this.#tailThen(fail)
+        return this.#send({ kind: 'applied', index: this.state!.index })
       case 'resigned':
         return end('resigned')
       case 'refused':
         return fail(errorFromWire(message.code, message.message, { id: this.#options.id }))
+      default:
+        return this.#certificates?.heard(message)
     }
   }
 
@@ -274,7 +274,7 @@ export class Standby {
 
   #tailThen(fail: (error: unknown) => void): void {
     if (this.#tailing) return
-    this.#tail().then(() => this.#send({ kind: 'applied', index: this.#state!.index }), fail)
+    this.#tail().then(() => this.#send({ kind: 'applied', index: this.state!.index }), fail)
   }
 
   /** Applies what is in the journal by now: one at a time, so the next one is in its place before anything else can ask. */
@@ -290,11 +290,11 @@ export class Standby {
   }
 
   async #catchUp(): Promise<void> {
-    this.#state = await catchUpWithJournal(this.#options.store, this.#state!, (index, now) =>
+    this.state = await catchUpWithJournal(this.#options.store, this.state!, (index, now) =>
       this.#platform.log('info', 'fell-behind', { index, now }),
     )
-    this.#options.check?.(this.#state)
-    const { blockDrops } = this.#state
+    this.#options.check?.(this.state)
+    const { blockDrops } = this.state
     if (blockDrops.length > blockDropsMax) blockDrops.splice(0, blockDrops.length - blockDropsMax)
   }
 }

@@ -1,6 +1,6 @@
 // Owns the leader's side of a standby: that it joins and leaves by facts, how far it has come, and whether it still lives.
 // Must not choose who leads next: core ranks, and the journal's compare-and-set decides.
-import type { CandidateToLeader } from '../protocol/index.ts'
+import type { CandidateToLeader, NodeUp } from '../protocol/index.ts'
 import type { LeaderContext } from './context.ts'
 import { SilenceDetector } from './detector.ts'
 import type { CandidateLink } from './links.ts'
@@ -19,7 +19,8 @@ export class StandbySession {
     this.detector = new SilenceDetector(context.platform.clock.monotonicMs())
   }
 
-  receive(message: CandidateToLeader): void {
+  /** Of certificates it knows nothing: those messages are the office's. */
+  receive(message: Exclude<CandidateToLeader, NodeUp>): void {
     this.detector.seen(this.#context.platform.clock.monotonicMs())
     switch (message.kind) {
       case 'standBy':

@@ -1,7 +1,15 @@
 // Owns the conversation with one worker: registration, reports, signs of life.
 // Must not decide what it runs: that is core's.
 import { forgetWorker, observeTasks, observeWorker, type Reply } from '../core/index.ts'
-import { CoxswainError, outcomeBlocks, outcomeBytes, outcomeMicros, outcomeTasks, type WorkerToLeader } from '../protocol/index.ts'
+import {
+  CoxswainError,
+  type NodeUp,
+  outcomeBlocks,
+  outcomeBytes,
+  outcomeMicros,
+  outcomeTasks,
+  type WorkerToLeader,
+} from '../protocol/index.ts'
 import { answerLocation, newBlockKey } from './capabilities.ts'
 import type { LeaderContext } from './context.ts'
 import { SilenceDetector } from './detector.ts'
@@ -22,7 +30,8 @@ export class WorkerSession {
     this.detector = new SilenceDetector(context.platform.clock.monotonicMs())
   }
 
-  receive(message: WorkerToLeader): void {
+  /** Of certificates it knows nothing: those messages are the office's. */
+  receive(message: Exclude<WorkerToLeader, NodeUp>): void {
     switch (message.kind) {
       case 'register':
         return this.#register(message)

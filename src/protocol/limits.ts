@@ -52,7 +52,7 @@ export const limits = {
   keptGrantsMax: 10_000,
   /** A secret, and the beginnings of names that it may be for. */
   secretBytesMax: 64 << 10,
-  secretTasksMax: 100,
+  secretJobsMax: 100,
   /** Of an event; name and id of what it starts make the id of a job, name and key that of a step. */
   eventNameBytesMax: 64,
   eventKeyBytesMax: 128,
@@ -64,6 +64,13 @@ export const limits = {
   jobIdBytesMax: 200,
   nameBytesMax: 200,
   labelsMax: 32,
+  /** Users, and what their scopes and tokens are made of. */
+  userNameBytesMax: 64,
+  tokenIdBytesMax: 32,
+  tokenBytesMax: 128,
+  scopeTextsMax: 100,
+  /** How long a token may be good for. */
+  tokenTtlMsMax: 3660 * 24 * 3_600_000,
   /** Log kept per attempt; the rest is counted and dropped. */
   logBytesPerAttemptMax: 1 << 20,
   logLineBytesMax: 16 << 10,

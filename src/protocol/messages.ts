@@ -1,11 +1,13 @@
 // Owns every message between client, leader and worker. Inputs and results are opaque chunks in them.
 // Must not hold behaviour. docs/protocol.md tells in which order they go.
+import { scopeField, tokenIdField, userField, userRoleField } from './access.ts'
 import { boolean, bytes, enumeration, float64, type Infer, list, optional, string, struct, union, varint } from './codec.ts'
 import { eventKey, triggerSpec, triggerSubmission } from './events.ts'
 import { flowPlan } from './flow.ts'
 import { exchange, lockMode, spaceKey } from './grants.ts'
 import { logLine, wireError } from './greeting.ts'
 import { limits } from './limits.ts'
+import * as nodes from './nodes.ts'
 import { inputs, outcome, taskFailure } from './outcomes.ts'
 import { hashField, jobIdField, jobPlan, nameField, range, resources, runs, stagePlan } from './plan.ts'
 import { jobPolicies } from './policies.ts'
@@ -30,6 +32,11 @@ export const viewName = enumeration(
   'schedules',
   'triggers',
   'secrets',
+  'nodes',
+  'users',
+  'whoami',
+  'audit',
+  'auditCheck',
 )
 export type ViewName = Infer<typeof viewName>
 
@@ -87,6 +94,13 @@ export const clientToLeader = union({
   readStep: [30, struct({ request, job: jobIdField, step: varint, part: enumeration('input', 'result'), first: varint })],
   setTrigger: [31, struct({ request, spec: triggerSpec, submission: triggerSubmission, replace: boolean })],
   changeTrigger: [32, struct({ request, trigger: nameField, change: enumeration('pause', 'resume', 'delete') })],
+  /** There is a user of this name, or with `replace` another one. What is connected as this user connects anew. */
+  setUser: [40, struct({ request, user: userField, role: userRoleField, scope: scopeField, replace: boolean })],
+  /** The user and all its tokens go, and who is connected with them. */
+  deleteUser: [41, struct({ request, user: userField })],
+  /** Answered by `tokenIssued`. The id is the asker's: asked again, the token has another secret and the one before is worth nothing. */
+  issueToken: [42, struct({ request, token: tokenIdField, user: userField, ttlMs: varint })],
+  revokeToken: [43, struct({ request, token: tokenIdField })],
   /** Answered by `emitted`. The id counts once for each event; `items` is a chunk of one value. */
   /** `value`: the secret itself, as UTF-8. */
   setSecret: [
@@ -95,11 +109,12 @@ export const clientToLeader = union({
       request,
       secret: nameField,
       value: bytes(limits.secretBytesMax),
-      tasks: list(string(limits.nameBytesMax), limits.secretTasksMax),
+      jobs: list(string(limits.nameBytesMax), limits.secretJobsMax),
     }),
   ],
   deleteSecret: [61, struct({ request, secret: nameField })],
   emit: [33, struct({ request, event: nameField, key: eventKey, id: nameField, items: bytes(limits.inlineBytesMax + 64) })],
+  ...nodes.nodeOrders,
 })
 export type ClientToLeader = Infer<typeof clientToLeader>
 
@@ -147,8 +162,11 @@ export const leaderToClient = union({
   workflowsEnded: [19, struct({ ends: list(struct({ job: jobIdField, list: boolean, items: chunk }), limits.submitJobsMax) })],
   /** This leader led when it heard that; these grants are over, or were never asked for. */
   kept: [21, struct({ request, over: list(nameField, limits.keptGrantsMax) })],
+  /** What its user shows to be let in: nobody can be told it again. */
+  tokenIssued: [30, struct({ request, token: string(limits.tokenBytesMax), expiresAtMs: varint })],
   /** How many runs of triggers the event started, and how many steps of workflows got it. */
   emitted: [17, struct({ request, started: varint, woken: varint })],
+  ...nodes.nodeAnswers,
 })
 export type LeaderToClient = Infer<typeof leaderToClient>
 
@@ -201,6 +219,7 @@ export const workerToLeader = union({
   locateBlock: [8, struct({ request, holder: nameField, block: hashField })],
   /** A task of the lane asks for a secret. Answered by `secret`. */
   getSecret: [13, struct({ request, lane: varint, job: jobIdField, stage: varint, secret: nameField })],
+  ...nodes.workerCertificates,
 })
 export type WorkerToLeader = Infer<typeof workerToLeader>
 
@@ -252,6 +271,7 @@ export const leaderToWorker = union({
   ],
   /** Without a value there is an error. */
   secret: [16, struct({ request, value: optional(bytes(limits.secretBytesMax)), code: nameField, message: string(4096) })],
+  ...nodes.certificatesForWorkers,
 })
 export type LeaderToWorker = Infer<typeof leaderToWorker>
 
@@ -263,6 +283,7 @@ export const candidateToLeader = union({
   applied: [2, struct({ index: varint })],
   /** It ends on purpose. */
   leaving: [3, struct({})],
+  ...nodes.candidateCertificates,
 })
 export type CandidateToLeader = Infer<typeof candidateToLeader>
 
@@ -274,5 +295,6 @@ export const leaderToCandidate = union({
   resigned: [2, struct({ epoch: varint, to: nameField })],
   /** This standby cannot stand by: its priority is refused. */
   refused: [3, struct({ code: nameField, message: string(4096) })],
+  ...nodes.certificatesForCandidates,
 })
 export type LeaderToCandidate = Infer<typeof leaderToCandidate>

@@ -24,6 +24,14 @@ export const everything: Scope = { jobPrefixes: [], labels: [] }
 
 /** Somebody who proved who it is. `credential` names what proved it, never the secret itself: id of a token, serial number of a certificate, or `local`. */
 export type Principal =
-  | { kind: 'user'; name: string; role: UserRole; scope: Scope; credential: string }
+  | {
+      kind: 'user'
+      name: string
+      role: UserRole
+      scope: Scope
+      credential: string
+      /** For how long from now on the credential is good; missing where it does not expire. */
+      goodForMs?: number
+    }
   /** Empty `name`: any node of this machine. */
   | { kind: 'node'; name: string; roles: readonly NodeRole[]; credential: string }

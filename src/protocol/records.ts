@@ -2,12 +2,14 @@
 // Must not hold requests, or anything that may be lost at a failover (heartbeats, progress, logs, metrics).
 //
 // Append-only: new records get new numbers, new fields go to the end of a new record; nothing is ever renumbered.
+import { scopeField, tokenIdField, userField, userRoleField } from './access.ts'
 import { Reader, Writer } from './bytes.ts'
 import { boolean, bytes, enumeration, type Infer, list, optional, string, struct, union, varint } from './codec.ts'
 import { eventKey, triggerSpec, triggerSubmission } from './events.ts'
 import { flowPlan } from './flow.ts'
 import { lockMode, spaceKey } from './grants.ts'
 import { limits } from './limits.ts'
+import { nodeRecords } from './nodes.ts'
 import { hashField, jobIdField, jobPlan, nameField, range, resources, runs, stagePlan, taskBlock } from './plan.ts'
 import { runPolicy, stagePolicy } from './policies.ts'
 import { scheduleSpec, tickOutcomes } from './schedules.ts'
@@ -116,13 +118,13 @@ export const record = union({
   /** Places in the history: the rows go. */
   HistoryForgotten: [97, struct({ first: varint, count: varint })],
 
-  /** There is a secret, or another one of its name: what only candidates can open. For jobs and tasks whose names begin with one of `tasks`; without any, for all. */
+  /** There is a secret, or another one of its name: what only candidates can open. For jobs whose names begin with one of `jobs`; without any, for all. */
   SecretSet: [
     130,
     struct({
       secret: nameField,
       sealed: bytes(limits.secretBytesMax * 2),
-      tasks: list(string(limits.nameBytesMax), limits.secretTasksMax),
+      jobs: list(string(limits.nameBytesMax), limits.secretJobsMax),
     }),
   ],
   SecretDeleted: [131, struct({ secret: nameField })],
@@ -162,6 +164,16 @@ export const record = union({
     }),
   ],
 
+  /** There is a user, or this is what it is from now on. */
+  UserSet: [110, struct({ user: userField, role: userRoleField, scope: scopeField })],
+  /** The user is gone, and all its tokens with it. */
+  UserDeleted: [111, struct({ user: userField })],
+  /** A token of a user, of which only the SHA-256 of the whole text is known. One of this id that was there is worth nothing any more. */
+  TokenIssued: [112, struct({ token: tokenIdField, user: userField, digest: hashField, expiresAtMs: varint })],
+  TokenRevoked: [113, struct({ token: tokenIdField })],
+  /** These expired long ago, or make room for others. */
+  TokensForgotten: [114, struct({ tokens: list(tokenIdField, 1000) })],
+
   /** Work was handed to a worker's lane. A lane that is not there yet is opened, with one reservation of its class's resources. */
   TasksAssigned: [40, struct({ lane: varint, worker: nameField, incarnation: varint, runs, adopted: boolean })],
   /** The next `count` tasks of the lane, all of one job, have results: items of the payload in their order. Those with blocks are of one run. */
@@ -184,6 +196,7 @@ export const record = union({
   TasksReturned: [44, struct({ lane: varint, keep: varint })],
   /** A worker that came back has outcomes for all tasks of this lane and is about to tell them: the lane reserves nothing any more. */
   LaneVacated: [45, struct({ lane: varint })],
+  ...nodeRecords,
 })
 /** One fact. */
 export type JournalRecord = Infer<typeof record>

@@ -4,8 +4,8 @@
 /** A secret, as `cox secret list` tells of it: never what is in it. */
 export interface SecretView {
   name: string
-  /** Jobs and tasks whose names begin with one of these may have it; an empty list: all. */
-  tasks: string[]
+  /** Jobs whose names begin with one of these may have it; an empty list: all. */
+  jobs: string[]
   /** Cluster time when it was set last, milliseconds since 1970, and how often it was set. */
   setAtMs: number
   version: number

@@ -2,7 +2,9 @@
 // Must not hold how they are computed: that is core/views.
 import type { FailedAttempt } from './errors.ts'
 import type { BlockId, JobId, WorkerId } from './ids.ts'
+import type { NodesView } from './nodes.ts'
 import type { Resources } from './plan.ts'
+import type { AuditCheck, AuditEntry, AuditQuery, UserView, WhoView } from './views-access.ts'
 import type { LockView, SecretView } from './views-kept.ts'
 
 /** Where a job stands. */
@@ -248,7 +250,9 @@ export interface WorkerAddress {
   worker: WorkerId
   /** Base URL of its block server. */
   blocks: string
-  /** Capabilities of the session that asks, to read and to write there. */
+  /** By this name who asked is known there. */
+  bearer: string
+  /** Its capabilities, to read and to write there; empty where it may not. */
   read: string
   write: string
   /** The worker is known to hold the block that was asked for. */
@@ -272,5 +276,10 @@ export interface Views {
   triggers: { argument: { name?: string; after?: string; limit?: number }; answer: TriggerView[] }
   locks: { argument: { prefix?: string }; answer: LockView[] }
   secrets: { argument: Record<string, never>; answer: SecretView[] }
+  users: { argument: Record<string, never>; answer: UserView[] }
+  whoami: { argument: Record<string, never>; answer: WhoView }
+  audit: { argument: AuditQuery; answer: AuditEntry[] }
+  auditCheck: { argument: Record<string, never>; answer: AuditCheck }
+  nodes: { argument: Record<string, never>; answer: NodesView }
   locate: { argument: { block?: BlockId }; answer: WorkerAddress[] }
 }

@@ -2,7 +2,7 @@
 // Must not run user code, and must not know how tasks are carried.
 import { availableParallelism } from 'node:os'
 import type { ObjectStore, PeerCertificate, Platform } from '../platform/index.ts'
-import { CoxswainError, type Resources } from '../protocol/index.ts'
+import { CoxswainError, type NodeIdentity, type Resources } from '../protocol/index.ts'
 import type { WorkerBlocks } from './blocks/blocks.ts'
 import { BlockServer } from './blocks/server.ts'
 import { Exchange } from './exchange.ts'
@@ -46,6 +46,8 @@ export interface AgentOptions {
   tier?: ObjectStore
   /** Who the certificate of a peer is of: it must ask for blocks by that name. Undefined: nobody who may. */
   blockNameOf?(certificate: PeerCertificate): string | undefined
+  /** Its certificate, in a cluster of several machines. */
+  identity?: NodeIdentity
   /** Folder from which packages are resolved that programs name as external; the working directory by default. */
   modules?: string
 }

@@ -11,7 +11,7 @@ import { type ExecutorEvent, type ExecutorId, type Instruction, Machine, type Ma
 import { Questions } from './questions.ts'
 import type { Stores } from './stores.ts'
 import { type Executors, realSurroundings, type Surroundings } from './surroundings.ts'
-import { reportBytes, Uplink } from './uplink.ts'
+import { reportBytes, Uplink, type WorkerOrder } from './uplink.ts'
 
 /** What the agent is told about its worker's life. */
 export interface ExchangeHandlers {
@@ -219,7 +219,7 @@ export class Exchange {
     this.#tell({ kind: 'disconnected' })
   }
 
-  #fromLeader(message: LeaderToWorker): void {
+  #fromLeader(message: WorkerOrder): void {
     switch (message.kind) {
       case 'registered':
         this.#registered = true

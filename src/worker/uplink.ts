@@ -10,6 +10,8 @@ import {
   type LeaderToWorker,
   leaderToWorker,
   limits,
+  type NodeDown,
+  type NodeIdentity,
   type Outcome,
   outcomeBytes,
   protocolVersion,
@@ -40,14 +42,19 @@ export interface UplinkOptions {
   cluster?: string | undefined
   /** Asked at each dial: addresses may change. */
   leader(): Promise<{ address: string; token: string }>
+  /** Its certificate, in a cluster of several machines. */
+  identity?: NodeIdentity
   /** A leader welcomed this worker there, or a standby says that the leader is there. */
   leads?(address: string): void
 }
 
+/** What the leader says of anything but certificates. */
+export type WorkerOrder = Exclude<LeaderToWorker, NodeDown>
+
 export interface UplinkHandlers {
   /** A leader welcomed this worker, its epoch is on disk: register now. */
   welcomed(): void
-  message(message: LeaderToWorker): void
+  message(message: WorkerOrder): void
   disconnected(reason: string): void
   /** A leader says no, for a reason that dialling again does not change. */
   refused(error: CoxswainError): void
@@ -65,6 +72,8 @@ export class Uplink {
   readonly #handlers: UplinkHandlers
   readonly #session: string
   #connection: Connection | undefined
+  /** What keeps this node's certificate, while there is a leader. */
+  #certificates: ReturnType<NodeIdentity['attach']> | undefined
   #phase: Phase = 'idle'
   /** Grows with each dial, so that a late answer to an earlier one is told apart. */
   #dial = 0
@@ -151,12 +160,17 @@ export class Uplink {
     this.#heardAtMs = this.#platform.clock.monotonicMs()
     try {
       if (this.#phase === 'greeting') void this.#greeted(dial, this.#dialled, decodeMessage(welcome, bytes))
-      else if (this.#phase === 'welcomed') this.#handlers.message(decodeMessage(leaderToWorker, bytes))
+      else if (this.#phase === 'welcomed') this.#hear(decodeMessage(leaderToWorker, bytes))
     } catch (error) {
       if (!(error instanceof CoxswainError)) throw error
       this.#platform.log('error', 'leader-frame-malformed', { error: error.message })
       this.reconnect('malformed frame')
     }
+  }
+
+  #hear(message: LeaderToWorker): void {
+    if (message.kind === 'trust' || message.kind === 'certificate') this.#certificates?.heard(message)
+    else this.#handlers.message(message)
   }
 
   async #greeted(dial: number, address: string, answer: Welcome): Promise<void> {
@@ -197,6 +211,7 @@ export class Uplink {
     this.#failures = 0
     this.#pulseMs = Math.max(1, answer.pulseMs)
     this.#watch(dial, this.#pulseMs)
+    this.#certificates = this.#options.identity?.attach(message => this.send(message))
     this.#handlers.welcomed()
   }
 
@@ -228,6 +243,8 @@ export class Uplink {
     if (dial !== this.#dial || this.#closed) return
     this.#dial++
     const wasWelcomed = this.#phase === 'welcomed'
+    this.#certificates?.ended()
+    this.#certificates = undefined
     this.#phase = 'idle'
     this.#connection = undefined
     this.#stopTimer?.()

@@ -24,9 +24,8 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => boolean
 class BlockStore implements AsyncDisposable {
   readonly blocks = new Map<string, Buffer>()
   readonly requests: string[] = []
-  /** Capabilities that begin so are believed, from this session. */
+  /** Capabilities that begin so are believed. */
   granted = 'first'
-  session = ''
   /** True: it has answered. */
   intercept: Handler = () => false
   readonly #server: Server
@@ -40,7 +39,7 @@ class BlockStore implements AsyncDisposable {
     this.requests.push(`${request.method} ${request.headers.range ?? ''}`.trim())
     const right = request.method === 'PUT' ? 'to-write' : 'to-read'
     const { authorization, [blockBearerHeader]: bearer } = request.headers
-    if (authorization !== `Bearer ${this.granted}-${right}` || bearer !== this.session)
+    if (authorization !== `Bearer ${this.granted}-${right}` || bearer !== encodeURIComponent(knownAs))
       return void response.writeHead(403).end('who are you')
     if (this.intercept(request, response)) return
     if (request.method === 'PUT') {
@@ -75,16 +74,18 @@ class BlockStore implements AsyncDisposable {
   }
 }
 
+/** By which name the leader lets the client ask. */
+const knownAs = 'known as'
+
 /** A worker as the leader tells of it. */
 function addressOf(worker: string, blocks: string, granted = 'first', holds?: boolean): WorkerAddress {
-  return { worker, blocks, read: `${granted}-to-read`, write: `${granted}-to-write`, ...(holds && { holds }) }
+  return { worker, blocks, bearer: knownAs, read: `${granted}-to-read`, write: `${granted}-to-write`, ...(holds && { holds }) }
 }
 
 async function withStore(): Promise<{ f: Fixture; store: BlockStore } & AsyncDisposable> {
   const store = new BlockStore()
   const address = await store.listen()
   const f = await connected()
-  store.session = f.session.id
   f.leader.view = view => (view === 'locate' ? [addressOf('worker-1', address, store.granted)] : undefined)
   return {
     f,
@@ -323,7 +324,6 @@ describe('results', () => {
     const { f, store } = both
     await using replica = new BlockStore()
     const address = await replica.listen()
-    replica.session = store.session
     const [holder] = f.leader.view('locate', {}) as WorkerAddress[]
     const asked: unknown[] = []
     let known = true
@@ -367,7 +367,6 @@ describe('results', () => {
     const { f, store } = both
     await using replica = new BlockStore()
     const address = await replica.listen()
-    replica.session = store.session
     const [holder] = f.leader.view('locate', {}) as WorkerAddress[]
     f.leader.view = view => (view === 'locate' ? [holder, addressOf('worker-2', address)] : undefined)
     const expected = Buffer.alloc(200_000, 3)

@@ -101,6 +101,7 @@ export class Harness {
   /** The state's accounts must be those of the naive model. */
   #compare(record: JournalRecord): void {
     if (record.kind === 'LockAsked' || record.kind === 'GrantEnded') this.ledger.locks.compare(this.state.grants)
+    this.ledger.nodes.compare(this.state.nodes, this.state.nowMs)
     if (record.kind === 'EventEmitted') {
       const { started, woken } = this.state.events.seen.get(`${record.event}#${record.id}`)!
       assert.deepEqual({ started, woken }, this.ledger.events.came.get(`${record.event} ${record.id}`))

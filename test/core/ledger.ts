@@ -85,6 +85,7 @@ export class Ledger extends ScheduleLedger {
     for (const job of this.jobs.values()) job.flow?.changed()
     if (!startsRuns.has(record.kind)) this.events.apart()
     if (this.epoch === 0) assert.equal(record.kind, 'LeaderClaimed', 'S1: a journal begins with a claim')
+    if (this.nodes.took(record, this.nowMs)) return
     const take = this[record.kind] as (record: JournalRecord) => void
     take.call(this, record)
     this.#abandonWhatCannotStart()

@@ -1,6 +1,8 @@
 // The part of the naive model that knows schedules: their ticks, and which jobs are their runs. And that payloads are numbered in order.
 import assert from 'node:assert/strict'
 import type { RecordOf } from '../../src/protocol/index.ts'
+import { AccessLedger } from './access-ledger.ts'
+import { NodeLedger } from './node-ledger.ts'
 
 interface LedgerSchedule {
   overlap: string
@@ -10,12 +12,13 @@ interface LedgerSchedule {
   queued: number
 }
 
-export class ScheduleLedger {
+export class ScheduleLedger extends AccessLedger {
   readonly jobs: ReadonlyMap<string, { over: boolean }> = new Map<string, { over: boolean }>()
   readonly schedules = new Map<string, LedgerSchedule>()
   /** Jobs in the history, the oldest first; and places up to which results and rows are gone. */
   readonly archived: string[] = []
   lastPayload = 0
+  readonly nodes = new NodeLedger()
   /** Names of secrets and how often each was set. */
   readonly secrets = new Map<string, number>()
 

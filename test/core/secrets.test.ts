@@ -28,11 +28,11 @@ function ask(state: State, command: Command, limits = defaultLimits): string {
   return reply.kind === 'refused' ? reply.error.code : ''
 }
 
-const set = (secret: string, sealed = Buffer.from('sealed'), tasks: string[] = []): Command => ({
+const set = (secret: string, sealed = Buffer.from('sealed'), jobs: string[] = []): Command => ({
   kind: 'setSecret',
   secret,
   sealed,
-  tasks,
+  jobs,
 })
 
 describe('secrets', () => {
@@ -40,8 +40,8 @@ describe('secrets', () => {
     const state = led()
     assert.equal(ask(state, set('A')), '')
     assert.equal(ask(state, set('A', Buffer.from('other'), ['billing/'])), '')
-    const { name, version, tasks, sealed } = state.secrets.byName.get('A')!
-    assert.deepEqual([name, version, tasks, Buffer.from(sealed).toString()], ['A', 2, ['billing/'], 'other'])
+    const { name, version, jobs, sealed } = state.secrets.byName.get('A')!
+    assert.deepEqual([name, version, jobs, Buffer.from(sealed).toString()], ['A', 2, ['billing/'], 'other'])
     for (const bad of ['', '1a', 'a b', '../x', '__proto__\0', 'a/b']) assert.equal(ask(state, set(bad)), 'INVALID_ARGUMENT', bad)
     assert.equal(ask(state, set('A', Buffer.from('x'), [''])), 'INVALID_ARGUMENT')
     assert.equal(ask(state, set('B', Buffer.alloc(wire.secretBytesMax + 1025))), 'INVALID_ARGUMENT')
@@ -61,19 +61,19 @@ describe('secrets', () => {
     assert.deepEqual(
       [...again.secrets.byName.values()].map(one => ({ ...one, sealed: Buffer.from(one.sealed).toString() })),
       [
-        { name: 'A', sealed: 'one', tasks: [], setAtMs: 1000, version: 1 },
-        { name: '__proto__', sealed: 'two', tasks: ['x', 'y'], setAtMs: 1000, version: 1 },
+        { name: 'A', sealed: 'one', jobs: [], setAtMs: 1000, version: 1 },
+        { name: '__proto__', sealed: 'two', jobs: ['x', 'y'], setAtMs: 1000, version: 1 },
       ],
     )
     assert.deepEqual(encodeSnapshot(again), bytes)
   })
 
-  it('are for those whose job or task begins as was said', () => {
-    const secret = { name: 'A', sealed: Buffer.alloc(1), tasks: ['billing/', 'nightly'], setAtMs: 1, version: 1 }
-    assert.equal(mayHave(secret, 'billing/invoice', 'x'), true)
-    assert.equal(mayHave(secret, 'x', 'nightly-2'), true)
-    assert.equal(mayHave(secret, 'my-billing/', 'x'), false)
-    assert.equal(mayHave({ ...secret, tasks: [] }, 'x', 'x'), true)
+  it('are for those whose job begins as was said', () => {
+    const secret = { name: 'A', sealed: Buffer.alloc(1), jobs: ['billing/', 'nightly'], setAtMs: 1, version: 1 }
+    assert.equal(mayHave(secret, 'billing/invoice'), true)
+    assert.equal(mayHave(secret, 'nightly-2'), true)
+    assert.equal(mayHave(secret, 'my-billing/'), false)
+    assert.equal(mayHave({ ...secret, jobs: [] }, 'x'), true)
   })
 
   it('are given to no worker without such a task', () => {

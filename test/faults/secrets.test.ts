@@ -23,8 +23,8 @@ describe('secrets', { timeout: 120_000 }, () => {
     writeFileSync(file, `${canary}\n`)
     assert.equal((await cluster.cox(['secret', 'set', 'PLAIN', '--file', file])).code, 0)
     writeFileSync(file, '')
-    await cluster.client.setSecret('LENGTHS', 'twelve bytes', { tasks: ['lengths/'] })
-    await cluster.client.setSecret('OTHERS', 'nobody has it', { tasks: ['elsewhere/'] })
+    await cluster.client.setSecret('LENGTHS', 'twelve bytes', { jobs: ['lengths/'] })
+    await cluster.client.setSecret('OTHERS', 'nobody has it', { jobs: ['elsewhere/'] })
   })
   after(() => cluster[Symbol.asyncDispose]())
 
@@ -32,7 +32,7 @@ describe('secrets', { timeout: 120_000 }, () => {
     assert.equal(await cluster.client.run(lengthOf, 'PLAIN'), canary.length)
     assert.equal(await cluster.client.run(lengthOf, 'LENGTHS'), 12)
     await rejection(cluster.client.run(lengthOf, 'OTHERS'), 'TASK_FAILED').then(error =>
-      assert.match(error.message, /is not for task lengths\/one/),
+      assert.match(error.message, /is not for jobs named lengths\/one/),
     )
     await rejection(cluster.client.run(lengthOf, 'MISSING'), 'TASK_FAILED').then(error =>
       assert.match(error.message, /no secret "MISSING"/),

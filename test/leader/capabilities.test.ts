@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { describe, it } from 'node:test'
-import type { Outcome } from '../../src/protocol/index.ts'
+import { locate } from '../../src/leader/capabilities.ts'
+import type { LeaderContext } from '../../src/leader/context.ts'
+import { everything, type Outcome, userRoles } from '../../src/protocol/index.ts'
 import type { ScriptedWorker } from '../fakes/peers.ts'
 import { finished } from '../fakes/worker.ts'
 import { House } from './house.ts'
@@ -38,7 +40,8 @@ describe('capabilities', () => {
         ['w2', 'http://w2'],
       ],
     )
-    for (const [at, { worker, read, write }] of answer.entries()) {
+    for (const [at, { worker, bearer, read, write }] of answer.entries()) {
+      assert.equal(bearer, client.session)
       const key = keyOf(workers[at]!)
       assert.equal(key.length, 32)
       for (const expiresAtMs of [
@@ -48,6 +51,27 @@ describe('capabilities', () => {
         assert.ok(expiresAtMs >= timeMs + lifeMs && expiresAtMs < timeMs + lifeMs + 60_000)
     }
     assert.notDeepEqual(keyOf(workers[0]!), keyOf(workers[1]!))
+  })
+
+  it('of a user are for the session as the leader knows it, and to write only for who may submit', () => {
+    const key = Buffer.alloc(32, 1)
+    const known = new Map([['w1', { id: 'w1', blocks: 'http://w1' }]])
+    // As much of a leader as is looked at.
+    const context = {
+      state: { membership: { workers: known }, blockHolders: new Map() },
+      links: { workers: new Map([['w1', { blockKey: key }]]) },
+      observed: { workers: known },
+      nowMs: () => 1000,
+    } as unknown as LeaderContext
+    const session = 'ann/session-1'
+    for (const role of userRoles) {
+      const principal = { kind: 'user' as const, name: 'ann', role, scope: everything, credential: 'a token' }
+      const [address] = locate(context, { session, principal }, undefined)
+      assert.equal(address!.bearer, session)
+      expiryOf(address!.read, key, 'read', 'w1', session, '')
+      if (role === 'viewer') assert.equal(address!.write, '')
+      else expiryOf(address!.write, key, 'write', 'w1', session, '')
+    }
   })
 
   it('of a worker are for one block at one holder; a registration makes a new key', async () => {

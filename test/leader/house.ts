@@ -3,8 +3,10 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { type CoreLimits, check, type State } from '../../src/core/index.ts'
 import { createMemoryStore, type MemoryOptions, type MemoryStore } from '../../src/journal/index.ts'
-import { type Endpoint, Leader, type SecretSealer } from '../../src/leader/index.ts'
-import { decodeRecords, type Inputs, type JobPlan, type JournalRecord } from '../../src/protocol/index.ts'
+import type { AuditOptions } from '../../src/leader/audit/audit.ts'
+import { type Endpoint, Leader, type LeaderOptions, type SecretSealer } from '../../src/leader/index.ts'
+import type { Files } from '../../src/platform/index.ts'
+import { decodeRecords, type Inputs, type JobPlan, type JournalRecord, type Principal } from '../../src/protocol/index.ts'
 import { ScriptedClient, ScriptedWorker } from '../fakes/peers.ts'
 import { inputs, type JobOptions, plan } from '../fakes/plans.ts'
 import { principals } from '../fakes/principals.ts'
@@ -18,6 +20,12 @@ export const programId = createHash('sha256').update(programBytes).digest('hex')
 export interface HouseOptions {
   limits?: Partial<CoreLimits>
   disk?: MemoryOptions
+  /** Where the audit log goes; none without it. */
+  files?: Files
+  audit?: AuditOptions
+  rates?: LeaderOptions['rates']
+  /** Besides the tokens of `principals`. */
+  others?: Readonly<Record<string, Principal>>
   /** Keeps secrets. */
   sealer?: SecretSealer
   /** False where a test writes too much for all invariants to be looked at after every record. */
@@ -87,7 +95,9 @@ export class House {
         store: this.store,
         host: '127.0.0.1',
         port,
-        authenticate: ({ token }) => principals[token],
+        authenticate: ({ token }) => principals[token] ?? this.#options.others?.[token],
+        ...(this.#options.audit && { audit: this.#options.audit }),
+        ...(this.#options.rates && { rates: this.#options.rates }),
         announce: async endpoint => {
           this.endpoint = endpoint
         },
@@ -99,7 +109,7 @@ export class House {
           if (this.#options.checking !== false) check(state)
         },
       },
-      this.world.platform,
+      { ...this.world.platform, ...(this.#options.files && { files: this.#options.files }) },
     )
     this.leader = leader
     const started = leader.start()

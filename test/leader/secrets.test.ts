@@ -20,8 +20,8 @@ describe('a secret', () => {
   it('is sealed in the journal and given to who has a task that may have it', async () => {
     const { house, client, worker } = await House.staffed({ sealer })
     const value = Buffer.from(canary)
-    assert.equal((await client.ask({ kind: 'setSecret', secret: 'A', value, tasks: [] }))?.kind, 'done')
-    assert.equal((await client.ask({ kind: 'setSecret', secret: 'B', value, tasks: ['elsewhere/'] }))?.kind, 'done')
+    assert.equal((await client.ask({ kind: 'setSecret', secret: 'A', value, jobs: [] }))?.kind, 'done')
+    assert.equal((await client.ask({ kind: 'setSecret', secret: 'B', value, jobs: ['elsewhere/'] }))?.kind, 'done')
     const rows = await house.store.journal.read(1, 1000)
     assert(!rows.some(({ records }) => Buffer.from(records).includes(canary)))
     const listed = await client.ask({ kind: 'ask', view: 'secrets', argument: '{}' })
@@ -52,7 +52,7 @@ describe('a secret', () => {
 
   it('that does not open is answered with its code, and with nothing else', async () => {
     const { house, client, worker } = await House.staffed({ sealer: { ...sealer, open: () => undefined } })
-    await client.ask({ kind: 'setSecret', secret: 'A', value: Buffer.from(canary), tasks: [] })
+    await client.ask({ kind: 'setSecret', secret: 'A', value: Buffer.from(canary), jobs: [] })
     await house.submit(client, 'j', 1)
     worker.heard.length = 0
     await worker.say({ kind: 'getSecret', request: 1, lane: [...worker.work.lanes.keys()][0]!, job: 'j', stage: 0, secret: 'A' })
@@ -63,7 +63,7 @@ describe('a secret', () => {
 
   it('cannot be set where the leader has no key', async () => {
     const { client } = await House.ready()
-    const answer = await client.ask({ kind: 'setSecret', secret: 'A', value: Buffer.from(canary), tasks: [] })
+    const answer = await client.ask({ kind: 'setSecret', secret: 'A', value: Buffer.from(canary), jobs: [] })
     assert(answer?.kind === 'failed')
     assert.deepEqual([answer.error.code, answer.error.id], ['SECRETS_UNAVAILABLE', 'A'])
   })

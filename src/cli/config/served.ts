@@ -3,7 +3,7 @@
 import { CoxswainError } from '../../protocol/errors.ts'
 import { flagOf, type SettingName, type SettingValues } from './schema.ts'
 
-const ofManyMachines = [...(['listen', 'advertise', 'blocks', 'joinTokenFile'] as const)] satisfies readonly SettingName[]
+const ofManyMachines = ['blocks', 'joinTokenFile'] as const satisfies readonly SettingName[]
 
 /** Throws where a setting asks for more than this machine and its state folder. */
 export function refuseUnserved(values: SettingValues): void {

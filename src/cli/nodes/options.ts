@@ -2,6 +2,7 @@
 // Must not have defaults: the supervisor decides everything.
 import { parseArgs } from 'node:util'
 import type { Resources } from '../../protocol/index.ts'
+import type { OidcOptions } from '../oidc/oidc.ts'
 import type { JournalPlace } from './journal.ts'
 
 /** How much a node logs. */
@@ -26,6 +27,8 @@ export interface CandidateOptions extends JournalPlace {
   encryptionKeyFile?: string
   /** Where it is not as usual: what is kept of finished jobs. */
   limits?: { finishedJobsMax?: number; historyJobsMax?: number; finishedJobAgeMs?: number }
+  /** The identity provider whose tokens are accepted too. */
+  oidc?: OidcOptions
   logLevel: LogLevel
 }
 
@@ -38,6 +41,9 @@ export interface WorkerOptions {
   executors: number
   labels: string[]
   drainMs: number
+  /** Port of its blocks, and `HOST:PORT` at which others reach them, where these are not a free one and the host. */
+  blockPort?: number
+  blockAdvertise?: string
   logLevel: LogLevel
 }
 

@@ -1,13 +1,14 @@
 // Owns the composition of a worker process: agent, platform, credentials and the way to the leader.
 // Must not read the user's secret: a worker knows only its digest.
 import { join } from 'node:path'
-import { nodePlatform } from '../../platform/node/index.ts'
+import { Roster } from '../../protocol/index.ts'
 import { Agent } from '../../worker/index.ts'
 import { compileCacheFolder } from '../state/cache.ts'
 import { readEndpoint } from '../state/endpoint.ts'
 import { Home } from '../state/home.ts'
 import { readToken } from '../state/tokens.ts'
 import { live } from './life.ts'
+import { nodeNames, openMachine } from './machines.ts'
 import { parseNodeOptions, type WorkerOptions } from './options.ts'
 
 /** How often a worker that starts before its leader looks for the leader's address. */
@@ -17,15 +18,18 @@ const endpointPollMs = 10
 export async function runWorker(args: string[]): Promise<void> {
   const options = parseNodeOptions<WorkerOptions>(args)
   const home = new Home(options.home)
-  const platform = nodePlatform(options.name, options.logLevel)
-  const token = readToken(home, 'node')
+  const { platform, machine } = await openMachine(home, options.name, options.logLevel)
+  const token = machine ? '' : readToken(home, 'node')
+  const roster = new Roster(machine ? machine.keeper.candidates.map(one => `wss://${one}`) : [])
   const agent = new Agent(
     {
       name: options.name,
       folder: home.worker(options.name),
       // Of all clusters of this user: the first executors of a new one start as fast as those of an old one.
       compiled: join(compileCacheFolder(), 'executors'),
+      leads: address => roster.leader(address),
       async leader() {
+        if (machine) return { address: roster.dial(), token }
         let endpoint = readEndpoint(home)
         while (!endpoint) {
           await new Promise<void>(resolve => setTimeout(resolve, endpointPollMs))
@@ -37,6 +41,10 @@ export async function runWorker(args: string[]): Promise<void> {
       capacity: options.capacity,
       labels: options.labels,
       blockHost: options.host,
+      ...(options.blockPort !== undefined && { blockPort: options.blockPort }),
+      ...(options.blockAdvertise !== undefined && { blockAdvertise: options.blockAdvertise }),
+      ...(machine && { identity: machine.keeper, cluster: machine.keeper.node.cluster }),
+      ...(machine && { blockNameOf: nodeNames(machine) }),
     },
     platform,
   )

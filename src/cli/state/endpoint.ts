@@ -10,6 +10,8 @@ export interface Endpoint {
   pid: number
   epoch: number
   startedAtMs: number
+  /** Certificates of the authorities that the cluster's own are signed by, PEM: in a cluster of several machines. */
+  authorities?: readonly string[]
 }
 
 /** Writes it so that a reader sees the old one or the new one, whole. */
@@ -25,8 +27,8 @@ export function writeEndpoint(home: Home, endpoint: Endpoint): void {
 export function readEndpoint(home: Home): Endpoint | undefined {
   try {
     const parsed = JSON.parse(readFileSync(home.endpoint, 'utf8')) as Partial<Endpoint>
-    const { address, cluster = '', pid = 0, epoch = 0, startedAtMs = 0 } = parsed
-    return typeof address === 'string' ? { address, cluster, pid, epoch, startedAtMs } : undefined
+    const { address, cluster = '', pid = 0, epoch = 0, startedAtMs = 0, authorities } = parsed
+    return typeof address === 'string' ? { address, cluster, pid, epoch, startedAtMs, ...(authorities && { authorities }) } : undefined
   } catch {
     return undefined
   }

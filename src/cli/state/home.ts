@@ -32,8 +32,22 @@ export class Home {
     return join(this.path, 'up.json')
   }
 
+  /** Which cluster elsewhere this user works with, and the token for it. */
+  get login(): string {
+    return join(this.path, 'login.json')
+  }
+
+  get loginToken(): string {
+    return join(this.tokens, 'login')
+  }
+
   get tokens(): string {
     return join(this.path, 'tokens')
+  }
+
+  /** Key, certificate and trust of this node, in a cluster of several machines. */
+  get node(): string {
+    return join(this.path, 'node')
   }
 
   get journal(): string {
@@ -42,6 +56,11 @@ export class Home {
 
   get logs(): string {
     return join(this.path, 'logs')
+  }
+
+  /** What was denied or changed, a folder for each candidate. */
+  get audit(): string {
+    return join(this.path, 'audit')
   }
 
   /** The index that the demo wrote last. */

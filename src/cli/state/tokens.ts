@@ -46,6 +46,11 @@ export function ensureTokens(home: Home): void {
   })
 }
 
+/** Keeps the token of this user in a cluster of several machines. */
+export function keepUserToken(home: Home, token: string): void {
+  onHome(home.path, () => writePrivate(secretPath(home, 'user'), token))
+}
+
 /** The secret of a role. */
 export function readToken(home: Home, role: TokenRole): string {
   return onHome(home.path, () => readFileSync(secretPath(home, role), 'utf8').trim())

@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { CoxswainError } from '../../protocol/errors.ts'
+import { NodeFolder } from '../authority/folder.ts'
 import { announcedError } from '../nodes/announce.ts'
 import { type CandidateOptions, candidateArguments, type WorkerOptions, workerArguments } from '../nodes/options.ts'
 import { type Endpoint, readEndpoint, removeEndpoint } from '../state/endpoint.ts'
@@ -93,7 +94,8 @@ export class Supervisor {
     prepareHome(this.#home)
     this.#hold = UpHold.take(this.#home, this.#plan.options)
     await this.#endOrphans(this.#hold.orphans)
-    ensureTokens(this.#home)
+    // On several machines certificates prove nodes, and tokens of their own users.
+    if (!new NodeFolder(this.#home.node).node()) ensureTokens(this.#home)
     removeEndpoint(this.#home)
     const events: NodeEvents = {
       started: () => this.#record(),
@@ -181,7 +183,9 @@ export class Supervisor {
     // A standby that is ready for the first time is nothing that people must know.
     if (this.#isReady) return again ? this.#notice(`${node.spec.name} is ready again.`) : undefined
     if (!this.#firstNodes.every(one => one.ready)) return
-    const endpoint = readEndpoint(this.#home)
+    // A worker of several machines is ready without a candidate here.
+    const nowhere = { address: '', cluster: new NodeFolder(this.#home.node).node()?.cluster ?? '', pid: 0, epoch: 0, startedAtMs: 0 }
+    const endpoint = readEndpoint(this.#home) ?? (this.#candidates.length === 0 ? nowhere : undefined)
     if (!endpoint) return this.#ready.reject(this.#notReady())
     this.#isReady = true
     this.#ready.resolve(endpoint)

@@ -10,6 +10,7 @@ import { priorityDefault } from '../../core/limits.ts'
 import { CoxswainError } from '../../protocol/errors.ts'
 import type { Resources } from '../../protocol/index.ts'
 import { release } from '../../protocol/release.ts'
+import { NodeFolder } from '../authority/folder.ts'
 import { refuseUnserved } from '../config/served.ts'
 import { exitCodes } from '../exit.ts'
 import { interruption } from '../interrupt.ts'
@@ -22,6 +23,7 @@ import { bytesText, harmless, millisText, styled } from '../output/text.ts'
 import type { Endpoint } from '../state/endpoint.ts'
 import { Home, homePath, onHome, prepareHome } from '../state/home.ts'
 import type { UpOptions } from '../verbs/up.ts'
+import { machinePlan, refuseOpenListening } from './machine-plan.ts'
 import { mainModule } from './node-process.ts'
 import { Supervisor, stdinEnded, type UpPlan } from './supervisor.ts'
 
@@ -53,12 +55,48 @@ function journalPlace(options: UpOptions): JournalPlace {
 /** What these options mean on this machine. */
 export function upPlan(home: Home, options: UpOptions): UpPlan {
   refuseUnserved(options)
-  if (options.journal === 'sqlite' && (options.candidates === 0 || options.workers === 0))
-    throw new CoxswainError('USAGE', 'A cluster whose journal is in its state folder has at least one candidate and one worker.')
-  if (options.priorities && options.priorities.length !== options.candidates) {
-    throw new CoxswainError('USAGE', `--priorities names ${options.priorities.length} priorities for ${options.candidates} candidates.`)
+  const node = new NodeFolder(home.node).node()
+  if (!node) checkOwnCluster(options)
+  const count = node ? 1 : (options.workers ?? cores())
+  const common = { home: home.path, host: options.host, logLevel: options.logLevel }
+  const shared = {
+    ...common,
+    ...journalPlace(options),
+    ...(options.encryptionKeyFile !== undefined && { encryptionKeyFile: options.encryptionKeyFile }),
+    limits: {
+      ...(options.recent !== undefined && { finishedJobsMax: options.recent }),
+      ...(options.history !== undefined && { historyJobsMax: options.history }),
+      ...(options.historyAge !== undefined && { finishedJobAgeMs: options.historyAge }),
+    },
   }
-  const workers = options.workers ?? cores()
+  const worker = { ...common, ...capacityOf(options, count), labels: options.labels ?? [], drainMs: options.drain }
+  if (node) return machinePlan(node, options, shared, worker)
+  return {
+    candidates: Array.from({ length: options.candidates }, (_, at) => ({
+      ...shared,
+      name: `candidate-${at + 1}`,
+      // Those that share a journal elsewhere listen all the time, each at a port of its own.
+      port: options.port === 0 || options.journal === 'sqlite' ? options.port : options.port + at,
+      priority: options.priorities?.[at] ?? priorityDefault,
+      firstDelayMs: at * firstDelayStepMs,
+    })),
+    workers: Array.from({ length: count }, (_, at) => ({ ...worker, name: `worker-${at + 1}` })),
+    options: { ...options },
+    drainMs: options.drain,
+  }
+}
+
+/** Throws USAGE where these options make no cluster of this machine alone. */
+function checkOwnCluster(options: UpOptions): void {
+  refuseOpenListening(options)
+  if (options.candidates === 0 || options.workers === 0)
+    throw new CoxswainError('USAGE', 'A cluster of this machine alone has at least one candidate and one worker.')
+  if (options.priorities && options.priorities.length !== options.candidates)
+    throw new CoxswainError('USAGE', `--priorities names ${options.priorities.length} priorities for ${options.candidates} candidates.`)
+}
+
+/** What each of so many workers offers, and how many executors it has. */
+function capacityOf(options: UpOptions, workers: number): { executors: number; capacity: Resources } {
   const share = Math.max(1, Math.floor(cores() / workers))
   const executors = options.executors ?? (options.cpus === undefined ? share : Math.max(1, Math.floor(options.cpus / 1000)))
   const capacity: Resources = {
@@ -67,34 +105,7 @@ export function upPlan(home: Home, options: UpOptions): UpPlan {
     gpuMillis: options.gpus ?? 0,
     named: options.resources ?? [],
   }
-  const common = { home: home.path, host: options.host, logLevel: options.logLevel }
-  return {
-    candidates: Array.from({ length: options.candidates }, (_, at) => ({
-      ...common,
-      name: `candidate-${at + 1}`,
-      ...journalPlace(options),
-      ...(options.encryptionKeyFile !== undefined && { encryptionKeyFile: options.encryptionKeyFile }),
-      // Those that share a journal listen all the time, each at a port of its own.
-      port: options.port === 0 || options.journal === 'sqlite' ? options.port : options.port + at,
-      priority: options.priorities?.[at] ?? priorityDefault,
-      firstDelayMs: at * firstDelayStepMs,
-      limits: {
-        ...(options.recent !== undefined && { finishedJobsMax: options.recent }),
-        ...(options.history !== undefined && { historyJobsMax: options.history }),
-        ...(options.historyAge !== undefined && { finishedJobAgeMs: options.historyAge }),
-      },
-    })),
-    workers: Array.from({ length: workers }, (_, at) => ({
-      ...common,
-      name: `worker-${at + 1}`,
-      capacity,
-      executors,
-      labels: options.labels ?? [],
-      drainMs: options.drain,
-    })),
-    options: { ...options },
-    drainMs: options.drain,
-  }
+  return { executors, capacity }
 }
 
 /** A node's log line as people read it, or undefined if it is below the level shown. */
@@ -115,13 +126,20 @@ function readyReport(home: Home, plan: UpPlan, endpoint: Endpoint): Ready {
 }
 
 function printReady(ready: Ready, detached: boolean): void {
-  const { capacity } = ready.workers[0]!
-  const each = ready.workers.length === 1 ? '' : ' each'
   const home = homePath({ ...process.env, COX_HOME: '' }) === ready.home ? '' : `COX_HOME=${ready.home} `
-  const workers = `${ready.workers.length} worker${ready.workers.length === 1 ? '' : 's'} (${millisText(capacity.cpuMillis)} cpus, ${bytesText(capacity.memoryBytes)}${each})`
-  printLine(`${styled('green', 'up')} ${styled('bold', ready.address)}, ${workers}, state in ${harmless(ready.home)}`)
-  printLine(`  use it:   ${harmless(home)}cox run FILE#TASK   (or \`await connect()\` in a program of yours)`)
+  const [worker] = ready.workers
+  const where = ready.address === '' ? `worker ${harmless(worker?.name ?? '')} of cluster ${harmless(ready.cluster)}` : ready.address
+  printLine(
+    `${styled('green', 'up')} ${styled('bold', where)}${worker ? `, ${workersText(ready.workers)}` : ''}, state in ${harmless(ready.home)}`,
+  )
+  if (ready.address !== '') printLine(`  use it:   ${harmless(home)}cox run FILE#TASK   (or \`await connect()\` in a program of yours)`)
   printLine(`  stop it:  ${detached ? '' : 'Ctrl-C, or '}${harmless(home)}cox down`)
+}
+
+function workersText(workers: Ready['workers']): string {
+  const { cpuMillis, memoryBytes } = workers[0]!.capacity
+  const each = workers.length === 1 ? '' : ' each'
+  return `${workers.length} worker${workers.length === 1 ? '' : 's'} (${millisText(cpuMillis)} cpus, ${bytesText(memoryBytes)}${each})`
 }
 
 /** A folder that may be removed at the end: a new one, or one that was empty. */

@@ -7,7 +7,7 @@ import type { Column } from '../output/table.ts'
 
 interface SetOptions extends ClusterOptions {
   file?: string
-  tasks?: string[]
+  jobs?: string[]
 }
 
 /** Declares the verb. */
@@ -25,14 +25,14 @@ export function declare(program: Command): void {
     )
     .argument('<name>', 'its name: letters, digits and _ . -')
     .option('--file <file>', 'read it from this file')
-    .option('--tasks <prefix...>', 'only for jobs and tasks whose names begin with one of these')
+    .option('--jobs <prefix...>', 'only for jobs whose names begin with one of these')
     .addHelpText(
       'after',
-      '\nExamples:\n  cox secret set DATABASE_PASSWORD < password.txt\n  cox secret set API_KEY --file key.txt --tasks billing/',
+      '\nExamples:\n  cox secret set DATABASE_PASSWORD < password.txt\n  cox secret set API_KEY --file key.txt --jobs billing/',
     )
     .action(set)
   withClusterOptions(secret.command('list'))
-    .summary('names of all secrets, when they were set and for which tasks')
+    .summary('names of all secrets, when they were set and for which jobs')
     .description('Lists the secrets that there are, without what is in them.')
     .addHelpText('after', '\nExamples:\n  cox secret list\n  cox secret list --json')
     .action(list)
@@ -67,13 +67,13 @@ async function readSecret(file: string | undefined): Promise<string> {
   return text.replace(/\r?\n$/, '')
 }
 
-async function set(name: string, { file, tasks = [], ...options }: SetOptions): Promise<void> {
+async function set(name: string, { file, jobs = [], ...options }: SetOptions): Promise<void> {
   const { printJson, printLine } = await import('../output/print.ts')
   const { harmless } = await import('../output/text.ts')
   const value = await readSecret(file)
-  await withCluster(options, cluster => cluster.setSecret(name, value, { tasks }))
+  await withCluster(options, cluster => cluster.setSecret(name, value, { jobs }))
   if (options.json) printJson({ secret: name, set: true })
-  else printLine(`${harmless(name)} is set${tasks.length > 0 ? `, for tasks of ${tasks.map(harmless).join(', ')}` : ''}.`)
+  else printLine(`${harmless(name)} is set${jobs.length > 0 ? `, for jobs named ${jobs.map(harmless).join(', ')}` : ''}.`)
 }
 
 async function list(options: ClusterOptions): Promise<void> {
@@ -86,7 +86,7 @@ async function list(options: ClusterOptions): Promise<void> {
     { title: 'secret', text: ({ name }) => name },
     { title: 'version', text: ({ version }) => `v${version}` },
     { title: 'set at', text: ({ setAtMs }) => new Date(setAtMs).toISOString() },
-    { title: 'for', text: ({ tasks }) => (tasks.length > 0 ? tasks.join(', ') : 'all tasks') },
+    { title: 'for', text: ({ jobs }) => (jobs.length > 0 ? jobs.map(one => `${one}…`).join(', ') : 'all jobs') },
   ]
   for (const line of tableLines(columns, secrets)) printLine(line)
 }

@@ -21,7 +21,6 @@ const strikesMax = 2
 
 /** Blocks of one cluster. */
 export class Blocks {
-  readonly #session: Session
   readonly #platform: Platform
   readonly #workers: Workers
   /** Made with the first transfer: most clients have none. */
@@ -30,7 +29,6 @@ export class Blocks {
   readonly #apart = new Set<string>()
 
   constructor(session: Session, platform: Platform) {
-    this.#session = session
     this.#platform = platform
     this.#workers = new Workers(session, platform)
   }
@@ -74,7 +72,7 @@ export class Blocks {
     { block, holder }: Omit<BlockReference, 'bytes'>,
     signal: AbortSignal | undefined,
   ): Exchange {
-    return { sockets: this.#sockets(), url: `${worker.blocks}/blocks/${block}`, capability, bearer: this.#session.id, holder, signal }
+    return { sockets: this.#sockets(), url: `${worker.blocks}/blocks/${block}`, capability, bearer: worker.bearer, holder, signal }
   }
 
   /** Stores a value's bytes on a worker, synced there, and says where. */

@@ -11,7 +11,7 @@ import type { Worker } from './state.ts'
 const reasonCharsMax = 500
 
 /** Everything that follows from the end of an incarnation: the tasks at the heads of its lanes lost an attempt, all others go back in line. */
-function loseWorker(worker: Worker, because: string, nowMs: number, limits: CoreLimits): JournalRecord[] {
+export function loseWorker(worker: Worker, because: string, nowMs: number, limits: CoreLimits): JournalRecord[] {
   const reason = because.slice(0, reasonCharsMax)
   const records: JournalRecord[] = []
   for (const lane of worker.lanes) {

@@ -2,10 +2,10 @@
 import type { RecordOf } from '../../protocol/index.ts'
 import type { State } from '../state.ts'
 
-export function applySecretSet(state: State, { secret, sealed, tasks }: RecordOf<'SecretSet'>): void {
+export function applySecretSet(state: State, { secret, sealed, jobs }: RecordOf<'SecretSet'>): void {
   const { byName } = state.secrets
   const version = (byName.get(secret)?.version ?? 0) + 1
-  byName.set(secret, { name: secret, sealed, tasks, setAtMs: state.nowMs, version })
+  byName.set(secret, { name: secret, sealed, jobs, setAtMs: state.nowMs, version })
 }
 
 export function applySecretDeleted(state: State, { secret }: RecordOf<'SecretDeleted'>): void {

@@ -8,7 +8,7 @@ import { mayHave, type Secret } from './state.ts'
 const retryAfterMs = 1000
 const namePattern = /^[A-Za-z_][\w.-]*$/
 
-export function decideSetSecret(state: State, { secret, sealed, tasks }: CommandOf<'setSecret'>, limits: CoreLimits): Decision {
+export function decideSetSecret(state: State, { secret, sealed, jobs }: CommandOf<'setSecret'>, limits: CoreLimits): Decision {
   const { byName } = state.secrets
   if (!namePattern.test(secret))
     return refuse(
@@ -22,11 +22,11 @@ export function decideSetSecret(state: State, { secret, sealed, tasks }: Command
     )
   if (sealed.length > wire.secretBytesMax + sealedBytesMore)
     return refuse(new CoxswainError('INVALID_ARGUMENT', `A secret has at most ${wire.secretBytesMax} bytes.`, { id: secret }))
-  if (tasks.some(prefix => prefix === ''))
-    return refuse(new CoxswainError('INVALID_ARGUMENT', `The secret ${secret} is for tasks that begin with an empty text.`, { id: secret }))
+  if (jobs.some(prefix => prefix === ''))
+    return refuse(new CoxswainError('INVALID_ARGUMENT', `The secret ${secret} is for jobs that begin with an empty text.`, { id: secret }))
   if (!byName.has(secret) && byName.size >= limits.secretsMax)
     return refuse(new OverloadedError(`The cluster holds its limit of ${limits.secretsMax} secrets: delete some.`, { retryAfterMs }))
-  return { records: [{ kind: 'SecretSet', secret, sealed, tasks }], payloads: [], reply: { kind: 'done' } }
+  return { records: [{ kind: 'SecretSet', secret, sealed, jobs }], payloads: [], reply: { kind: 'done' } }
 }
 
 /** What sealing may add to a secret's bytes. */
@@ -56,9 +56,7 @@ export function secretFor(
   const secret = state.secrets.byName.get(name)
   if (!secret) throw unknownSecret(name)
   const { stage } = run
-  if (!mayHave(secret, stage.job.plan.name, stage.plan.task))
-    throw new CoxswainError('FORBIDDEN', `The secret ${name} is not for task ${stage.plan.task} of job ${stage.job.plan.name}.`, {
-      id: name,
-    })
+  if (!mayHave(secret, stage.job.plan.name))
+    throw new CoxswainError('FORBIDDEN', `The secret ${name} is not for jobs named ${stage.job.plan.name}.`, { id: name })
   return secret
 }

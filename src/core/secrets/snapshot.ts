@@ -6,7 +6,7 @@ export const secretsState = list(
   struct({
     name: nameField,
     sealed: bytes(limits.secretBytesMax * 2),
-    tasks: list(string(limits.nameBytesMax), limits.secretTasksMax),
+    jobs: list(string(limits.nameBytesMax), limits.secretJobsMax),
     setAtMs: varint,
     version: varint,
   }),
@@ -14,7 +14,7 @@ export const secretsState = list(
 )
 
 export function secretsValue({ secrets }: State): Infer<typeof secretsState> {
-  return [...secrets.byName.values()].map(one => ({ ...one, tasks: [...one.tasks] }))
+  return [...secrets.byName.values()].map(one => ({ ...one, jobs: [...one.jobs] }))
 }
 
 export function restoreSecrets({ secrets }: State, values: Infer<typeof secretsState>): void {

@@ -75,12 +75,18 @@ export function jobOf(state: State, id: string): Job {
   throw new CoxswainError('NOT_FOUND', `There is no job ${id}.`, { id })
 }
 
-/** Jobs in the state that match, newest first: only those whose number is below this one, if it is given. */
-export function jobsBelow(state: State, query: JobsQuery, below: number | undefined, limit: number): Job[] {
+/** Jobs in the state that match and may be seen, newest first: only those whose number is below this one, if it is given. */
+export function jobsBelow(
+  state: State,
+  query: JobsQuery,
+  below: number | undefined,
+  limit: number,
+  isSeen: (name: string, labels: readonly string[]) => boolean = () => true,
+): Job[] {
   const found: Job[] = []
   for (const job of [...state.jobs.byId.values()].reverse()) {
     if (below !== undefined && job.number >= below) continue
-    if (!matches(job, query)) continue
+    if (!matches(job, query) || !isSeen(job.plan.name, job.plan.labels)) continue
     found.push(job)
     if (found.length >= limit) break
   }

@@ -6,5 +6,5 @@ import type { State } from '../state.ts'
 export function viewSecrets(state: State): SecretView[] {
   return [...state.secrets.byName.values()]
     .sort((one, other) => (one.name < other.name ? -1 : 1))
-    .map(({ name, tasks, setAtMs, version }) => ({ name, tasks: [...tasks], setAtMs, version }))
+    .map(({ name, jobs, setAtMs, version }) => ({ name, jobs: [...jobs], setAtMs, version }))
 }

@@ -121,6 +121,12 @@ export class Story {
       case 'LockAsked':
       case 'GrantEnded':
         return this.#lock(record)
+      // Who may do what is in the audit log, for those who may read that.
+      case 'UserSet':
+      case 'UserDeleted':
+      case 'TokenIssued':
+      case 'TokenRevoked':
+      case 'TokensForgotten':
       case 'TimePassed':
         return undefined
       default:

@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import type { ErrorCode } from '../../protocol/index.ts'
+import { CoxswainError } from '../../protocol/index.ts'
 import type { Credentials } from '../platform.ts'
 import type { Callers } from './callers.ts'
 import type { Log } from './server.ts'
@@ -76,7 +77,14 @@ export class Guard<P> {
       const message = `too many wrong credentials came from there: wait for ${seconds} s`
       return { kind: 'refused', refusal: { status: 429, code: 'OVERLOADED', message, retryAfterSeconds: seconds } }
     }
-    const principal = token === '' && !certificate ? undefined : await authenticate({ token, certificate, remote })
+    let principal: P | undefined
+    try {
+      principal = token === '' && !certificate ? undefined : await authenticate({ token, certificate, remote })
+    } catch (error) {
+      if (!(error instanceof CoxswainError) || error.code !== 'UNAVAILABLE') throw error
+      const { message, code } = error
+      return { kind: 'refused', refusal: { status: 503, code, message, retryAfterSeconds: 1 } }
+    }
     if (principal !== undefined) return { kind: 'known', principal }
     const message = certificate ? 'the certificate is not one that may do this' : 'a credential of this cluster is needed'
     return { kind: 'open', refusal: { status: 401, code: 'UNAUTHENTICATED', message } }
