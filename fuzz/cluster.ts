@@ -47,8 +47,6 @@ export class FuzzedCluster {
         capacity: { cpuMillis: 1000, memoryBytes: 1 << 30, gpuMillis: 0, named: [] },
         labels: [],
         blockHost: '127.0.0.1',
-        blockAuth: ({ token }) => token in tokens,
-        peerToken: 'node',
       },
       this.#platform,
     )

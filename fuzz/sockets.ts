@@ -2,9 +2,10 @@
 // Must not wait for ever: whoever does not end a connection within the limit has hung.
 import { connect as connectTcp } from 'node:net'
 import { makeNodeTransport } from '../src/platform/node/index.ts'
-import { encodeMessage, hello, limits, protocolVersion, release } from '../src/protocol/index.ts'
+import { blockBearerHeader, encodeMessage, hello, limits, protocolVersion, release, type WorkerAddress } from '../src/protocol/index.ts'
 import { allCodecs, samplesOf } from '../test/protocol/samples.ts'
 import { FuzzedCluster } from './cluster.ts'
+import { askForGrant, session } from './grant.ts'
 import { mutant, type Numbers } from './mutate.ts'
 
 const hangMs = 60_000
@@ -16,9 +17,11 @@ function request(line: string, ...headers: string[]): Buffer {
   return Buffer.from([line, 'host: localhost', ...headers, '', ''].join('\r\n'))
 }
 
+const right = (capability: string): string[] => [`authorization: Bearer ${capability}`, `${blockBearerHeader}: ${session}`]
 const upgrade = ['connection: upgrade', 'upgrade: websocket', 'sec-websocket-version: 13', 'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==']
 const user = 'authorization: Bearer user'
-const requests = [
+/** Requests to both ports; what `granted` brings gives the right to blocks. */
+const requestsWith = (granted: WorkerAddress): Buffer[] => [
   request('GET /healthz HTTP/1.1'),
   request('GET / HTTP/1.1', user),
   request('GET / HTTP/1.1', user, ...upgrade),
@@ -29,10 +32,10 @@ const requests = [
   ]),
   Buffer.concat([request('POST /x HTTP/1.1', user, 'transfer-encoding: chunked'), Buffer.from('5\r\nhello\r\n0\r\n\r\n')]),
   request('GET /x HTTP/1.1', user, 'expect: 100-continue', 'content-encoding: br', 'content-length: 9'),
-  request(`GET /blocks/${block} HTTP/1.1`, user, 'range: bytes=0-10', 'accept: application/octet-stream'),
-  request(`HEAD /blocks/${block} HTTP/1.1`, user),
-  Buffer.concat([request(`PUT /blocks/${block} HTTP/1.1`, user, 'content-length: 5'), Buffer.from('hello')]),
-  request('GET /blocks/..%2f..%2fepoch.json HTTP/1.1', user, 'x: '.padEnd(2000, 'y')),
+  request(`GET /blocks/${block} HTTP/1.1`, ...right(granted.read), 'range: bytes=0-10', 'accept: application/octet-stream'),
+  request(`HEAD /blocks/${block} HTTP/1.1`, ...right(granted.read)),
+  Buffer.concat([request(`PUT /blocks/${block} HTTP/1.1`, ...right(granted.write), 'content-length: 5'), Buffer.from('hello')]),
+  request('GET /blocks/..%2f..%2fepoch.json HTTP/1.1', ...right(granted.read), 'x: '.padEnd(2000, 'y')),
   Buffer.from('160301020001000001fc0303'.padEnd(300, '0'), 'hex'),
 ]
 
@@ -114,8 +117,15 @@ export interface Sent {
 export async function fuzzSockets(cases: number, next: Numbers, count: (done: number) => void): Promise<Sent> {
   await using cluster = await FuzzedCluster.start()
   const sent: Sent = { requests: 0, connections: 0, leaders: 0 }
+  let requests: Buffer[] = []
+  let leaders = 0
   for (let done = 0; done < cases; done += atOnce) {
     count(done)
+    // Each leader gives its worker another key.
+    if (leaders < cluster.leaders) {
+      leaders = cluster.leaders
+      requests = requestsWith(await askForGrant(() => cluster.address))
+    }
     const each = Array.from({ length: Math.min(atOnce, cases - done) }, () => {
       if (next(3) > 0) {
         sent.connections++
@@ -131,10 +141,13 @@ export async function fuzzSockets(cases: number, next: Numbers, count: (done: nu
   return { ...sent, leaders: cluster.leaders }
 }
 
-async function stillWell({ address, agent }: FuzzedCluster): Promise<void> {
+async function stillWell(cluster: FuzzedCluster): Promise<void> {
+  const { read } = await askForGrant(() => cluster.address)
+  const { address, agent } = cluster
   const health = await fetch(`${address.replace('ws', 'http')}/healthz`)
   if (health.status !== 200) throw new Error(`the leader says ${health.status}`)
-  const missing = await fetch(`${agent.blocks}/blocks/${block}`, { headers: { authorization: 'Bearer user' } })
+  const headers = { authorization: `Bearer ${read}`, [blockBearerHeader]: session }
+  const missing = await fetch(`${agent.blocks}/blocks/${block}`, { headers })
   if (missing.status !== 404) throw new Error(`the worker says ${missing.status}`)
   if (Reflect.get({}, 'admin') !== undefined) throw new Error('a request changed the prototype of all objects')
 }

@@ -38,7 +38,7 @@ const edges: Readonly<Record<string, 'beyond' | readonly string[]>> = {
 /** What of Node gives the same answer each time; true: all of it. */
 const harmless: Readonly<Record<string, true | readonly string[]>> = {
   'node:assert/strict': true,
-  'node:crypto': ['createHash', 'hash', 'timingSafeEqual'],
+  'node:crypto': ['createHash', 'createHmac', 'hash', 'timingSafeEqual'],
   'node:path': true,
   'node:url': ['fileURLToPath', 'pathToFileURL'],
   'node:util': true,

@@ -211,8 +211,6 @@ export class WorkerNode extends WorldNode {
       capacity: { cpuMillis: this.cpus * 1000, memoryBytes: this.memoryBytes, gpuMillis: 0, named: [] },
       labels: [],
       blockHost: name,
-      blockAuth: () => false,
-      peerToken: nodeToken,
       modules: '/',
     }
     let exchange: Exchange
@@ -267,10 +265,9 @@ export class ClientNode extends WorldNode {
       platform,
     )
     this.session = session
-    const token = async (): Promise<string> => clientToken
     session.open().then(
       () => {
-        this.cluster = clusterOf(platform, session, new GivenPrograms([], undefined), token, async () => {})
+        this.cluster = clusterOf(platform, session, new GivenPrograms([], undefined), async () => {})
         this.begin(this)
       },
       // There was no leader to be found: it is tried anew, as by its user.

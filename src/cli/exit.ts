@@ -36,6 +36,7 @@ const byCode: Record<ErrorCode, number> = {
   SECRET_UNKNOWN: failed,
   SECRET_UNDECLARED: usage,
   SECRETS_UNAVAILABLE: refused,
+  OBJECT_STORE_FAILED: unavailable,
   JOB_ID_REUSED: refused,
   NOT_FOUND: failed,
   STEP_NOT_READY: failed,

@@ -97,18 +97,12 @@ async function open(options: ConnectOptions, source: EndpointSource, timeoutMs: 
     throw error
   }
   const programs = new Programs(options.external ?? [], join(homeFolder(), 'cache', 'programs'))
-  return clusterOf(platform, session, programs, async () => (await source.endpoint()).token, ended)
+  return clusterOf(platform, session, programs, ended)
 }
 
 /** @internal A cluster over an open session. */
-export function clusterOf(
-  platform: Platform,
-  session: Session,
-  programs: Programs,
-  token: () => Promise<string>,
-  ended: () => Promise<void>,
-): Cluster {
-  const blocks = new Blocks(session, platform, token)
+export function clusterOf(platform: Platform, session: Session, programs: Programs, ended: () => Promise<void>): Cluster {
+  const blocks = new Blocks(session, platform)
   const parts: Parts = { platform, clock: platform.clock, session, programs, blocks, plans: new Plans(programs) }
   return new Cluster(parts, async () => {
     session.close()

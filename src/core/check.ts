@@ -6,7 +6,7 @@ import { checkEvents } from './events/check.ts'
 import { checkFlow } from './flows/check.ts'
 import { checkGrants } from './grants/check.ts'
 import { checkHistory } from './history/check.ts'
-import { inputBytesOf } from './jobs/accounts.ts'
+import { holdersOfBlock, inputBytesOf } from './jobs/accounts.ts'
 import type { Job, Stage } from './jobs/state.ts'
 import { checkKeys, checkQueues } from './keys/check.ts'
 import { change, copy, fits } from './membership/resources.ts'
@@ -122,6 +122,10 @@ function checkDerived(state: State, jobs: readonly Job[], stages: readonly Stage
   for (const blocks of state.history.blocks.values()) for (const { block, holder } of blocks) use(block, holder)
   assert(uses.size === state.blockUses.size, 'blocks are counted that nothing names')
   for (const [block, count] of uses) assert(state.blockUses.get(block) === count, `the uses of block ${block} do not add up`)
+  const holdings = [...state.blockHolders.keys()].flatMap(block =>
+    [...holdersOfBlock(state, block)].map(holder => blockHolding(block, holder)),
+  )
+  assert(holdings.length === uses.size && holdings.every(holding => uses.has(holding)), 'holders of blocks do not add up')
   const delayed = new Map<Stage, number>()
   for (const { item } of state.delayed) if ('stage' in item) delayed.set(item.stage, (delayed.get(item.stage) ?? 0) + 1)
   for (const stage of stages)

@@ -7,6 +7,7 @@ export { type Argument, type ComposedInput, causeOfFlow, failureOfStep, inputsOf
 export { Heap } from './heap.ts'
 export { type KeptJob, type KeptStage, keptJob, payloadsOf } from './history/kept.ts'
 export { decodeKept, encodeKept } from './history/layout.ts'
+export { holdersOfBlock } from './jobs/accounts.ts'
 export type { Job, Stage } from './jobs/state.ts'
 export { failureRateAt, priorityAt, rankStandbys } from './leadership/state.ts'
 export { type CoreLimits, defaultLimits, priorityDefault } from './limits.ts'

@@ -1,6 +1,6 @@
 // Owns the state of the cluster's mind: the sum of all journaled facts. Only `apply` writes it.
 // Must not hold bytes of inputs or results, clocks, connections, or anything observed.
-import type { PayloadId } from '../protocol/index.ts'
+import type { BlockId, PayloadId, WorkerId } from '../protocol/index.ts'
 import { type Access, createAccess } from './access/state.ts'
 import { createDeadlines, type Deadline, type Deadlines } from './deadlines/state.ts'
 import { createEvents, type Events } from './events/state.ts'
@@ -96,6 +96,8 @@ export interface State {
   blockDrops: BlockDrop[]
   /** How many facts name each block on each of its holders (see `blockHolding`). */
   blockUses: Map<string, number>
+  /** Those holders by block: nearly always one. */
+  blockHolders: Map<BlockId, WorkerId | Set<WorkerId>>
 }
 
 /** The state before the first record. */
@@ -132,5 +134,6 @@ export function createState(): State {
     payloadDrops: [],
     blockDrops: [],
     blockUses: new Map(),
+    blockHolders: new Map(),
   }
 }

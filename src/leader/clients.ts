@@ -273,7 +273,7 @@ export class ClientSession {
     const { request } = message
     try {
       if (message.kind === 'ask') {
-        const body = await answerView(this.#context, message.view, message.argument, this.#link.principal)
+        const body = await answerView(this.#context, this.#link, message.view, message.argument)
         if (body.length > wire.frameBytesMax / 4)
           throw new CoxswainError('FRAME_TOO_LARGE', `The answer to ${message.view} is too large: ask for less.`)
         this.#context.loop.whenDurable(() => this.#link.send({ kind: 'view', request, body }))

@@ -61,6 +61,8 @@ export class WorkerLink extends Link<LeaderToWorker> {
   readonly boot: string
   /** 0 until it is registered. */
   incarnation = 0
+  /** Made at its registration, for capabilities to read and write its blocks. */
+  blockKey: Uint8Array = new Uint8Array()
   /** What is being read from the store for it: everything later waits behind. */
   #tail: Promise<void> | undefined
 

@@ -26,16 +26,15 @@ import {
   CoxswainError,
   decodeRecords,
   type LeaderToClient,
-  type Principal,
   release,
   type StatusView,
   type TaskFailure,
   type ViewName,
   type Views,
-  type WorkerAddress,
 } from '../protocol/index.ts'
 import { locksIn, schedulesIn, scopeOf, triggersIn, viewWho } from './access/scoped.ts'
 import { auditPlace, checkAudit, readAudit } from './audit/read.ts'
+import { type Asker, locate } from './capabilities.ts'
 import type { LeaderContext } from './context.ts'
 import { archivedJob, keptSteps, keptTask, listAll, readKept, whyKept } from './history.ts'
 import { resultsHold } from './payloads.ts'
@@ -51,7 +50,7 @@ type Handlers = {
   [V in ViewName]: (
     context: LeaderContext,
     argument: Views[V]['argument'],
-    who: Principal,
+    asker: Asker,
   ) => Views[V]['answer'] | Promise<Views[V]['answer']>
 }
 
@@ -129,7 +128,7 @@ async function story(context: LeaderContext, id: string, linesMax: number): Prom
 
 const handlers: Handlers = {
   status,
-  jobs: (context, query, who) => listAll(context, query, scopeOf(who)),
+  jobs: (context, query, { principal }) => listAll(context, query, scopeOf(principal)),
   job: async (context, { job }) => (await archivedJob(context, job))?.view ?? viewJob(jobOf(context.state, job)),
   workers: context => viewWorkers(context.state, context.observed, context.platform.clock.monotonicMs()),
   story: (context, { id, limit }) => story(context, id, Math.min(limit ?? storyLinesMax, storyLinesMax)),
@@ -147,21 +146,18 @@ const handlers: Handlers = {
   },
   secrets: ({ state }) => viewSecrets(state),
   nodes: context => viewNodes(context.state),
-  schedules: ({ state }, argument, who) => schedulesIn(scopeOf(who), viewSchedules(state, argument)),
-  triggers: ({ state }, argument, who) => triggersIn(state, scopeOf(who), viewTriggers(state, argument)),
-  locks: ({ state }, { prefix }, who) => locksIn(scopeOf(who), viewLocks(state, typeof prefix === 'string' ? prefix : '')),
+  schedules: ({ state }, argument, { principal }) => schedulesIn(scopeOf(principal), viewSchedules(state, argument)),
+  triggers: ({ state }, argument, { principal }) => triggersIn(state, scopeOf(principal), viewTriggers(state, argument)),
+  locks: ({ state }, { prefix }, { principal }) => locksIn(scopeOf(principal), viewLocks(state, typeof prefix === 'string' ? prefix : '')),
   users: context => viewUsers(context.state, context.nowMs()),
-  whoami: (_context, _argument, who) => viewWho(who),
+  whoami: (_context, _argument, { principal }) => viewWho(principal),
   audit: async (context, query) => readAudit(await auditPlace(context), query),
   auditCheck: async context => checkAudit(await auditPlace(context)),
-  locate: context =>
-    [...context.state.membership.workers.values()]
-      .filter(worker => context.observed.workers.has(worker.id))
-      .map((worker): WorkerAddress => ({ worker: worker.id, blocks: worker.blocks })),
+  locate: (context, { block }, asker) => locate(context, asker, block),
 }
 
 /** The answer to a view, as JSON. The argument comes from outside: anything it lacks shows as an error, not as a crash. */
-export async function answerView(context: LeaderContext, view: ViewName, argument: string, who: Principal): Promise<string> {
+export async function answerView(context: LeaderContext, asker: Asker, view: ViewName, argument: string): Promise<string> {
   let parsed: unknown
   try {
     parsed = JSON.parse(argument === '' ? '{}' : argument)
@@ -170,8 +166,8 @@ export async function answerView(context: LeaderContext, view: ViewName, argumen
   }
   if (typeof parsed !== 'object' || parsed === null)
     throw new CoxswainError('INVALID_ARGUMENT', `The argument of ${view} is not an object.`)
-  const handler = handlers[view] as (context: LeaderContext, argument: unknown, who: Principal) => unknown
-  return JSON.stringify(await handler(context, parsed, who))
+  const handler = handlers[view] as (context: LeaderContext, argument: unknown, asker: Asker) => unknown
+  return JSON.stringify(await handler(context, parsed, asker))
 }
 
 type ResultsRead = Omit<Extract<LeaderToClient, { kind: 'resultsRead' }>, 'kind' | 'request'>

@@ -10,6 +10,7 @@ import {
   outcomeTasks,
   type WorkerToLeader,
 } from '../protocol/index.ts'
+import { answerLocation, newBlockKey } from './capabilities.ts'
 import type { LeaderContext } from './context.ts'
 import { SilenceDetector } from './detector.ts'
 import type { WorkerLink } from './links.ts'
@@ -58,10 +59,8 @@ export class WorkerSession {
       }
       case 'getSecret':
         return answerSecret(this.#context, this.#link, message)
-      case 'locateBlock': {
-        const address = this.#context.state.membership.workers.get(message.holder)?.blocks ?? ''
-        return this.#link.send({ kind: 'blockLocated', request: message.request, address })
-      }
+      case 'locateBlock':
+        return answerLocation(this.#context, this.#link, message)
     }
   }
 
@@ -105,7 +104,8 @@ export class WorkerSession {
       return this.#link.send({ kind: 'dismissed', reason: 'this incarnation was declared lost' })
     this.#link.incarnation = incarnation
     links.workers.set(id, this.#link)
-    this.#link.send({ kind: 'registered', incarnation, epoch: state.epoch, keep })
+    const blockKey = (this.#link.blockKey = newBlockKey(platform.random))
+    this.#link.send({ kind: 'registered', incarnation, epoch: state.epoch, keep, blockKey, timeMs: Math.floor(this.#context.nowMs()) })
     this.#acknowledgeAll()
     // Work is handed out from here on: behind the registration on the wire.
     comeback.back(id, () => {

@@ -106,6 +106,7 @@ export const errorAdvice = {
   ENCRYPTION_KEY_UNUSABLE:
     'Correct the key file, variable or command as the message says: docs/encryption.md has the form, and how a key is made.',
   ADDRESS_IN_USE: 'Choose another port with --port, or stop what listens there.',
+  OBJECT_STORE_FAILED: 'Check the address, the credentials and the permissions of the bucket; what was not stored is tried again or fails.',
   // --- the command line
   USAGE: 'See `cox --help`.',
   INVALID_CONFIG:

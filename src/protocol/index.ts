@@ -1,6 +1,7 @@
 // The face of the protocol: everything that two rooms must agree on.
 export * from './access.ts'
 export * from './bytes.ts'
+export * from './capability.ts'
 export * from './chunk.ts'
 export * from './codec.ts'
 export * from './compose.ts'

@@ -22,6 +22,9 @@ export const limits = {
   errorBytesMax: 32 << 10,
   /** One block. */
   blockBytesMax: 8 * 2 ** 30,
+  /** The key by which a worker knows capabilities for its blocks; workers that are named for one block. */
+  blockKeyBytes: 32,
+  replicasMax: 16,
   /** Nesting of a value. */
   valueDepthMax: 500,
   /** Jobs in one submit message. */

@@ -215,8 +215,8 @@ export const workerToLeader = union({
   getProgram: [5, struct({ request, program: hashField })],
   logLines: [6, struct({ request, lines: list(logLine), dropped: varint, ended: boolean })],
   progress: [7, struct({ job: jobIdField, stage: varint, index: varint, fraction: float64, note: string(1024) })],
-  /** Where is this block? Answered by `blockLocated`. */
-  locateBlock: [8, struct({ request, holder: nameField })],
+  /** Where can this block be had? Answered by `blockLocated`. */
+  locateBlock: [8, struct({ request, holder: nameField, block: hashField })],
   /** A task of the lane asks for a secret. Answered by `secret`. */
   getSecret: [13, struct({ request, lane: varint, job: jobIdField, stage: varint, secret: nameField })],
   ...nodes.workerCertificates,
@@ -226,7 +226,17 @@ export type WorkerToLeader = Infer<typeof workerToLeader>
 /** What the leader orders and answers a worker. */
 export const leaderToWorker = union({
   /** The registration is durable. Lanes listed in `keep` go on with that many tasks (counted since the lane was opened); all other lanes are dropped. */
-  registered: [1, struct({ incarnation: varint, epoch: varint, keep: list(struct({ lane: varint, tasks: varint })) })],
+  registered: [
+    1,
+    struct({
+      incarnation: varint,
+      epoch: varint,
+      keep: list(struct({ lane: varint, tasks: varint })),
+      /** By which it knows capabilities for its blocks (see capability.ts), and cluster time now, by which they expire. */
+      blockKey: bytes(limits.blockKeyBytes),
+      timeMs: varint,
+    }),
+  ],
   /** More tasks for a lane. `plan` comes with the first ones: what to run, with which limits. */
   assign: [
     2,
@@ -246,14 +256,19 @@ export const leaderToWorker = union({
   acknowledge: [4, struct({ lanes: list(struct({ lane: varint, count: varint })) })],
   /** Answer to getProgram; no bytes: there is no such program. */
   program: [5, struct({ request, bytes: optional(bytes(limits.programBytesMax)) })],
-  dropBlocks: [6, struct({ epoch: varint, blocks: list(hashField) })],
+  /** Blocks of this holder that nothing names any more: the worker itself, or one that is gone and whose blocks may lie in a durable tier. */
+  dropBlocks: [6, struct({ epoch: varint, blocks: list(hashField), holder: nameField })],
   readLogs: [7, struct({ request, job: jobIdField, stage: optional(varint), index: optional(varint), follow: boolean })],
   unfollow: [8, struct({ request })],
   drain: [9, struct({ epoch: varint })],
   pulse: [10, struct({ epoch: varint })],
   /** This incarnation is over (it was declared lost): forget its lanes and register anew. */
   dismissed: [11, struct({ reason: string(1024) })],
-  blockLocated: [12, struct({ request, address: string() })],
+  /** Workers that are known to hold the block, the one that was named first, each with a capability to read it there. */
+  blockLocated: [
+    12,
+    struct({ request, replicas: list(struct({ worker: nameField, address: string(), capability: string() }), limits.replicasMax) }),
+  ],
   /** Without a value there is an error. */
   secret: [16, struct({ request, value: optional(bytes(limits.secretBytesMax)), code: nameField, message: string(4096) })],
   ...nodes.certificatesForWorkers,

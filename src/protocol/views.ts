@@ -1,7 +1,7 @@
 // Owns the answers to questions about the cluster, as CLI, SDK and dashboard get them (JSON on the wire).
 // Must not hold how they are computed: that is core/views.
 import type { FailedAttempt } from './errors.ts'
-import type { JobId, WorkerId } from './ids.ts'
+import type { BlockId, JobId, WorkerId } from './ids.ts'
 import type { NodesView } from './nodes.ts'
 import type { Resources } from './plan.ts'
 import type { AuditCheck, AuditEntry, AuditQuery, UserView, WhoView } from './views-access.ts'
@@ -250,6 +250,13 @@ export interface WorkerAddress {
   worker: WorkerId
   /** Base URL of its block server. */
   blocks: string
+  /** By this name who asked is known there. */
+  bearer: string
+  /** Its capabilities, to read and to write there; empty where it may not. */
+  read: string
+  write: string
+  /** The worker is known to hold the block that was asked for. */
+  holds?: boolean
 }
 
 /** Argument and answer of each view. */
@@ -273,6 +280,6 @@ export interface Views {
   whoami: { argument: Record<string, never>; answer: WhoView }
   audit: { argument: AuditQuery; answer: AuditEntry[] }
   auditCheck: { argument: Record<string, never>; answer: AuditCheck }
-  locate: { argument: Record<string, never>; answer: WorkerAddress[] }
   nodes: { argument: Record<string, never>; answer: NodesView }
+  locate: { argument: { block?: BlockId }; answer: WorkerAddress[] }
 }

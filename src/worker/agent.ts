@@ -1,8 +1,9 @@
 // Owns a worker node as a whole: its start, its stop, and what it must be told.
 // Must not run user code, and must not know how tasks are carried.
 import { availableParallelism } from 'node:os'
-import type { Credentials, Platform } from '../platform/index.ts'
+import type { ObjectStore, PeerCertificate, Platform } from '../platform/index.ts'
 import { CoxswainError, type NodeIdentity, type Resources } from '../protocol/index.ts'
+import type { WorkerBlocks } from './blocks/blocks.ts'
 import { BlockServer } from './blocks/server.ts'
 import { Exchange } from './exchange.ts'
 import { Stores } from './stores.ts'
@@ -41,10 +42,10 @@ export interface AgentOptions {
   blockAdvertise?: string
   /** Names that its block server may be asked by, beside these and plain addresses. */
   blockNames?: readonly string[]
-  /** True if this bearer token or this certificate may read and write blocks. */
-  blockAuth(credentials: Credentials): boolean | Promise<boolean>
-  /** Token with which it fetches blocks from other workers; empty where its certificate proves who it is. */
-  peerToken: string
+  /** A durable tier of blocks: results and inputs are there before they are named, so that the loss of this worker loses none of them. */
+  tier?: ObjectStore
+  /** Who the certificate of a peer is of: it must ask for blocks by that name. Undefined: nobody who may. */
+  blockNameOf?(certificate: PeerCertificate): string | undefined
   /** Its certificate, in a cluster of several machines. */
   identity?: NodeIdentity
   /** Folder from which packages are resolved that programs name as external; the working directory by default. */
@@ -65,7 +66,6 @@ export class Agent {
   constructor(options: AgentOptions, platform: Platform) {
     this.#platform = platform
     this.#stores = new Stores(options, platform, program => this.#exchange.askProgram(program))
-    this.#blockServer = createBlockServer(this.#stores, options, platform)
     const cpus = Math.ceil((options.capacity.cpuMillis || availableParallelism() * 1000) / 1000)
     const slots = options.executors ?? Math.max(1, cpus) + executorsBeyondCpus
     this.#exchange = new Exchange(options, slots, this.#stores, platform, {
@@ -78,6 +78,7 @@ export class Agent {
         if (!this.#stopping) void this.stop('drained', 0)
       },
     })
+    this.#blockServer = createBlockServer(this.#exchange.blocks, options, platform)
   }
 
   /** Resolves to the reason when the worker has ended: it was stopped, or the leader drained it. */
@@ -88,6 +89,11 @@ export class Agent {
   /** Base URL of its block server. */
   get blocks(): string {
     return this.#blockServer.address
+  }
+
+  /** Requests for blocks that were refused since the start. */
+  get blocksRefused(): number {
+    return this.#exchange.blocks.access.refused
   }
 
   /** Starts; resolves when a leader has registered it. Rejects if the leader refuses it, or its folder cannot be used. */
@@ -132,15 +138,19 @@ export class Agent {
   }
 }
 
-function createBlockServer(stores: Stores, options: AgentOptions, { web }: Platform): BlockServer {
+function createBlockServer({ store, access, tier }: WorkerBlocks, options: AgentOptions, { web, log }: Platform): BlockServer {
   if (!web) throw new Error('a worker needs a platform that speaks HTTP')
-  const { blockHost: host, blockPort, blockAdvertise, blockNames } = options
-  return new BlockServer(stores.blocks, {
+  const { name, blockHost: host, blockPort, blockAdvertise, blockNames } = options
+  return new BlockServer(store, {
     web,
     host,
     ...(blockPort !== undefined && { port: blockPort }),
     ...(blockAdvertise !== undefined && { advertise: blockAdvertise }),
     ...(blockNames && { names: blockNames }),
-    authenticate: credentials => options.blockAuth(credentials),
+    ...(options.blockNameOf && { nameOf: certificate => options.blockNameOf!(certificate) }),
+    name,
+    access,
+    tier,
+    log,
   })
 }

@@ -3,11 +3,11 @@
 import type { Cancel, Platform } from '../platform/index.ts'
 import { Chunk, CoxswainError, type LeaderToWorker, type LogLine, type ProgramId } from '../protocol/index.ts'
 import type { AgentOptions } from './agent.ts'
-import { BlockFetcher } from './blocks/fetch.ts'
+import { WorkerBlocks } from './blocks/blocks.ts'
 import type { PoolHandlers, SecretAnswer } from './executors/pool.ts'
 import { RawOutput } from './logs/raw.ts'
 import { LogReaders } from './logs/readers.ts'
-import { type ExecutorId, type Instruction, Machine, type MachineEvent } from './machine/index.ts'
+import { type ExecutorEvent, type ExecutorId, type Instruction, Machine, type MachineEvent } from './machine/index.ts'
 import { Questions } from './questions.ts'
 import type { Stores } from './stores.ts'
 import { type Executors, realSurroundings, type Surroundings } from './surroundings.ts'
@@ -33,10 +33,10 @@ export class Exchange {
   readonly #uplink: Uplink
   readonly #surroundings: Surroundings
   readonly #pool: Executors
+  readonly blocks: WorkerBlocks
   readonly #readers: LogReaders
   readonly #raw: RawOutput
   readonly #questions = new Questions()
-  #fetcher: BlockFetcher | undefined
   #registered = false
   #incarnation = 0
   #beats = 0
@@ -68,16 +68,14 @@ export class Exchange {
       bufferedBytes: () => this.#uplink.bufferedBytes,
     })
     this.#raw = new RawOutput(platform.clock, lines => this.#log(lines))
+    this.blocks = new WorkerBlocks(options, stores, platform, {
+      locate: ({ block, holder }) => this.#questions.ask(request => this.#uplink.send({ kind: 'locateBlock', request, holder, block })),
+      event: event => this.#fromExecutor(event),
+    })
     this.#pool = this.#createPool()
   }
 
   #createPool(): Executors {
-    const fetcher = (this.#fetcher = new BlockFetcher(this.#stores.blocks, {
-      web: this.#platform.web,
-      token: this.#options.peerToken,
-      locate: holder => this.#questions.ask(request => this.#uplink.send({ kind: 'locateBlock', request, holder })),
-      pause: ms => new Promise(resolve => void this.#platform.clock.timer(ms, resolve)),
-    }))
     const options = {
       worker: this.#options.name,
       blocks: this.#stores.blocks.folder,
@@ -87,17 +85,19 @@ export class Exchange {
       programPath: (program: ProgramId) => this.#stores.programs.path(program),
     }
     return this.#surroundings.executors(options, this.#platform, {
-      event: event => {
-        this.#tell(event)
-        if (event.kind === 'executorEnded') this.#raw.ended(event.executor)
-      },
+      event: event => this.blocks.take(event),
       logs: lines => this.#log(lines),
       raw: (executor, stream, text) => this.#raw.text(executor, stream, text),
       progress: progress => this.#uplink.send(progress),
-      block: need => fetcher.provide(need),
+      block: need => this.blocks.provide(need),
       secret: (executor, need) => this.#secret(executor, need),
       busy: () => this.#machine.busyExecutors(),
     })
+  }
+
+  #fromExecutor(event: ExecutorEvent): void {
+    this.#tell(event)
+    if (event.kind === 'executorEnded') this.#raw.ended(event.executor)
   }
 
   /** Begins to look for a leader. */
@@ -125,7 +125,7 @@ export class Exchange {
     this.#uplink.close(reason)
     this.#pool.killAll()
     await this.#pool.empty()
-    this.#fetcher?.close()
+    this.blocks.close()
     this.#stopWake?.()
     this.#surroundings.vitals.stop()
     this.#raw.flush()
@@ -224,6 +224,7 @@ export class Exchange {
       case 'registered':
         this.#registered = true
         this.#incarnation = message.incarnation
+        this.blocks.access.renew(message.blockKey, message.timeMs)
         this.#tell(message)
         this.#questions.repeat()
         this.#heartbeat()
@@ -245,10 +246,10 @@ export class Exchange {
         this.#questions.answer(message.request, message)
         break
       case 'blockLocated':
-        this.#questions.answer(message.request, message.address)
+        this.#questions.answer(message.request, message.replicas)
         break
       case 'dropBlocks':
-        if (this.#obeys(message.epoch)) this.#dropBlocks(message.blocks)
+        if (this.#obeys(message.epoch)) this.blocks.drop(message)
         break
       case 'readLogs':
         this.#raw.flush()
@@ -282,10 +283,6 @@ export class Exchange {
     const given = inputs.reduce((sum, chunk) => sum + chunk.count, 0)
     if (given !== tasks) throw new CoxswainError('FRAME_MALFORMED', `An assignment of ${tasks} tasks came with ${given} inputs.`)
     this.#tell({ kind: 'assigned', epoch, lane, plan, runs, inputs })
-  }
-
-  #dropBlocks(blocks: string[]): void {
-    this.#stores.blocks.drop(blocks).catch(error => this.#platform.log('warn', 'block-not-dropped', { error: (error as Error).message }))
   }
 
   #heartbeat(): void {

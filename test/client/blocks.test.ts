@@ -7,7 +7,15 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { blockPathType, decodeValue, encodeValue, limits } from '../../src/protocol/index.ts'
+import {
+  blockBearerHeader,
+  blockHolderHeader,
+  blockPathType,
+  decodeValue,
+  encodeValue,
+  limits,
+  type WorkerAddress,
+} from '../../src/protocol/index.ts'
 import { connected, echo, type Fixture } from './fixture.ts'
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => boolean
@@ -16,6 +24,8 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => boolean
 class BlockStore implements AsyncDisposable {
   readonly blocks = new Map<string, Buffer>()
   readonly requests: string[] = []
+  /** Capabilities that begin so are believed. */
+  granted = 'first'
   /** True: it has answered. */
   intercept: Handler = () => false
   readonly #server: Server
@@ -27,7 +37,10 @@ class BlockStore implements AsyncDisposable {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const name = request.url!.replace('/blocks/', '')
     this.requests.push(`${request.method} ${request.headers.range ?? ''}`.trim())
-    if (request.headers.authorization !== 'Bearer the-token') return void response.writeHead(401).end('who are you')
+    const right = request.method === 'PUT' ? 'to-write' : 'to-read'
+    const { authorization, [blockBearerHeader]: bearer } = request.headers
+    if (authorization !== `Bearer ${this.granted}-${right}` || bearer !== encodeURIComponent(knownAs))
+      return void response.writeHead(403).end('who are you')
     if (this.intercept(request, response)) return
     if (request.method === 'PUT') {
       const pieces: Buffer[] = []
@@ -61,11 +74,19 @@ class BlockStore implements AsyncDisposable {
   }
 }
 
+/** By which name the leader lets the client ask. */
+const knownAs = 'known as'
+
+/** A worker as the leader tells of it. */
+function addressOf(worker: string, blocks: string, granted = 'first', holds?: boolean): WorkerAddress {
+  return { worker, blocks, bearer: knownAs, read: `${granted}-to-read`, write: `${granted}-to-write`, ...(holds && { holds }) }
+}
+
 async function withStore(): Promise<{ f: Fixture; store: BlockStore } & AsyncDisposable> {
   const store = new BlockStore()
   const address = await store.listen()
   const f = await connected()
-  f.leader.view = view => (view === 'locate' ? [{ worker: 'worker-1', blocks: address }] : undefined)
+  f.leader.view = view => (view === 'locate' ? [addressOf('worker-1', address, store.granted)] : undefined)
   return {
     f,
     store,
@@ -260,7 +281,7 @@ describe('results', () => {
     await assert.rejects(f.cluster.map(echo, [1]).next(), { code: 'BLOCK_CORRUPT' })
   })
 
-  test('more or fewer bytes than were said, a block that is gone, a token that is refused', async () => {
+  test('more or fewer bytes than were said, a block that is gone, a capability that is refused', async () => {
     await using both = await withStore()
     const { f, store } = both
     const reference = store.put(Buffer.alloc(100_000, 3))
@@ -275,11 +296,11 @@ describe('results', () => {
       await assert.rejects(f.cluster.run(echo, 1), { code })
     }
     store.intercept = (_request, response) => {
-      response.writeHead(401).end()
+      response.writeHead(403).end()
       return true
     }
     f.leader.run = () => ({ block: reference })
-    await assert.rejects(f.cluster.run(echo, 1), { code: 'UNAUTHENTICATED' })
+    await assert.rejects(f.cluster.run(echo, 1), { code: 'FORBIDDEN' })
   })
 
   test('a holder that comes back at another address is found again', async () => {
@@ -291,10 +312,85 @@ describe('results', () => {
     f.leader.view = view => {
       if (view !== 'locate') return undefined
       asked++
-      return asked === 1 ? [{ worker: 'worker-1', blocks: 'http://127.0.0.1:9' }] : asked === 2 ? [] : [{ worker: 'worker-1', blocks }]
+      return asked === 1 ? [addressOf('worker-1', 'http://127.0.0.1:9')] : asked === 2 ? [] : [addressOf('worker-1', blocks)]
     }
     f.leader.run = () => ({ block: reference })
     assert.equal(((await f.cluster.run(echo, 1)) as Buffer).length, 100_000)
     assert.equal(asked, 3)
+  })
+
+  test('come from other workers that have them, or can get at them, where their holder does not give them', async () => {
+    await using both = await withStore()
+    const { f, store } = both
+    await using replica = new BlockStore()
+    const address = await replica.listen()
+    const [holder] = f.leader.view('locate', {}) as WorkerAddress[]
+    const asked: unknown[] = []
+    let known = true
+    f.leader.view = (view, argument) => {
+      if (view !== 'locate') return undefined
+      asked.push((argument as { block?: string }).block)
+      return [holder, addressOf('worker-2', address, 'first', known)]
+    }
+    const expected = Buffer.alloc(1_000_000, 3)
+    const reference = store.put(expected)
+    replica.put(expected)
+    f.leader.run = () => ({ block: reference })
+    // It broke: the other one goes on from there.
+    store.intercept = (request, response) => {
+      if (request.headers.range) return !!response.writeHead(404).end('no such block')
+      response.writeHead(200, { 'content-length': reference.bytes })
+      response.write(store.blocks.get(reference.block)!.subarray(0, 300_000), () => response.destroy())
+      return true
+    }
+    let second = true
+    replica.intercept = (request, response) => {
+      assert.equal(request.headers[blockHolderHeader], 'worker-1')
+      if (!second) return false
+      second = false
+      assert.match(request.headers.range!, /^bytes=\d+-$/)
+      store.intercept = (_request, refused) => !!refused.writeHead(404).end('no such block')
+      return !!response.writeHead(206, { 'content-length': 0 }).destroy()
+    }
+    assert.deepEqual(await f.cluster.run(echo, 1), expected)
+    assert.deepEqual(asked.slice(0, 2), [undefined, reference.block])
+    // Its holder lost it; the other one is not known to have it.
+    known = false
+    assert.deepEqual(await f.cluster.run(echo, 1), expected)
+    // Nobody has it.
+    replica.blocks.clear()
+    await assert.rejects(f.cluster.run(echo, 1), { code: 'BLOCK_LOST' })
+  })
+
+  test('that are damaged at their holder come from another worker', async () => {
+    await using both = await withStore()
+    const { f, store } = both
+    await using replica = new BlockStore()
+    const address = await replica.listen()
+    const [holder] = f.leader.view('locate', {}) as WorkerAddress[]
+    f.leader.view = view => (view === 'locate' ? [holder, addressOf('worker-2', address)] : undefined)
+    const expected = Buffer.alloc(200_000, 3)
+    const reference = store.put(expected)
+    replica.put(expected)
+    store.blocks.get(reference.block)![100_000]! ^= 1
+    f.leader.run = () => ({ block: reference })
+    assert.deepEqual(await f.cluster.run(echo, 1), expected)
+  })
+
+  test('are asked for with what is given anew, where what was given before is not believed any more; the own token goes to no worker', async () => {
+    await using both = await withStore()
+    const { f, store } = both
+    const reference = store.put(Buffer.alloc(100_000, 3))
+    f.leader.run = () => ({ block: reference })
+    const [{ blocks }] = f.leader.view('locate', {}) as [WorkerAddress]
+    const brought: unknown[] = []
+    f.leader.view = view => (view === 'locate' ? [addressOf('worker-1', blocks, store.granted)] : undefined)
+    assert.equal(((await f.cluster.run(echo, 1)) as Buffer).length, 100_000)
+    store.granted = 'second'
+    store.intercept = request => brought.push(request.headers.authorization) < 0
+    assert.equal(((await f.cluster.run(echo, 1)) as Buffer).length, 100_000)
+    store.granted = 'third'
+    assert.ok(await f.cluster.submit(echo, Buffer.alloc(100_000)))
+    assert.deepEqual(brought, ['Bearer second-to-read', 'Bearer third-to-write'])
   })
 })

@@ -33,12 +33,6 @@ export async function connected(options: { reconnectTimeoutMs?: number; leader?:
     platform,
   )
   await session.open()
-  const cluster = clusterOf(
-    platform,
-    session,
-    new Programs([], undefined),
-    async () => leader.token,
-    async () => undefined,
-  )
+  const cluster = clusterOf(platform, session, new Programs([], undefined), async () => undefined)
   return { leader, cluster, session, [Symbol.asyncDispose]: () => cluster.close() }
 }

@@ -1,7 +1,7 @@
 // Shows that a block is deleted only when nothing named it for a while: storing the same bytes again and letting them go may race.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createState } from '../../src/core/index.ts'
+import { createState, type State } from '../../src/core/index.ts'
 import { BlockDrops, blockGraceMs } from '../../src/leader/drops.ts'
 import { Links, type WorkerLink } from '../../src/leader/links.ts'
 import { blockHolding, type LeaderToWorker, type Outcome } from '../../src/protocol/index.ts'
@@ -9,6 +9,8 @@ import { finished } from '../fakes/worker.ts'
 import { House } from './house.ts'
 
 const block = 'a'.repeat(64)
+
+type Worker = State['membership']['workers'] extends Map<string, infer W> ? W : never
 
 function scene() {
   const state = createState()
@@ -78,6 +80,33 @@ test('a worker that is away is told when it is back', () => {
   assert.deepEqual(dropped(), [])
   links.workers.set('w', link as unknown as WorkerLink)
   pass(0)
+  assert.deepEqual(dropped(), [block])
+})
+
+test('of a worker that is lost, another one is told for the durable tier; its own disk when it is back', () => {
+  const { state, links, link, drops, dropped, pass } = scene()
+  const told: LeaderToWorker[] = []
+  links.workers.delete('w')
+  links.workers.set('v', {
+    id: 'v',
+    incarnation: 1,
+    sendInOrder: (message: LeaderToWorker) => void told.push(message),
+  } as unknown as WorkerLink)
+  const known = { id: 'w' } as unknown as Worker
+  state.membership.workers.set('w', known)
+  const again = 'b'.repeat(64)
+  for (const one of [block, again]) drops.add(one, 'w')
+  pass(blockGraceMs)
+  assert.deepEqual(told, [], 'it may come back')
+  state.membership.workers.delete('w')
+  pass(0)
+  pass(blockGraceMs)
+  assert.deepEqual(told, [{ kind: 'dropBlocks', epoch: 0, blocks: [block, again], holder: 'w' }], 'once')
+  state.blockUses.set(blockHolding(again, 'w'), 1)
+  links.workers.set('w', link as unknown as WorkerLink)
+  pass(0)
+  assert.deepEqual(dropped(), [block], 'not what is named again')
+  pass(blockGraceMs)
   assert.deepEqual(dropped(), [block])
 })
 

@@ -337,13 +337,14 @@ describe('a worker', () => {
     const house = await House.open()
     const worker = await house.worker('w1')
     await house.worker('w2')
-    await worker.say({ kind: 'locateBlock', request: 3, holder: 'w2' })
-    await worker.say({ kind: 'locateBlock', request: 4, holder: 'nobody' })
+    const block = 'a'.repeat(64)
+    await worker.say({ kind: 'locateBlock', request: 3, holder: 'w2', block })
+    await worker.say({ kind: 'locateBlock', request: 4, holder: 'nobody', block })
     assert.deepEqual(
-      worker.of('blockLocated').map(one => [one.request, one.address]),
+      worker.of('blockLocated').map(one => [one.request, one.replicas.map(replica => [replica.worker, replica.address])]),
       [
-        [3, 'http://w2'],
-        [4, ''],
+        [3, [['w2', 'http://w2']]],
+        [4, []],
       ],
     )
   })

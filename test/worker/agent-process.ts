@@ -14,8 +14,6 @@ const agent = new Agent(
     capacity: { cpuMillis: 1000, memoryBytes: 1 << 30, gpuMillis: 0, named: [] },
     labels: [],
     blockHost: '127.0.0.1',
-    blockAuth: () => false,
-    peerToken: '',
   },
   testPlatform(nodeTransport),
 )

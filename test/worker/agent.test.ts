@@ -45,7 +45,7 @@ describe('greeting', () => {
     const platform = testPlatform(old.transport)
     const options = { name: 'w1', folder, leader: async () => ({ address: old.address, token: 'node-token' }) }
     const rest = { capacity: { cpuMillis: 1000, memoryBytes: 1 << 30, gpuMillis: 0, named: [] }, labels: [], blockHost: '127.0.0.1' }
-    const agent = new Agent({ ...options, ...rest, blockAuth: () => true, peerToken: '' }, platform)
+    const agent = new Agent({ ...options, ...rest }, platform)
     const started = agent.start()
     started.catch(() => undefined)
     let greetings = 0

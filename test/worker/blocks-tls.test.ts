@@ -8,21 +8,28 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import fc from 'fast-check'
-import type { Credentials } from '../../src/platform/index.ts'
+import type { PeerCertificate } from '../../src/platform/index.ts'
 import { makeNodeWeb, nodeWeb } from '../../src/platform/node/index.ts'
-import { BlockFetcher } from '../../src/worker/blocks/fetch.ts'
+import type { AccessRequest, BlockAccess } from '../../src/worker/blocks/access.ts'
+import { BlockFetcher, type Replica } from '../../src/worker/blocks/fetch.ts'
 import { BlockServer } from '../../src/worker/blocks/server.ts'
 import { BlockStore } from '../../src/worker/blocks/store.ts'
 import { type Authority, type Leaf, newAuthority, nodeUri, TestSecurity } from '../fakes/certificates.ts'
+import { accessTo, capabilityOf, granted } from './grants.ts'
 
 const data = Buffer.alloc(300_000, 5)
 const block = createHash('sha256').update(data).digest('hex')
 const reference = { block, bytes: data.length, holder: 'w2' }
 
-/** Lets in nodes by what their certificate says, and one token. */
-function authenticate({ token, certificate }: Credentials): boolean {
-  return token === 'block-token' || (certificate?.uris.some(uri => /^coxswain:\/\/test\/(worker|candidate)\//.test(uri)) ?? false)
+/** The name of the node that a certificate is of. */
+function nameOf({ uris }: PeerCertificate): string | undefined {
+  return uris.map(uri => /^coxswain:\/\/test\/(?:worker|candidate)\/(.+)$/.exec(uri)?.[1]).find(name => name !== undefined)
 }
+
+/** What a block server of w2 is made with, besides what speaks for it. */
+const told = { host: '127.0.0.1', name: 'w2', access: accessTo('w2'), tier: undefined, nameOf }
+/** What w1 brings. */
+const capability = capabilityOf({ holder: 'w2', bearer: 'w1', block })
 
 async function newStore(): Promise<BlockStore & Disposable> {
   const folder = mkdtempSync(join(tmpdir(), 'cox-blocks-'))
@@ -44,7 +51,7 @@ describe('blocks between machines', () => {
     holder = new TestSecurity([ours], await ours.sign({ uris: [nodeUri('worker', 'w2')] }))
     store = await newStore()
     writeFileSync(join(store.folder, block), data)
-    server = new BlockServer(store, { web: makeNodeWeb(holder), host: '127.0.0.1', authenticate })
+    server = new BlockServer(store, { web: makeNodeWeb(holder), ...told })
     await server.listen()
   })
   after(async () => {
@@ -52,14 +59,13 @@ describe('blocks between machines', () => {
     store[Symbol.dispose]()
   })
 
-  /** Fetches the block once, as a worker with this identity. */
-  async function fetchAs(security: TestSecurity | undefined, token = '', address = server.address): Promise<string> {
+  /** Fetches the block once, as the worker w1 with this identity. */
+  async function fetchAs(security: TestSecurity, given = capability, address = server.address): Promise<string> {
     using own = await newStore()
     let asked = 0
-    const web = security ? makeNodeWeb(security) : nodeWeb
     // The second time nobody knows the holder: what went wrong is told at once.
-    const options = { web, token, locate: async () => (asked++ === 0 ? address : ''), pause: async () => undefined }
-    const fetcher = new BlockFetcher(own, options)
+    const locate = async (): Promise<Replica[]> => (asked++ === 0 ? [{ worker: 'w2', address, capability: given }] : [])
+    const fetcher = new BlockFetcher(own, { web: makeNodeWeb(security), name: 'w1', locate, tier: undefined, pause: async () => undefined })
     try {
       await fetcher.provide(reference)
       return readdirSync(join(own.folder, '../copies')).join()
@@ -72,29 +78,27 @@ describe('blocks between machines', () => {
 
   const leafOf = (authority: Authority, uri: string): Promise<Leaf> => authority.sign({ uris: [uri] })
 
-  test('are fetched by workers and candidates, by nothing but their certificate', async () => {
+  test('are fetched by who has a capability, with a certificate of its name or without any', async () => {
     assert.match(server.address, /^https:/)
-    for (const role of ['worker', 'candidate'] as const)
-      assert.equal(await fetchAs(new TestSecurity([ours], await leafOf(ours, nodeUri(role)))), block)
-  })
-
-  test('are fetched by who has a token, without a certificate', async () => {
-    assert.equal(await fetchAs(new TestSecurity([ours]), 'block-token'), block)
-    assert.match(await fetchAs(new TestSecurity([ours]), 'wrong'), /HTTP 401/)
-    assert.match(await fetchAs(new TestSecurity([ours])), /HTTP 401/)
+    assert.equal(await fetchAs(new TestSecurity([ours], await leafOf(ours, nodeUri('worker', 'w1')))), block)
+    assert.equal(await fetchAs(new TestSecurity([ours])), block)
+    assert.match(await fetchAs(new TestSecurity([ours]), 'wrong'), /HTTP 403/)
+    assert.match(await fetchAs(new TestSecurity([ours]), ''), /HTTP 401/)
+    assert.match(await fetchAs(new TestSecurity([ours], await leafOf(ours, nodeUri('worker', 'w1'))), ''), /HTTP 401/)
   })
 
   test('are not given to who has a certificate of another kind, or one that is not believed', async () => {
-    assert.match(await fetchAs(new TestSecurity([ours], await leafOf(ours, 'coxswain://test/user/u'))), /HTTP 401/)
-    assert.match(await fetchAs(new TestSecurity([ours], await leafOf(ours, 'coxswain://other/worker/w'))), /HTTP 401/)
-    const foreign = new TestSecurity([ours], await leafOf(next, nodeUri('worker')))
-    assert.match(await fetchAs(foreign, 'block-token'), /HTTP 403/)
-    const expired = await ours.sign({ uris: [nodeUri('worker')], notAfter: new Date(Date.now() - 1000) })
-    assert.match(await fetchAs(new TestSecurity([ours], expired), 'block-token'), /HTTP 403/)
+    for (const uri of ['coxswain://test/user/w1', 'coxswain://other/worker/w1', nodeUri('worker', 'w3')])
+      assert.match(await fetchAs(new TestSecurity([ours], await leafOf(ours, uri))), /HTTP 403/)
+    const foreign = new TestSecurity([ours], await leafOf(next, nodeUri('worker', 'w1')))
+    assert.match(await fetchAs(foreign), /HTTP 403/)
+    const expired = await ours.sign({ uris: [nodeUri('worker', 'w1')], notAfter: new Date(Date.now() - 1000) })
+    assert.match(await fetchAs(new TestSecurity([ours], expired)), /HTTP 403/)
   })
 
   test('are not taken from who is no worker of the cluster, and no token is told it', async () => {
-    const told: string[] = []
+    const heard: string[] = []
+    const listening = { admits: (asked: AccessRequest) => heard.push(asked.capability) > 0 } as unknown as BlockAccess
     const leaves: [Leaf, RegExp][] = [
       [await leafOf(ours, nodeUri('candidate')), /not one of a worker/],
       [await leafOf(ours, 'coxswain://other/worker/w2'), /of another cluster/],
@@ -102,16 +106,12 @@ describe('blocks between machines', () => {
       [await ours.sign({ uris: [nodeUri('worker')], notAfter: new Date(Date.now() - 1000) }), /expired/],
     ]
     for (const [leaf, reason] of leaves) {
-      const liar = new BlockServer(store, {
-        web: makeNodeWeb(new TestSecurity([ours], leaf)),
-        host: '127.0.0.1',
-        authenticate: ({ token }) => told.push(token) > 0,
-      })
+      const liar = new BlockServer(store, { web: makeNodeWeb(new TestSecurity([ours], leaf)), ...told, access: listening })
       await liar.listen()
-      assert.match(await fetchAs(new TestSecurity([ours]), 'block-token', liar.address), reason)
+      assert.match(await fetchAs(new TestSecurity([ours]), capability, liar.address), reason)
       await liar.close()
     }
-    assert.deepEqual(told, [])
+    assert.deepEqual(heard, [])
   })
 
   test('travel on while certificates and authorities change; the kept connection is made anew', async () => {
@@ -122,13 +122,13 @@ describe('blocks between machines', () => {
     const serials: unknown[] = []
     const watched = new BlockServer(store, {
       web: makeNodeWeb(holder),
-      host: '127.0.0.1',
-      authenticate: credentials => serials.push(credentials.certificate?.serial) > 0 && authenticate(credentials),
+      ...told,
+      nameOf: certificate => (serials.push(certificate.serial) > 0 ? nameOf(certificate) : undefined),
     })
     await watched.listen()
     const get = (): Promise<number> =>
       new Promise((resolve, reject) => {
-        const request = sockets.request(`${watched.address}/blocks/${block}`, {})
+        const request = sockets.request(`${watched.address}/blocks/${block}`, { headers: granted({ holder: 'w2', bearer: 'w1' }) })
         request.on('error', reject)
         request.on('response', response => {
           let bytes = 0
@@ -156,8 +156,10 @@ describe('blocks between machines', () => {
     using own = await newStore()
     const large = Buffer.alloc((20 << 20) + 17, 'abc')
     const name = createHash('sha256').update(large).digest('hex')
-    const security = new TestSecurity([ours, next], await leafOf(ours, nodeUri('worker')))
-    const options = { web: makeNodeWeb(security), token: '', locate: async () => server.address, pause: async () => undefined }
+    const security = new TestSecurity([ours, next], await leafOf(ours, nodeUri('worker', 'w1')))
+    const any = capabilityOf({ holder: 'w2', bearer: 'w1' })
+    const locate = async (): Promise<Replica[]> => [{ worker: 'w2', address: server.address, capability: any }]
+    const options = { web: makeNodeWeb(security), name: 'w1', locate, tier: undefined, pause: async () => undefined }
     const fetcher = new BlockFetcher(own, options)
     writeFileSync(join(store.folder, name), large)
     holder.change([ours, next], await leafOf(ours, nodeUri('worker', 'w2')))
@@ -172,16 +174,16 @@ describe('blocks between machines', () => {
 
   test('are served at the port and told by the address that were asked for', async () => {
     const { port } = new URL(server.address)
-    const taken = new BlockServer(store, { web: nodeWeb, host: '127.0.0.1', port: Number(port), authenticate })
+    const taken = new BlockServer(store, { web: nodeWeb, ...told, port: Number(port) })
     await assert.rejects(taken.listen(), { code: 'ADDRESS_IN_USE' })
     for (const [advertise, pattern] of [
       ['blocks.example.org', /^http:\/\/blocks\.example\.org:\d+$/],
       ['blocks.example.org:4701', /^http:\/\/blocks\.example\.org:4701$/],
     ] as const) {
-      const told = new BlockServer(store, { web: nodeWeb, host: '127.0.0.1', advertise, authenticate })
-      await told.listen()
-      assert.match(told.address, pattern)
-      await told.close()
+      const advertised = new BlockServer(store, { web: nodeWeb, ...told, advertise })
+      await advertised.listen()
+      assert.match(advertised.address, pattern)
+      await advertised.close()
     }
   })
 })
@@ -195,7 +197,7 @@ describe('hostile names of blocks', () => {
     store = await newStore()
     writeFileSync(join(store.folder, block), data)
     writeFileSync(join(store.folder, '..', 'secret'), secret)
-    server = new BlockServer(store, { web: nodeWeb, host: '127.0.0.1', authenticate })
+    server = new BlockServer(store, { web: nodeWeb, ...told })
     await server.listen()
   })
   after(async () => {
@@ -207,7 +209,10 @@ describe('hostile names of blocks', () => {
   async function ask(method: string, path: string): Promise<{ status: number; text: string } | undefined> {
     const socket = connectTcp(Number(new URL(server.address).port), '127.0.0.1')
     const body = method === 'PUT' ? 'content-length: 1\r\n\r\nx' : '\r\n'
-    socket.write(`${method} ${path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer block-token\r\nconnection: close\r\n${body}`)
+    const headers = Object.entries(granted({ holder: 'w2', operation: method === 'PUT' ? 'write' : 'read' })).map(
+      ([name, value]) => `${name}: ${value}`,
+    )
+    socket.write(`${method} ${path} HTTP/1.1\r\nhost: localhost\r\n${headers.join('\r\n')}\r\nconnection: close\r\n${body}`)
     const pieces: Buffer[] = []
     socket.on('data', piece => pieces.push(piece)).on('error', () => undefined)
     await new Promise(resolve => socket.on('close', resolve))
@@ -320,7 +325,7 @@ test('a worker asked over TLS by a handshake alone says nothing', async () => {
   const ours = await newAuthority()
   using store = await newStore()
   const leaf = await ours.sign({ uris: [nodeUri('worker')] })
-  const server = new BlockServer(store, { web: makeNodeWeb(new TestSecurity([ours], leaf)), host: '127.0.0.1', authenticate })
+  const server = new BlockServer(store, { web: makeNodeWeb(new TestSecurity([ours], leaf)), ...told })
   await server.listen()
   const options: ConnectionOptions = {
     port: Number(new URL(server.address).port),

@@ -12,6 +12,7 @@ import { blockPathType, decodeValue, encodeValue } from '../../src/protocol/inde
 import { BlockServer } from '../../src/worker/blocks/server.ts'
 import { BlockStore } from '../../src/worker/blocks/store.ts'
 import { blockAt, blockChunk, FakeLeader, failureAt, plan, programOf, type Stand, stand, values } from './fakes.ts'
+import { accessTo, capabilityOf, granted } from './grants.ts'
 
 const tasks = programOf({
   make: 'bytes => Buffer.alloc(bytes, 7)',
@@ -25,8 +26,6 @@ function reference(value: unknown, holder: string): { block: string; bytes: numb
   const data = Buffer.concat(encodeValue(value))
   return { block: createHash('sha256').update(data).digest('hex'), bytes: data.length, holder, data }
 }
-
-const authorization = { authorization: 'Bearer block-token' }
 
 describe('results and inputs that are blocks', () => {
   let cluster: Stand
@@ -57,7 +56,7 @@ describe('results and inputs that are blocks', () => {
       const report = leader.messages.findLast(one => one.kind === 'report' && one.lane === lane)
       assert.ok(report?.kind === 'report' && report.outcomes[0]?.kind === 'finished')
       assert.deepEqual(report.outcomes[0].blocks, [{ index: 0, block: block.block, bytes: block.bytes, holder: 'w1' }])
-      const response = await fetch(`${cluster.agent.blocks}/blocks/${block.block}`, { headers: authorization })
+      const response = await fetch(`${cluster.agent.blocks}/blocks/${block.block}`, { headers: granted() })
       assert.deepEqual(Buffer.from(await response.arrayBuffer()), bytes)
     })
   }
@@ -116,7 +115,7 @@ describe('results and inputs that are blocks', () => {
     const young = blockAt(await leader.ended(leader.assign(plan(program, 'make'), [70_002]), 1), 0).block
     const longAgo = new Date(Date.now() - 60_000)
     utimesSync(path, longAgo, longAgo)
-    leader.send({ kind: 'dropBlocks', epoch: leader.epoch, blocks: [young, block] })
+    leader.send({ kind: 'dropBlocks', epoch: leader.epoch, blocks: [young, block], holder: 'w1' })
     while (existsSync(path)) await new Promise(resolve => setImmediate(resolve))
     assert.ok(existsSync(join(folder, 'blocks', young)), 'what was stored just now may be named by a fact that is under way')
     const left = join(folder, 'blocks', `${'0'.repeat(64)}.1.2.tmp`)
@@ -136,7 +135,7 @@ describe('results and inputs that are blocks', () => {
       block = blockAt(await first.leader.ended(lane, 1), 0).block
     }
     await using second = await stand({ folder })
-    const response = await fetch(`${second.agent.blocks}/blocks/${block}`, { headers: authorization })
+    const response = await fetch(`${second.agent.blocks}/blocks/${block}`, { headers: granted() })
     const bytes = Buffer.from(await response.arrayBuffer())
     assert.equal(createHash('sha256').update(bytes).digest('hex'), block)
     rmSync(folder, { recursive: true })
@@ -172,7 +171,7 @@ describe('the block server', () => {
     mkdirSync(folder)
     const store = new BlockStore(join(folder, 'blocks'), join(folder, 'copies'))
     await store.open()
-    server = new BlockServer(store, { web: nodeWeb, host: '127.0.0.1', authenticate: ({ token }) => token === 'block-token' })
+    server = new BlockServer(store, { web: nodeWeb, host: '127.0.0.1', name: 'w1', access: accessTo('w1'), tier: undefined })
     await server.listen()
   })
   after(async () => {
@@ -184,7 +183,11 @@ describe('the block server', () => {
   const block = createHash('sha256').update(data).digest('hex')
 
   function ask(method: string, name: string, init: RequestInit = {}): Promise<Response> {
-    return fetch(`${server.address}/blocks/${name}`, { method, ...init, headers: { ...authorization, ...init.headers } })
+    return fetch(`${server.address}/blocks/${name}`, {
+      method,
+      ...init,
+      headers: { ...granted({ operation: method === 'PUT' ? 'write' : 'read' }), ...init.headers },
+    })
   }
 
   test('stores what has the hash it is named by, and gives it back in ranges', async () => {
@@ -227,10 +230,14 @@ describe('the block server', () => {
     }
   })
 
-  test('tells nothing to who brings no token, or a wrong one', async () => {
-    for (const headers of [{}, { authorization: 'Bearer wrong' }, { authorization: 'Basic block-token' }] as Record<string, string>[]) {
+  test('tells nothing to who brings nothing, or what is no capability', async () => {
+    for (const [headers, status] of [
+      [{}, 401],
+      [{ authorization: 'Bearer wrong' }, 403],
+      [{ authorization: `Basic ${capabilityOf()}` }, 401],
+    ] as [Record<string, string>, number][]) {
       const response = await fetch(`${server.address}/blocks/${block}`, { headers })
-      assert.equal(response.status, 401)
+      assert.equal(response.status, status)
     }
   })
 
@@ -238,7 +245,7 @@ describe('the block server', () => {
     assert.equal((await ask('DELETE', block)).status, 405)
     const { request } = await import('node:http')
     const status = await new Promise<number | undefined>(resolve => {
-      const headers = { ...authorization, 'content-length': 9 * 2 ** 30, expect: '100-continue' }
+      const headers = { ...granted({ operation: 'write' }), 'content-length': 9 * 2 ** 30, expect: '100-continue' }
       const sent = request(`${server.address}/blocks/${'2'.repeat(64)}`, { method: 'PUT', headers }, response => {
         response.resume()
         resolve(response.statusCode)

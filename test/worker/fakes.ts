@@ -34,6 +34,7 @@ import {
 } from '../../src/protocol/index.ts'
 import { Agent, type AgentOptions } from '../../src/worker/index.ts'
 import { chunkOf } from '../fakes/values.ts'
+import { blockKey, capabilityOf, registeredAtMs } from './grants.ts'
 
 /** Connections within one process: frames arrive in order, in later turns of the event loop. */
 export class MemoryTransport implements Transport {
@@ -118,6 +119,8 @@ export class FakeLeader {
   readonly logs: LogLine[] = []
   readonly programs = new Map<string, Uint8Array>()
   readonly locations = new Map<string, string>()
+  /** Workers that have a block, besides the one that is named. */
+  readonly others = new Map<string, string[]>()
   epoch = 1
   incarnation = 1
   pulseMs = 200
@@ -194,7 +197,8 @@ export class FakeLeader {
     switch (message.kind) {
       case 'register': {
         const keep = this.keep?.(message.lanes) ?? message.lanes.map(lane => ({ lane: lane.lane, tasks: lane.received }))
-        this.send({ kind: 'registered', incarnation: this.incarnation, epoch: this.epoch, keep })
+        const { incarnation, epoch } = this
+        this.send({ kind: 'registered', incarnation, epoch, keep, blockKey, timeMs: registeredAtMs })
         break
       }
       case 'heartbeat':
@@ -205,7 +209,7 @@ export class FakeLeader {
         this.send({ kind: 'program', request: message.request, bytes: this.programs.get(message.program) })
         break
       case 'locateBlock':
-        this.send({ kind: 'blockLocated', request: message.request, address: this.locations.get(message.holder) ?? '' })
+        this.send({ kind: 'blockLocated', request: message.request, replicas: this.#replicas(message) })
         break
       case 'report':
         this.#report(message)
@@ -217,6 +221,14 @@ export class FakeLeader {
         this.logs.push(...message.lines)
         break
     }
+  }
+
+  #replicas({ holder, block }: MessageOf<'locateBlock'>): Extract<LeaderToWorker, { kind: 'blockLocated' }>['replicas'] {
+    return [holder, ...(this.others.get(block) ?? [])].flatMap(worker => {
+      const address = this.locations.get(worker)
+      const capability = capabilityOf({ holder: worker, bearer: this.greeting?.name ?? '', block })
+      return address === undefined ? [] : [{ worker, address, capability }]
+    })
   }
 
   #report(message: MessageOf<'report'>): void {
@@ -388,8 +400,6 @@ export async function stand(overrides: Partial<AgentOptions> & { fake?: FakeLead
     capacity: { cpuMillis: 2000, memoryBytes: 1 << 30, gpuMillis: 0, named: [] },
     labels: [],
     blockHost: '127.0.0.1',
-    blockAuth: ({ token }) => token === 'block-token',
-    peerToken: 'block-token',
     ...(compiled && { compiled }),
     ...given,
   }

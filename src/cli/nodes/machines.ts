@@ -40,9 +40,10 @@ function presented({ keeper }: OpenNode, certificate: PeerCertificate): Principa
   return { kind: 'node', name: named.name, roles: [named.role], credential: certificate.serial }
 }
 
-/** Whether somebody may read and write blocks of a worker: nodes of its cluster by their certificates, or, on one machine, who has a token of it. */
-export function blockAuthenticator(home: Home, machine: OpenNode | undefined): (credentials: Credentials) => boolean {
-  if (machine) return ({ certificate }) => certificate !== undefined && presented(machine, certificate) !== undefined
-  const role = tokenCheck(home)
-  return ({ token }) => role(token) !== undefined
+/** Which node of the cluster a certificate is of, for block servers: whoever shows one asks by that name. */
+export function nodeNames(machine: OpenNode): (certificate: PeerCertificate) => string | undefined {
+  return certificate => {
+    const principal = presented(machine, certificate)
+    return principal?.kind === 'node' ? principal.name : undefined
+  }
 }

@@ -8,7 +8,7 @@ import { readEndpoint } from '../state/endpoint.ts'
 import { Home } from '../state/home.ts'
 import { readToken } from '../state/tokens.ts'
 import { live } from './life.ts'
-import { blockAuthenticator, openMachine } from './machines.ts'
+import { nodeNames, openMachine } from './machines.ts'
 import { parseNodeOptions, type WorkerOptions } from './options.ts'
 
 /** How often a worker that starts before its leader looks for the leader's address. */
@@ -44,8 +44,7 @@ export async function runWorker(args: string[]): Promise<void> {
       ...(options.blockPort !== undefined && { blockPort: options.blockPort }),
       ...(options.blockAdvertise !== undefined && { blockAdvertise: options.blockAdvertise }),
       ...(machine && { identity: machine.keeper, cluster: machine.keeper.node.cluster }),
-      blockAuth: blockAuthenticator(home, machine),
-      peerToken: token,
+      ...(machine && { blockNameOf: nodeNames(machine) }),
     },
     platform,
   )

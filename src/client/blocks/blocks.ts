@@ -5,7 +5,9 @@ import type { Platform, Sockets } from '../../platform/index.ts'
 import { type BlockReference, CoxswainError, limits, type WorkerAddress } from '../../protocol/index.ts'
 import { pause } from '../pause.ts'
 import type { Session } from '../session.ts'
-import { download, isHere, keptSockets, NotReadableError, TransferError, transferFailed, upload } from './transfer.ts'
+import { BlockDownload } from './download.ts'
+import { type Exchange, keptSockets, TransferError, transferFailed, upload } from './transfer.ts'
+import { Workers } from './workers.ts'
 
 /** Tries of one transfer, with a pause between them that doubles: half a minute altogether, for a holder that is starting again. */
 const attemptsMax = 24
@@ -14,22 +16,21 @@ const pauseMsMax = 2000
 /** So much is hashed before other work gets its turn. */
 const hashBytesMax = 8 << 20
 
+/** A worker whose bytes were wrong, or that refused, so often is not asked again for this block. */
+const strikesMax = 2
+
 /** Blocks of one cluster. */
 export class Blocks {
-  readonly #session: Session
   readonly #platform: Platform
-  readonly #token: () => Promise<string>
+  readonly #workers: Workers
   /** Made with the first transfer: most clients have none. */
   #kept: Sockets | undefined
-  #addresses = new Map<string, string>()
   /** Addresses of workers on this machine whose files this process cannot read: another user's, or a container's. */
   readonly #apart = new Set<string>()
-  #asking: Promise<void> | undefined
 
-  constructor(session: Session, platform: Platform, token: () => Promise<string>) {
-    this.#session = session
+  constructor(session: Session, platform: Platform) {
     this.#platform = platform
-    this.#token = token
+    this.#workers = new Workers(session, platform)
   }
 
   close(): void {
@@ -45,44 +46,33 @@ export class Blocks {
   async fetch(reference: BlockReference, signal?: AbortSignal): Promise<Buffer> {
     if (reference.bytes > limits.blockBytesMax)
       throw new CoxswainError('BLOCK_CORRUPT', `Block ${reference.block} claims ${reference.bytes} bytes.`, { id: reference.block })
-    const target = Buffer.allocUnsafeSlow(reference.bytes)
-    let digest = createHash('sha256')
-    let offset = 0
-    let corrupt = 0
-    let last: unknown
+    const download = new BlockDownload(reference, this.#apart)
+    const strikes = new Map<string, number>()
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       if (attempt > 0) await this.#pause(attempt, signal)
-      const address = await this.#address(reference.holder, attempt > 0)
-      if (address === undefined) {
-        last = new Error(`its holder ${reference.holder} is not there`)
-        continue
+      const sources = await this.#workers.sources(reference, attempt > 0)
+      for (const source of sources) {
+        const before = strikes.get(source.worker) ?? 0
+        if (before >= strikesMax) continue
+        const outcome = await download.from(source, this.#exchange(source, source.read, reference, signal))
+        if (outcome === 'complete') return download.target
+        if (outcome === 'refused' || outcome === 'corrupt') strikes.set(source.worker, before + 1)
+        if (outcome === 'absent') strikes.set(source.worker, strikesMax)
       }
-      try {
-        const exchange = { sockets: this.#sockets(), url: `${address}/blocks/${reference.block}`, token: await this.#token(), signal }
-        const inPlace = isHere(address) && !this.#apart.has(address)
-        await download(exchange, target, offset, inPlace, piece => {
-          digest.update(piece)
-          offset += piece.length
-        })
-        if (digest.digest('hex') === reference.block) return target
-        last = new Error('its bytes do not match its hash')
-        corrupt++
-        if (corrupt > 1) break
-        digest = createHash('sha256')
-        offset = 0
-      } catch (error) {
-        if (!(error instanceof TransferError)) throw error
-        last = error
-        if (error instanceof NotReadableError) this.#apart.add(address)
-        // The holder lives and says no: asking again cannot help.
-        if (error.status >= 400 && error.status < 500 && error.status !== 408 && error.status !== 429) break
-      }
+      // A holder that is away may come back with it; and at first it was the only one that was asked.
+      const holderAsked = attempt > 0 && sources.some(source => source.worker === reference.holder)
+      if (holderAsked && sources.every(source => strikes.get(source.worker) === strikesMax)) break
     }
-    if (corrupt > 1)
-      throw new CoxswainError('BLOCK_CORRUPT', `Block ${reference.block} of ${reference.holder} does not match its hash.`, {
-        id: reference.block,
-      })
-    throw transferFailed(reference.block, 'fetched', last)
+    throw download.failure
+  }
+
+  #exchange(
+    worker: WorkerAddress,
+    capability: string,
+    { block, holder }: Omit<BlockReference, 'bytes'>,
+    signal: AbortSignal | undefined,
+  ): Exchange {
+    return { sockets: this.#sockets(), url: `${worker.blocks}/blocks/${block}`, capability, bearer: worker.bearer, holder, signal }
   }
 
   /** Stores a value's bytes on a worker, synced there, and says where. */
@@ -92,23 +82,22 @@ export class Blocks {
       throw new CoxswainError('VALUE_CANNOT_TRAVEL', `The input has ${bytes} bytes; ${limits.blockBytesMax} are allowed.`, { id: 'input' })
     }
     const block = await this.#hash(segments)
+    let refusals = 0
     let last: unknown = new Error('no worker is there')
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       if (attempt > 0) await this.#pause(attempt, signal)
-      const found = await this.#any(attempt > 0)
+      const found = await this.#workers.any(attempt > 0)
       if (!found) continue
+      const { worker: holder } = found
       try {
-        await upload(
-          { sockets: this.#sockets(), url: `${found.address}/blocks/${block}`, token: await this.#token(), signal },
-          segments,
-          bytes,
-        )
-        return { block, bytes, holder: found.holder }
+        await upload(this.#exchange(found, found.write, { block, holder }, signal), segments, bytes)
+        return { block, bytes, holder }
       } catch (error) {
         if (!(error instanceof TransferError)) throw error
         last = error
-        this.#addresses.delete(found.holder)
-        if (error.status === 401 || error.status === 403) break
+        this.#workers.forget(holder)
+        // What it had may have expired, or be of an earlier life of the worker: once more with what it gets now.
+        if ((error.status === 401 || error.status === 403) && ++refusals >= strikesMax) break
       }
     }
     throw transferFailed(block, 'stored', last)
@@ -134,35 +123,5 @@ export class Blocks {
   #pause(attempt: number, signal: AbortSignal | undefined): Promise<void> {
     const most = Math.min(pauseMsMin * 2 ** attempt, pauseMsMax)
     return pause(this.#platform.clock, most * (0.5 + this.#platform.random.number() / 2), signal)
-  }
-
-  async #address(holder: string, anew: boolean): Promise<string | undefined> {
-    if (anew || !this.#addresses.has(holder)) await this.#locate()
-    return this.#addresses.get(holder)
-  }
-
-  /** A worker to store on, each in its turn as chance will have it. */
-  async #any(anew: boolean): Promise<{ holder: string; address: string } | undefined> {
-    if (anew || this.#addresses.size === 0) await this.#locate()
-    const all = [...this.#addresses]
-    const one = all[Math.floor(this.#platform.random.number() * all.length)]
-    return one && { holder: one[0], address: one[1] }
-  }
-
-  /** Asks where the workers are; who asks meanwhile gets the same answer. */
-  #locate(): Promise<void> {
-    this.#asking ??= (async () => {
-      try {
-        const reply = await this.#session.request({ kind: 'ask', view: 'locate', argument: '{}' })
-        if (reply.kind !== 'view') return
-        const workers = JSON.parse(reply.body) as WorkerAddress[]
-        this.#addresses = new Map(
-          workers.filter(worker => worker.blocks !== '').map(worker => [worker.worker, worker.blocks.replace(/\/$/, '')]),
-        )
-      } finally {
-        this.#asking = undefined
-      }
-    })()
-    return this.#asking
   }
 }

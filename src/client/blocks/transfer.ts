@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises'
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Sockets, Web } from '../../platform/index.ts'
 import { nodeWeb } from '../../platform/node/index.ts'
-import { blockPathType, CoxswainError } from '../../protocol/index.ts'
+import { blockBearerHeader, blockHolderHeader, blockPathType, CoxswainError } from '../../protocol/index.ts'
 
 const socketsMax = 16
 /** Silence for longer than this ends an exchange. */
@@ -30,7 +30,11 @@ export class NotReadableError extends TransferError {}
 export interface Exchange {
   sockets: Sockets
   url: string
-  token: string
+  /** What gives the right to it, and who says that it asks: this client's session. */
+  capability: string
+  bearer: string
+  /** The worker whose block it is: another one may have it too, or can get at it. */
+  holder: string
   signal: AbortSignal | undefined
 }
 
@@ -49,7 +53,12 @@ export function isHere(address: string): boolean {
 function start(exchange: Exchange, method: string, headers: Record<string, string | number>): ClientRequest {
   return exchange.sockets.request(exchange.url, {
     method,
-    headers: { authorization: `Bearer ${exchange.token}`, ...headers },
+    headers: {
+      authorization: `Bearer ${exchange.capability}`,
+      [blockBearerHeader]: encodeURIComponent(exchange.bearer),
+      [blockHolderHeader]: encodeURIComponent(exchange.holder),
+      ...headers,
+    },
     timeout: silenceMsMax,
     ...(exchange.signal ? { signal: exchange.signal } : {}),
   })

@@ -75,7 +75,19 @@ export function dropPayload(state: State, payload: PayloadId): void {
 /** One more fact names the block. */
 export function needBlock(state: State, block: string, holder: string): void {
   const holding = blockHolding(block, holder)
-  state.blockUses.set(holding, (state.blockUses.get(holding) ?? 0) + 1)
+  const uses = state.blockUses.get(holding) ?? 0
+  state.blockUses.set(holding, uses + 1)
+  if (uses > 0) return
+  const holders = state.blockHolders.get(block)
+  if (holders === undefined) state.blockHolders.set(block, holder)
+  else if (typeof holders === 'string') state.blockHolders.set(block, new Set([holders, holder]))
+  else holders.add(holder)
+}
+
+/** The workers on which facts name the block. */
+export function holdersOfBlock(state: State, block: string): ReadonlySet<string> {
+  const holders = state.blockHolders.get(block)
+  return typeof holders === 'object' ? holders : new Set(holders === undefined ? [] : [holders])
 }
 
 /** One fact less names the block; with the last it may be deleted where it is held. */
@@ -85,6 +97,9 @@ export function dropBlock(state: State, block: string, holder: string): void {
   if (uses > 0) state.blockUses.set(holding, uses)
   else {
     state.blockUses.delete(holding)
+    const holders = state.blockHolders.get(block)
+    if (typeof holders === 'object') holders.delete(holder)
+    if (typeof holders !== 'object' || holders.size === 0) state.blockHolders.delete(block)
     state.blockDrops.push({ block, holder })
   }
 }

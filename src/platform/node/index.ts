@@ -10,6 +10,7 @@ import { makeNodeTransport, nodeTransport } from './transport.ts'
 import { makeNodeWeb, nodeWeb } from './web.ts'
 
 export { type ListenLimits, listenLimits } from './limits.ts'
+export { openS3, parseS3Address } from './s3.ts'
 export type { Identity, Security } from './security.ts'
 export { type Keyring, type KeySources, makeNodeTransport, makeNodeWeb, nextTick, nodeFiles, nodeTransport, nodeWeb, openKeyring }
 

@@ -23,7 +23,7 @@ let serial = 0
 const batchBytes = 1 << 20
 
 /** A block on its way in. Two batches take turns: while one is hashed and written, the next one fills. */
-class IncomingBlock {
+export class IncomingBlock {
   readonly #file: FileHandle
   readonly #temporary: string
   readonly #path: string
@@ -133,6 +133,11 @@ export class BlockStore {
     await rm(this.#copies, { recursive: true, force: true })
     for (const folder of [this.folder, this.#copies]) await mkdir(folder, { recursive: true, mode: folderMode })
     for (const name of await readdir(this.folder)) if (name.endsWith('.tmp')) await rm(join(this.folder, name), { force: true })
+  }
+
+  /** Where an own block is, if it is here. */
+  pathOf(block: BlockId): string {
+    return join(this.folder, block)
   }
 
   /** Where an own block is, and its size; undefined if it is not here. */

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import type { Platform } from '../../platform/index.ts'
 import { type ErrorCode, isErrorCode, type LogLine } from '../../protocol/index.ts'
-import type { ExecutorId, Instruction, MachineEvent } from '../machine/index.ts'
+import type { ExecutorEvent, ExecutorId, Instruction } from '../machine/index.ts'
 import type { FromExecutor } from './frames.ts'
 import { ExecutorHost } from './host.ts'
 import { GroupWatch } from './watch.ts'
@@ -22,7 +22,7 @@ export interface SecretAnswer {
 
 /** What a pool needs of its agent. */
 export interface PoolHandlers {
-  event(event: MachineEvent): void
+  event(event: ExecutorEvent): void
   logs(lines: LogLine[]): void
   /** Output that executors did not capture themselves. */
   raw(executor: ExecutorId, stream: 'out' | 'err', text: string): void

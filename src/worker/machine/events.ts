@@ -63,6 +63,9 @@ export type MachineEvent =
   /** The time asked for by `wake` has come. */
   | { kind: 'tick' }
 
+/** What executors say. */
+export type ExecutorEvent = Extract<MachineEvent, { executor: ExecutorId }>
+
 /** Tasks in a row of one lane, as an executor gets them. */
 export interface Batch {
   lane: LaneId

@@ -3,7 +3,7 @@
 import type { LaneReport } from '../../protocol/index.ts'
 import { assertInvariant } from './assert.ts'
 import { enforceDeadlines, escalate, executorEnded, failLane, kill, sampled } from './endings.ts'
-import type { ExecutorId, Instruction, MachineEvent } from './events.ts'
+import type { ExecutorEvent, ExecutorId, Instruction, MachineEvent } from './events.ts'
 import { atExecutor, bindAll, learn, pump, reapIdle, startClock, unbind } from './feeding.ts'
 import { Lane } from './lane.ts'
 import { rangeEnd } from './ranges.ts'
@@ -106,8 +106,6 @@ export class Machine {
     }
   }
 }
-
-type ExecutorEvent = EventOf<'executorReady' | 'loadFailed' | 'outcomes' | 'yielded' | 'clock' | 'exiting' | 'executorEnded' | 'sampled'>
 
 function fromExecutor(state: MachineState, event: ExecutorEvent): void {
   const executor = state.executors.get(event.executor)
