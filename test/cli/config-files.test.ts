@@ -299,11 +299,4 @@ describe('cox up', () => {
       assert.match(stderr, /^cox: INVALID_CONFIG: .*workers is -1\. It must be a whole number from 0 to 256\./)
     }
   })
-
-  it('refuses settings of many machines, which this release does not serve', async () => {
-    const folder = folderWith({ 'coxswain.config.json': '{ "blocks": "s3://bucket" }' })
-    const { code, stderr } = await run(['up', '--advertise', 'here:4700'], folder)
-    assert.equal(code, 2)
-    assert.match(stderr, /^cox: INVALID_CONFIG: .*does not serve --blocks\./)
-  })
 })

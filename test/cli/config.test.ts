@@ -11,7 +11,6 @@ import { configurationPage } from '../../scripts/configuration.ts'
 import { type Effective, effectiveSettings, fileValues, otherVariables } from '../../src/cli/config/effective.ts'
 import { settingsOf, withSettings } from '../../src/cli/config/options.ts'
 import { flagOf, type Setting, type SettingName, settingList, settings, variableOf } from '../../src/cli/config/schema.ts'
-import { refuseUnserved } from '../../src/cli/config/served.ts'
 import { CoxswainError, defineConfig } from '../../src/client/index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'cox-test-config-'))
@@ -257,12 +256,5 @@ describe('a setting', () => {
     const { values } = await settingsOf(command, true)
     delete process.env['COX_JOURNAL']
     assert.deepEqual([values.workers, values.journal], [1, 'sqlite'])
-  })
-
-  it('whose part is not in this release is refused by its flag, and defaults are not', async () => {
-    const { values } = await whenSaid({})
-    refuseUnserved(values)
-    assert.throws(() => refuseUnserved({ ...values, blocks: 's3://b', listen: 'h:1' }), /does not serve --blocks\./)
-    assert.throws(() => refuseUnserved({ ...values, blocks: 's3://bucket' }), { code: 'INVALID_CONFIG' })
   })
 })

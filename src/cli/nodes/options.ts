@@ -44,6 +44,8 @@ export interface WorkerOptions {
   /** Port of its blocks, and `HOST:PORT` at which others reach them, where these are not a free one and the host. */
   blockPort?: number
   blockAdvertise?: string
+  /** Where blocks are kept besides: `s3://BUCKET/PREFIX`. */
+  blocks?: string
   logLevel: LogLevel
 }
 

@@ -11,7 +11,6 @@ import { CoxswainError } from '../../protocol/errors.ts'
 import type { Resources } from '../../protocol/index.ts'
 import { release } from '../../protocol/release.ts'
 import { NodeFolder } from '../authority/folder.ts'
-import { refuseUnserved } from '../config/served.ts'
 import { exitCodes } from '../exit.ts'
 import { interruption } from '../interrupt.ts'
 import { cores, workerMemoryBytes } from '../machine.ts'
@@ -54,7 +53,6 @@ function journalPlace(options: UpOptions): JournalPlace {
 
 /** What these options mean on this machine. */
 export function upPlan(home: Home, options: UpOptions): UpPlan {
-  refuseUnserved(options)
   const node = new NodeFolder(home.node).node()
   if (!node) checkOwnCluster(options)
   const count = node ? 1 : (options.workers ?? cores())
@@ -69,7 +67,13 @@ export function upPlan(home: Home, options: UpOptions): UpPlan {
       ...(options.historyAge !== undefined && { finishedJobAgeMs: options.historyAge }),
     },
   }
-  const worker = { ...common, ...capacityOf(options, count), labels: options.labels ?? [], drainMs: options.drain }
+  const worker = {
+    ...common,
+    ...capacityOf(options, count),
+    labels: options.labels ?? [],
+    drainMs: options.drain,
+    ...(options.blocks !== '' && { blocks: options.blocks }),
+  }
   if (node) return machinePlan(node, options, shared, worker)
   return {
     candidates: Array.from({ length: options.candidates }, (_, at) => ({
