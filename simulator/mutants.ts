@@ -109,7 +109,7 @@ export const mutants: readonly Mutant[] = [
     'new-cluster-each-time',
     'each leader makes a new cluster',
     'src/leader/claim.ts',
-    'cluster: state.cluster || platform.random.uuid()',
+    'cluster: state.cluster || claimant.cluster || platform.random.uuid()',
     'cluster: platform.random.uuid()',
   ),
   one(

@@ -31,7 +31,22 @@ export function probeOf(event: string, fields: Readonly<Record<string, unknown>>
 }
 
 /** Records of retention that come with days, or with gigabytes of results: no run of the simulator's size gets there. */
-const unreachableKinds: ReadonlySet<string> = new Set(['JobsForgotten', 'ProgramForgotten', 'HistoryEmptied', 'HistoryForgotten'])
+const ofDays = ['JobsForgotten', 'ProgramForgotten', 'HistoryEmptied', 'HistoryForgotten']
+/** Records of several machines, of users and of secrets: clusters of the simulator have no keys, no certificates and one user. */
+const ofMachines = [
+  ...[
+    'AuthorityAdded',
+    'AuthoritySigns',
+    'AuthorityDropped',
+    'JoinTokenMade',
+    'NodeEnrolled',
+    'CertificateRenewed',
+    'NodeRevoked',
+    'CertificateHeld',
+  ],
+  ...['UserSet', 'UserDeleted', 'TokenIssued', 'TokenRevoked', 'TokensForgotten', 'SecretSet', 'SecretDeleted'],
+]
+const unreachableKinds: ReadonlySet<string> = new Set([...ofDays, ...ofMachines])
 
 /** Fewer seeds than this may well miss some of it. */
 export const seedsForAllProbes = 1000
