@@ -19,7 +19,9 @@ const allowed: Record<string, readonly string[]> = {
 
 /** Errors, roles and named numbers, beside the index.ts of their room: a thread or a process that needs no more starts without loading the room. */
 const furtherFaces = new Set(
-  ['core/limits', 'protocol/errors', 'protocol/limits', 'protocol/principal', 'protocol/release'].map(name => `src/${name}.ts`),
+  ['core/limits', 'journal/etcd/index', 'protocol/errors', 'protocol/limits', 'protocol/principal', 'protocol/release'].map(
+    name => `src/${name}.ts`,
+  ),
 )
 
 /** Rooms that see neither Node's modules nor packages: they must replay exactly, or load anywhere. */

@@ -68,7 +68,7 @@ export const errorAdvice = {
   JOIN_TOKEN_UNKNOWN: 'Make a new one with `cox cluster token`, on the cluster that this machine is to join.',
   JOIN_TOKEN_EXPIRED: 'Make a new one with `cox cluster token`; `--expires` says how long it lives.',
   JOIN_TOKEN_USED: 'Make a new one with `cox cluster token`; `--uses` says for how many machines.',
-  JOIN_ROLE_REFUSED: 'Make a token for this role: `cox cluster token --role worker|candidate`.',
+  JOIN_ROLE_REFUSED: 'Make a token for this role: `cox cluster token --role worker`, or `--role candidate`.',
   NODE_NAME_TAKEN: 'Join under another name (`--name`), or end the other node first: `cox node revoke NAME`.',
   NODE_REVOKED: 'This node was revoked: join anew with a new token, if it is to come back.',
   AUTHORITY_MISMATCH:

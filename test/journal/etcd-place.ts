@@ -5,8 +5,8 @@ import { SimulatedEtcd } from '../../simulator/world/etcd.ts'
 import type { Place, TestStore } from '../../src/journal/conformance/index.ts'
 import type { Etcd } from '../../src/journal/etcd/api.ts'
 import type { StoreClock } from '../../src/journal/etcd/caller.ts'
+import { type EtcdStoreOptions, openEtcdStore } from '../../src/journal/etcd/index.ts'
 import { decodeIndex } from '../../src/journal/etcd/values.ts'
-import { type EtcdStoreOptions, openEtcdStore } from '../../src/journal/index.ts'
 import type { RealEtcd } from './etcd-real.ts'
 
 /** A simulated server with a time of its own, which runs until `end`. */

@@ -1,17 +1,6 @@
 // Owns which journal a candidate opens: in its state folder, in etcd or in PostgreSQL, sealed where there is a key.
 // Must not know what is in it.
-import {
-  etcdOptions,
-  type Inspectable,
-  isEtcdAddress,
-  openEtcd,
-  openEtcdStore,
-  openPostgresStore,
-  openSqliteStore,
-  parseEtcdAddress,
-  type Store,
-  sealedStore,
-} from '../../journal/index.ts'
+import { type Inspectable, openPostgresStore, openSqliteStore, type Store, sealedStore } from '../../journal/index.ts'
 import type { Platform } from '../../platform/index.ts'
 import type { Sealer } from '../../protocol/index.ts'
 import type { Home } from '../state/home.ts'
@@ -49,13 +38,14 @@ export async function openJournal(
 async function openPlain(home: Home, place: JournalPlace, log: Platform['log']): Promise<Store & Inspectable> {
   const { journal, etcdCaFile: caFile, etcdCertFile: certFile, etcdKeyFile: keyFile, etcdPasswordFile: passwordFile } = place
   if (!isShared(place)) return openSqliteStore({ folder: home.journal, log })
-  if (!isEtcdAddress(journal)) return openPostgresStore({ url: journal, passwordFile: place.postgresPasswordFile, log })
+  if (!/^etcds?:/.test(journal)) return openPostgresStore({ url: journal, passwordFile: place.postgresPasswordFile, log })
   const files = {
     ...(caFile !== undefined && { caFile }),
     ...(certFile !== undefined && { certFile }),
     ...(keyFile !== undefined && { keyFile }),
     ...(passwordFile !== undefined && { passwordFile }),
   }
+  const { etcdOptions, openEtcd, openEtcdStore, parseEtcdAddress } = await import('../../journal/etcd/index.ts')
   const etcd = openEtcd({ ...etcdOptions(parseEtcdAddress(journal), files), callWithinMs, log })
   return openEtcdStore({ etcd, log, allowUnsafe: place.allowUnsafeEtcd === true })
 }
