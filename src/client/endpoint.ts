@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { CoxswainError, Roster } from '../protocol/index.ts'
-import type { Endpoint } from './link.ts'
+import type { Endpoint } from './link-options.ts'
 import { loginTokenPath, readLogin } from './login.ts'
 
 /** Says where the leader is, as often as it is asked. */
@@ -46,9 +46,10 @@ function tokenOf(credential: Credential, folder: string): string | Promise<strin
 }
 
 /** The leader that the options or the environment name, or undefined. */
-export function namedEndpoint(options: { url?: string } & Credential): EndpointSource | undefined {
+export function namedEndpoint(options: { url?: string; ca?: string } & Credential): EndpointSource | undefined {
   const url = options.url ?? process.env.COX_URL
-  return url ? addressed(url, () => tokenOf(options, homeFolder())) : undefined
+  if (!url) return undefined
+  return { ...addressed(url, () => tokenOf(options, homeFolder())), ...(options.ca !== undefined && { ca: options.ca }) }
 }
 
 /** The cluster that this user is logged in to (`cox login`), or undefined. */

@@ -16,36 +16,7 @@ import {
   type Welcome,
   welcome,
 } from '../protocol/index.ts'
-
-/** Where the leader is, and what proves who we are. */
-export interface Endpoint {
-  address: string
-  token: string
-}
-
-/** What a link is made with. */
-export interface LinkOptions {
-  /** Asked at each dial, because a leader that starts anew has another address. */
-  endpoint(): Promise<Endpoint>
-  /** A leader welcomed this client there, or a standby says that the leader is there. */
-  leads?(address: string): void
-  name: string
-  /** For the first connection. */
-  connectTimeoutMs: number
-  /** For each later one. */
-  reconnectTimeoutMs: number
-  /** Keeps the process alive while there is no socket that does. */
-  keepAlive(): Cancel
-}
-
-/** What the owner of a link is told. */
-export interface LinkHandlers {
-  /** Welcomed, for the first time or again. */
-  opened(): void
-  message(message: LeaderToClient): void
-  /** For good. */
-  ended(error: CoxswainError): void
-}
+import type { Endpoint, LinkHandlers, LinkOptions } from './link-options.ts'
 
 const backoffMsMin = 10
 const backoffMsMax = 1000
@@ -55,6 +26,10 @@ const eagerBackoffMsMax = 160
 /** So many pulses may be missed before the leader counts as gone. */
 const pulsesMissedMax = 4
 const silenceMsMin = 2000
+/** Whoever is dialled must be there within this, and so much longer each time that nobody was: packets may be dropped without a word. */
+const dialMsMin = 1000
+const dialMsStep = 500
+const dialMsMax = 3000
 /** A greeting must be answered within this: the other side may be gone without a word. */
 const greetingMsMax = 3000
 /** Trying again cannot help against these. */
@@ -66,6 +41,8 @@ export class Link {
   readonly #platform: Platform
   readonly #handlers: LinkHandlers
   readonly #session: string
+  /** It is there, and was asked. */
+  #greets = false
   #state: 'new' | 'dialling' | 'open' | 'waiting' | 'ended' = 'new'
   #connection: Connection | undefined
   /** Number of the current dial: what older connections say is not heard. */
@@ -75,6 +52,8 @@ export class Link {
   #backoffMs = backoffMsMin
   /** Dials since the last welcome. */
   #dialsFailed = 0
+  /** Of these, those that nobody answered in time. */
+  #dialsInVain = 0
   #giveUpAtMs = 0
   #heardAtMs = 0
   #stopTimer: Cancel = nothing
@@ -126,6 +105,7 @@ export class Link {
 
   async #connect(): Promise<void> {
     this.#state = 'dialling'
+    this.#greets = false
     const dial = ++this.#dial
     let endpoint: Endpoint
     try {
@@ -156,6 +136,24 @@ export class Link {
         if (!this.#stale(dial)) this.#closed(endpoint.address, reason, refused)
       },
     })
+    this.#watchDial(endpoint.address)
+  }
+
+  /** Another candidate may be there while this one is not. */
+  #watchDial(address: string): void {
+    const dial = this.#dial
+    const withinMs = Math.min(dialMsMax, dialMsMin + dialMsStep * this.#dialsInVain)
+    this.#stopWatchdog()
+    this.#stopWatchdog = this.#platform.clock.timer(withinMs, () => {
+      // What already waits to be read is read before it is given up.
+      this.#platform.clock.soon(() => {
+        if (this.#stale(dial) || this.#greets || this.#state === 'open') return
+        this.#dialsInVain++
+        this.#drop(
+          new CoxswainError('UNAVAILABLE', `No leader answers at ${address}: it was not there within ${withinMs} ms.`, { id: address }),
+        )
+      })
+    })
   }
 
   #stale(dial: number): boolean {
@@ -182,6 +180,8 @@ export class Link {
     }
     this.#connection?.send(encodeMessage(hello, greeting))
     const dial = this.#dial
+    this.#greets = true
+    this.#stopWatchdog()
     this.#stopWatchdog = this.#platform.clock.timer(greetingMsMax, () => {
       // What already waits to be read is read before it is given up.
       this.#platform.clock.soon(() => {
@@ -214,6 +214,7 @@ export class Link {
       this.#lastError = undefined
       this.#backoffMs = backoffMsMin
       this.#dialsFailed = 0
+      this.#dialsInVain = 0
       this.#release()
       this.#release = nothing
       this.#watchPulse(answer.pulseMs)

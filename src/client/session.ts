@@ -11,7 +11,8 @@ import {
   type TaskFailure,
   Writer,
 } from '../protocol/index.ts'
-import { Link, type LinkOptions } from './link.ts'
+import { Link } from './link.ts'
+import type { LinkOptions } from './link-options.ts'
 
 /** Who wants to know what becomes of a job. */
 export interface JobListener {
