@@ -24,6 +24,8 @@ export interface ConnectOptions {
   token?: string
   /** File with the token. Default: `COX_TOKEN_FILE`, else the one in the state folder. */
   tokenFile?: string
+  /** With `url`: certificates of the authority of a cluster of several machines, as PEM. `cox login` keeps them for those who name no `url`. */
+  ca?: string
   /** What the cluster calls this client. */
   name?: string
   /** Gives up connecting. */

@@ -67,7 +67,7 @@ async function login(url: string, { tokenFile, caFile, connectTimeout, json }: L
   const { Home } = await import('../state/home.ts')
   const ca = caFile === undefined ? undefined : await readText(caFile)
   const token = await readToken(tokenFile)
-  const cluster = await connect({ url, token, name: 'cox', timeout: connectTimeout })
+  const cluster = await connect({ url, token, ...(ca !== undefined && { ca }), name: 'cox', timeout: connectTimeout })
   const who = await cluster.access.whoAmI().finally(() => cluster.close())
   writeLogin(new Home(), { url, ...(ca !== undefined && { ca }) }, token)
   if (json) printJson({ url, ...who })
