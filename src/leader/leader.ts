@@ -24,6 +24,8 @@ import { processVitals } from './vitals.ts'
 /** A tick that is late by more than this shows that this process was asleep. */
 const stallMs = 500
 
+/** So long the end of a leadership waits for what is under way, before everybody is sent away. */
+const answersMsMax = 200
 /** So long the end of a leadership waits for the last lines of the audit log. */
 const auditCloseMsMax = 1000
 
@@ -263,7 +265,11 @@ export class Leader {
   async #closeAudit(): Promise<void> {
     const audit = this.#context?.audit
     if (!audit) return
-    await Promise.race([audit.close(), new Promise<void>(resolve => this.#platform.clock.timer(auditCloseMsMax, resolve))])
+    await Promise.race([audit.close(), this.#passes(auditCloseMsMax)])
+  }
+
+  #passes(ms: number): Promise<void> {
+    return new Promise(resolve => this.#platform.clock.timer(ms, resolve))
   }
 
   async #shutDown(reason: string): Promise<void> {
@@ -271,8 +277,11 @@ export class Leader {
     this.#stopped = true
     this.#context?.schedules.stop()
     this.#context?.office?.stop()
-    await this.#context?.loop.end()
+    const ended = this.#context?.loop.end() ?? Promise.resolve()
+    // The end of appends that no store answers takes long, and meanwhile nobody is to be welcomed by who leads no more.
+    await Promise.race([ended, this.#passes(answersMsMax)])
     await this.#door.leave('it leads no more')
+    await ended
     await this.#closeAudit()
     this.#end(reason)
   }

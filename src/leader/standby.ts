@@ -1,6 +1,6 @@
 // Owns standing by: it applies what the leader journals, watches the leader, and says when it is this candidate's turn to claim.
 // Must not claim, and must not write to the store.
-import { nodePrincipal, rankStandbys, type State } from '../core/index.ts'
+import { nodePrincipal, type State } from '../core/index.ts'
 import type { LeadershipView } from '../journal/index.ts'
 import type { Connection, PeerCertificate, Platform } from '../platform/index.ts'
 import {
@@ -22,11 +22,10 @@ import {
 } from '../protocol/index.ts'
 import { Absence, notYetLeading } from './absence.ts'
 import { SilenceDetector } from './detector.ts'
+import { leaseEnded, placeDelayMs } from './line.ts'
 import { catchUpWithJournal, recover } from './recover.ts'
 import type { StandbyOptions } from './standby-options.ts'
 
-/** Each standby waits one step longer than the one that ranks before it. */
-const stepMs = 200
 /** A leader may stand still for so long (a large collection, a busy disk) without being given up. */
 const leaderSilenceMinMs = 2000
 /** How often it looks whether the leader is heard. */
@@ -113,26 +112,21 @@ export class Standby {
     await this.#tail()
     // That it could not be reached once is old news after slow reads.
     if ((ended === 'unreachable' || ended === 'absent') && this.#absence.outdated(missed)) return false
-    await this.#pause(view.epoch === 0 ? this.#options.firstDelayMs : this.#delayMs())
+    await this.#pause(view.epoch === 0 ? this.#options.firstDelayMs : placeDelayMs(this.state!, this.#options.id))
     const now = await store.leadership.view()
     if (this.#stopped || now.epoch !== view.epoch) return false
     // It can be reached by the store, so perhaps only not by this standby.
-    if (now.lease === 'held' && (ended === 'silent' || ended === 'unreachable' || ended === 'refused')) {
+    if (now.lease === 'held' && (ended === 'unreachable' || ended === 'refused')) {
       await this.#pause(lookMs)
       return false
+    }
+    if (now.lease === 'held' && ended === 'silent') {
+      const look = () => this.#pause(lookMs).then(() => (this.#stopped ? undefined : store.leadership.view()))
+      if (!(await leaseEnded(view.epoch, leaderSilenceMinMs / lookMs, look))) return false
     }
     const dumb = ended === 'unreachable' || ended === 'absent' || ended === 'starting'
     if (view.epoch > 0 && (ended === 'silent' || (dumb && missed.long))) kill?.(view)
     return true
-  }
-
-  #delayMs(): number {
-    const { leadership, leader, nowMs } = this.state!
-    if (leadership.resignedTo === this.#options.id) return 0
-    const ranked = rankStandbys(leadership, leader, nowMs).map(one => one.id)
-    const own = ranked.indexOf(this.#options.id)
-    const place = own < 0 ? ranked.length : own
-    return (leadership.resignedTo === '' ? place : place + 1) * stepMs
   }
 
   /**
