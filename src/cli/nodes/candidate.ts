@@ -35,6 +35,8 @@ class CandidateNode implements NodeLife {
   #store: Store | undefined
   #candidate: Candidate | undefined
   #stopping = false
+  /** What was told last of where the cluster is. */
+  #told: Endpoint | undefined
 
   constructor(options: CandidateOptions) {
     this.#options = options
@@ -71,6 +73,10 @@ class CandidateNode implements NodeLife {
     const scheme = machine ? 'wss' : 'ws'
     let knows = false
     const startedAtMs = Date.now()
+    // Whoever reads the file believes the authorities in it: they change while this process runs.
+    machine?.keeper.onChange(() => {
+      if (this.#told && !this.#stopping) this.#tellWhere(this.#told, startedAtMs)
+    })
     return new Candidate(
       {
         id: name,
@@ -102,6 +108,8 @@ class CandidateNode implements NodeLife {
         // On several machines certificates prove who is a node.
         token: async () => (machine ? '' : readToken(this.#home, 'node')),
         kill: ({ leader, pid, processStart }) => {
+          // Other candidates of several machines are elsewhere: their pids are other processes here. The store fences them.
+          if (machine) return
           // Without its start time a pid may be anyone's.
           if (processStart === '' || pid === process.pid || !signalProcess({ pid, startedAt: processStart }, 'SIGKILL')) return
           this.#platform.log('warn', 'leader-killed', { leader, pid, because: 'it was silent and may still have written' })
@@ -126,6 +134,7 @@ class CandidateNode implements NodeLife {
 
   /** Clients and workers of this machine read it. */
   #tellWhere(endpoint: Endpoint, startedAtMs: number): void {
+    this.#told = endpoint
     const authorities = this.#machine?.keeper.current().authorities
     writeEndpoint(this.#home, { ...endpoint, pid: process.pid, startedAtMs, ...(authorities && { authorities }) })
   }
