@@ -10,7 +10,7 @@ import { Load } from './load/load.ts'
 import type { RowOutcome } from './row.ts'
 import { checkTrace, type Demands, type TraceReport } from './trace/check.ts'
 import { mergedTraces, Trace } from './trace/events.ts'
-import { Watcher } from './trace/watcher.ts'
+import { followedHome, Watcher } from './trace/watcher.ts'
 
 const problemsTold = 8
 const lookEveryMs = 5
@@ -54,7 +54,7 @@ export class ChaosRun {
     this.folder = cluster.path('trace')
     mkdirSync(this.folder)
     this.#trace = new Trace(this.folder, 'faults')
-    this.watcher = new Watcher(cluster.home, new Trace(this.folder, 'onlooker'))
+    this.watcher = new Watcher(followedHome(cluster.home), new Trace(this.folder, 'onlooker'))
     this.load = new Load('load', cluster.client, this.clientTrace('client'), this.watcher, this.folder)
   }
 

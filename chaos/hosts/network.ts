@@ -8,29 +8,43 @@ const net = '198.18.0'
 const rules = `table inet cut {
   set deaf { type ipv4_addr; }
   set mute { type ipv4_addr; }
-  chain in { type filter hook input priority 0; ip saddr @deaf drop; }
-  chain out { type filter hook output priority 0; ip daddr @mute drop; }
+  chain in { type filter hook input priority 0; ip saddr @deaf counter drop; }
+  chain out { type filter hook output priority 0; ip daddr @mute counter drop; }
 }
 `
 
+/** What of a machine decides whether it can have hosts. */
+export interface HostMachine {
+  platform: string
+  user: number | undefined
+  /** Runs a command to its end; throws if it cannot, or fails. */
+  run(command: string, args: readonly string[]): void
+}
+
+const thisMachine: HostMachine = {
+  platform: process.platform,
+  user: process.getuid?.(),
+  run: (command, args) => void execFileSync(command, args, { stdio: 'ignore' }),
+}
+
 /** Why this machine cannot have hosts, or undefined. */
-export function whyNoHosts(): string | undefined {
-  if (process.platform !== 'linux') return 'network namespaces are a thing of Linux'
-  if (process.getuid?.() !== 0) return 'network namespaces need root'
+export function whyNoHosts({ platform, user, run }: HostMachine = thisMachine): string | undefined {
+  if (platform !== 'linux') return 'network namespaces are a thing of Linux'
+  if (user !== 0) return 'network namespaces need root'
   for (const [tool, packageName] of [
     ['ip', 'iproute2'],
     ['nft', 'nftables'],
   ] as const) {
     try {
-      execFileSync(tool, [tool === 'ip' ? '-V' : '--version'], { stdio: 'ignore' })
+      run(tool, [tool === 'ip' ? '-V' : '--version'])
     } catch {
       return `${tool} is not installed (Debian's package ${packageName})`
     }
   }
   const probe = `cox-probe-${process.pid}`
   try {
-    execFileSync('ip', ['netns', 'add', probe], { stdio: 'ignore' })
-    execFileSync('ip', ['netns', 'delete', probe], { stdio: 'ignore' })
+    run('ip', ['netns', 'add', probe])
+    run('ip', ['netns', 'delete', probe])
   } catch {
     return 'this system does not let root make network namespaces'
   }
@@ -45,6 +59,11 @@ export class Hosts {
   private constructor(name: string, count: number) {
     this.#name = name
     this.#count = count
+  }
+
+  /** Those of a run that another process has made. */
+  static of(name: string, count: number): Hosts {
+    return new Hosts(name, count)
   }
 
   /** Makes so many hosts; `name` tells those of one run from those of others. */
@@ -95,31 +114,52 @@ export class Hosts {
     })
   }
 
-  #set(host: number, set: 'deaf' | 'mute', other: number): void {
-    ip('netns', 'exec', this.#space(host), 'nft', 'add', 'element', 'inet', 'cut', set, `{ ${this.address(other)} }`)
+  /** One call for all: what is cut is cut at one moment. */
+  #add(host: number, sets: readonly ('deaf' | 'mute')[], others: readonly number[]): void {
+    if (others.length === 0) return
+    const elements = others.map(other => this.address(other)).join(', ')
+    const lines = sets.map(set => `add element inet cut ${set} { ${elements} }`)
+    this.run(host, 'nft', ['-f', '-'], process.env, `${lines.join('\n')}\n`)
   }
 
-  /** Nothing of `from` arrives at `to` any more; packets are dropped, as when a cable is pulled: connections hang. */
-  cutOneWay(from: number, to: number): void {
-    this.#set(to, 'deaf', from)
-    this.#set(from, 'mute', to)
+  /** Nothing of `from` arrives at these any more; packets are dropped, as when a cable is pulled: connections hang. */
+  cutOneWay(from: number, to: readonly number[]): void {
+    this.#add(from, ['mute'], to)
   }
 
-  /** Nothing passes between the two. */
-  cut(one: number, other: number): void {
-    this.cutOneWay(one, other)
-    this.cutOneWay(other, one)
+  /** Nothing of these arrives at `to` any more. */
+  cutFrom(from: readonly number[], to: number): void {
+    this.#add(to, ['deaf'], from)
   }
 
-  /** The host is cut from all others, or from all but these. */
-  isolate(host: number, except: readonly number[] = []): void {
-    for (let other = 1; other <= this.#count; other++) if (other !== host && !except.includes(other)) this.cut(host, other)
+  /** Nothing passes between a host and these. */
+  cut(host: number, others: readonly number[]): void {
+    this.#add(host, ['deaf', 'mute'], others)
+  }
+
+  /** The host is cut from all others. */
+  isolate(host: number): void {
+    this.cut(
+      host,
+      Array.from({ length: this.#count }, (_, at) => at + 1).filter(other => other !== host),
+    )
   }
 
   /** Everything passes again. */
   heal(): void {
     for (let host = 1; host <= this.#count; host++)
-      for (const set of ['deaf', 'mute']) ip('netns', 'exec', this.#space(host), 'nft', 'flush', 'set', 'inet', 'cut', set)
+      this.run(host, 'nft', ['-f', '-'], process.env, 'flush set inet cut deaf\nflush set inet cut mute\n')
+  }
+
+  /** Packets that a host's cuts have dropped since it is up: the proof that a cut was felt. */
+  dropped(host: number): number {
+    const listed = this.run(host, 'nft', ['list', 'table', 'inet', 'cut'])
+    return [...listed.matchAll(/counter packets (\d+)/g)].reduce((sum, [, packets]) => sum + Number(packets), 0)
+  }
+
+  /** The processes that run on a host. */
+  pids(host: number): number[] {
+    return ip('netns', 'pids', this.#space(host)).split('\n').filter(Boolean).map(Number)
   }
 
   /** Kills what still runs on the hosts, and takes them away. */

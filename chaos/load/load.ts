@@ -43,6 +43,7 @@ export class Load {
   readonly #parts: Promise<void>[] = []
   readonly #submitted: Submitted[] = []
   #calls = 0
+  #writes = 0
   #stopped = false
   /** Submits that were acknowledged. */
   acknowledged = 0
@@ -161,6 +162,32 @@ export class Load {
         if (value !== resultOf(keys[at++]!)) throw new Error('WRONG_VALUE')
       if (at !== keys.length) throw new Error('WRONG_VALUE')
     })
+  }
+
+  /** One submit more, asked for again until it is acknowledged: how long that took. */
+  async writeMs(): Promise<number> {
+    const id = `${this.#name}-write-${++this.#writes}`
+    const key = `${id}-task`
+    const startedMs = monotonicMs()
+    let tookMs = 0
+    this.#trace.write({ ev: 'expect', job: id, keys: [key], ends: 'succeeded', mayBeCancelled: false })
+    const submit = (): Promise<unknown> =>
+      this.#traced('submit', id, key, async () => {
+        const job = await this.#client.submit(chaosTask, this.#fate(key), { id })
+        tookMs = monotonicMs() - startedMs
+        return job
+      })
+    while ((await submit()) === undefined) await pause()
+    this.#submitted.push({ id, key, fails: false })
+    return tookMs
+  }
+
+  /** One call more: how long its task took to be done, queue and all. */
+  async taskMs(): Promise<number> {
+    const key = `${this.#name}-task-${++this.#writes}`
+    const startedMs = monotonicMs()
+    await this.#run(key, this.#fate(key))
+    return monotonicMs() - startedMs
   }
 
   /** Resolves when so many submits more are acknowledged; throws if that takes too long. */

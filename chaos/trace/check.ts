@@ -16,6 +16,8 @@ import type { JournalAtEnd } from './watcher.ts'
 export interface Demands {
   /** Attempts that may have started twice under one number. Undefined: nodes with workers on them died, and it is not counted. */
   againMax?: number
+  /** Of these only such whose assignment the journal holds: where a store is slow or cut off, what was handed out may never get there. */
+  againAssigned?: boolean
   /** False where the cluster is left as the fault left it: then not all jobs need to have ended. */
   ends?: boolean
 }
@@ -115,6 +117,18 @@ function startsOfTheDurable(events: readonly TraceEvent[], rows: JournalAtEnd['r
   return events.filter(event => event.ev !== 't.start' || Math.floor(event.token / tokensPerEpoch) >= (addedIn.get(event.task) ?? 0))
 }
 
+/** Of these the starts of attempts whose assignment is in the journal. */
+function startsOfTheAssigned(events: readonly TraceEvent[], rows: JournalAtEnd['rows']): TraceEvent[] {
+  const assigned = new Set<string>()
+  for (const row of rows) {
+    for (const record of decodeRecords(row.records, row.count)) {
+      if (record.kind !== 'TasksAssigned') continue
+      for (const { job, first, count } of record.runs) for (let i = 0; i < count; i++) assigned.add(`${record.lane} ${job}/${first + i}`)
+    }
+  }
+  return events.filter(event => event.ev !== 't.start' || assigned.has(`${event.token} ${event.task}`))
+}
+
 /** What callers were given is what the oracle says (S9). */
 function valuesAreRight(history: History): void {
   for (const { operation, key, value, code } of history.calls) {
@@ -189,7 +203,8 @@ export function checkTrace(events: readonly TraceEvent[], journal: JournalAtEnd,
   lives(events, history)
   const open = demands.ends === false ? [] : checker.open
   if (open.length > 0) history.violate('L4', `${open.length} jobs have not ended: ${open.slice(0, 5).join(', ')}`, 0)
-  const again = startedAgain(startsOfTheDurable(events, rows))
+  const durable = startsOfTheDurable(events, rows)
+  const again = startedAgain(demands.againAssigned ? startsOfTheAssigned(durable, rows) : durable)
   if (demands.againMax !== undefined && again.length > demands.againMax)
     history.violate('N1', `${again.length} attempts started twice, and no worker died: ${again.slice(0, 5).join(', ')}`, 0)
   return {

@@ -8,6 +8,8 @@ import { decodeRecords, type PayloadId } from '../../src/protocol/index.ts'
 import type { Trace } from './events.ts'
 
 const lookEveryMs = 5
+/** A store elsewhere is shared with those that are watched. */
+const lookElsewhereEveryMs = 50
 const rowsAtOnce = 256
 
 /** What a journal holds at the end of a run. */
@@ -28,25 +30,41 @@ function field(path: string, name: string): number | undefined {
   }
 }
 
+/** What is followed. */
+export interface Followed {
+  /** Opens the journal without ever leading. */
+  open(): Promise<Pick<StoreReader, 'journal' | 'snapshots' | 'inspect' | 'close'>>
+  /** State folders in which candidates say who leads, and workers which epoch they have seen. */
+  homes: readonly string[]
+}
+
+type Reader = Awaited<ReturnType<Followed['open']>>
+
+/** The cluster of one state folder. */
+export function followedHome(home: string): Followed {
+  return { open: () => openSqliteReader(join(home, 'journal')), homes: [home] }
+}
+
 /** Follows one cluster. */
 export class Watcher {
-  readonly #home: string
+  readonly #followed: Followed
   readonly #trace: Trace
   /** Payloads as they were while they were there: results that were fetched, and inputs that nobody needs, go. */
   readonly #payloads = new Map<PayloadId, Uint8Array>()
   readonly #epochs = new Map<string, number>()
-  #reader: StoreReader | undefined
+  #announced = 0
+  #reader: Reader | undefined
   #next = 1
   #stopped = false
   #looking: Promise<void> | undefined
 
-  constructor(home: string, trace: Trace) {
-    this.#home = home
+  constructor(followed: Followed, trace: Trace) {
+    this.#followed = followed
     this.#trace = trace
   }
 
   async start(): Promise<void> {
-    this.#reader = await openSqliteReader(join(this.#home, 'journal'))
+    this.#reader = await this.#followed.open()
     this.#looking = this.#look(this.#reader)
   }
 
@@ -59,16 +77,17 @@ export class Watcher {
     }
   }
 
-  async #look(reader: StoreReader): Promise<void> {
+  async #look(reader: Reader): Promise<void> {
     while (!this.#stopped) {
       // A read that fails (busy, no descriptors) is made again: what is wrong for good shows at the end.
       await this.#rows(reader).catch(() => undefined)
-      this.#files()
-      await new Promise<void>(resolve => setTimeout(resolve, lookEveryMs))
+      for (const home of this.#followed.homes) this.#files(home)
+      const everyMs = this.#followed.homes.length === 1 ? lookEveryMs : lookElsewhereEveryMs
+      await new Promise<void>(resolve => setTimeout(resolve, everyMs))
     }
   }
 
-  async #rows(reader: StoreReader): Promise<void> {
+  async #rows(reader: Reader): Promise<void> {
     const rows = await reader.journal.read(this.#next, rowsAtOnce)
     for (const row of rows) {
       if (row.firstIndex < this.#next) continue
@@ -79,7 +98,7 @@ export class Watcher {
     }
   }
 
-  async #keepPayloads(reader: StoreReader, row: { records: Uint8Array; count: number }): Promise<void> {
+  async #keepPayloads(reader: Reader, row: { records: Uint8Array; count: number }): Promise<void> {
     for (const record of decodeRecords(row.records, row.count)) {
       if (!('payload' in record) || record.payload === undefined) continue
       const bytes = await reader.journal.payload(record.payload)
@@ -87,19 +106,23 @@ export class Watcher {
     }
   }
 
-  #files(): void {
-    const endpoint = join(this.#home, 'cluster.json')
+  #files(home: string): void {
+    const endpoint = join(home, 'cluster.json')
     const epoch = field(endpoint, 'epoch')
-    if (epoch !== undefined && this.#changed('leader', epoch))
+    const before = this.#epochs.get(endpoint) ?? 0
+    // A standby on another machine may say later who leads; what nobody may is go back behind what it said itself.
+    if (epoch !== undefined && this.#changed(endpoint, epoch) && (epoch > this.#announced || epoch < before)) {
+      this.#announced = Math.max(this.#announced, epoch)
       this.#trace.write({ ev: 'lead.seen', epoch, pid: field(endpoint, 'pid') ?? 0 })
+    }
     let workers: string[] = []
     try {
-      workers = readdirSync(join(this.#home, 'workers'))
+      workers = readdirSync(join(home, 'workers'))
     } catch {
       // None has started yet.
     }
     for (const worker of workers) {
-      const seen = field(join(this.#home, 'workers', worker, 'epoch.json'), 'epoch')
+      const seen = field(join(home, 'workers', worker, 'epoch.json'), 'epoch')
       if (seen !== undefined && this.#changed(worker, seen)) this.#trace.write({ ev: 'w.epoch', epoch: seen }, undefined, worker)
     }
   }
@@ -115,7 +138,7 @@ export class Watcher {
     this.#stopped = true
     await this.#looking
     await this.#reader?.close()
-    const reader = await openSqliteReader(join(this.#home, 'journal'))
+    const reader = await this.#followed.open()
     try {
       await this.#rows(reader)
       const rows: DurableRow[] = []

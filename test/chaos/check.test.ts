@@ -134,6 +134,10 @@ describe('the checker of traces', () => {
     assert.deepEqual(rules(twice, atEnd(rows), { againMax: 0 }), ['N1'])
     assert.deepEqual(rules(twice, atEnd(rows), { againMax: 1 }), [])
     assert.deepEqual(rules(twice, atEnd(rows)), [])
+    // The lane of the assignment is the token of what runs in it.
+    const assignedTo = (lane: number): Line[] => [started(1, lane), started(1, lane)]
+    assert.deepEqual(rules(assignedTo(assigned.lane), atEnd(rows), { againMax: 0, againAssigned: true }), ['N1'])
+    assert.deepEqual(rules(assignedTo(assigned.lane + 1), atEnd(rows), { againMax: 0, againAssigned: true }), [], 'it was never kept')
     const beforeItWasKept = [started(1, 1), started(1, token)]
     assert.deepEqual(rules(beforeItWasKept, atEnd(rows), { againMax: 0 }), [], 'handed out before the task was in the journal')
   })
