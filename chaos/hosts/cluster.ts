@@ -137,7 +137,9 @@ export class HostCluster implements AsyncDisposable {
 
   /** `cox up` on a host. */
   async up(host: number): Promise<void> {
-    const own = candidateHosts.includes(host) ? ['--journal', this.etcd.journal] : ['--executors', '1']
+    const { ca, cert, key } = this.etcd.tls.files
+    const files = ['--etcd-ca-file', ca, '--etcd-cert-file', cert, '--etcd-key-file', key]
+    const own = candidateHosts.includes(host) ? ['--journal', this.etcd.journal, ...files] : ['--executors', '1']
     await this.json(host, ['up', '--detach', '--listen', this.address(host), ...own])
   }
 
@@ -175,7 +177,8 @@ export class HostCluster implements AsyncDisposable {
 
   /** The journal, for an onlooker: it never claims. */
   store(): Promise<Store & Inspectable> {
-    return openEtcdStore({ etcd: openEtcd(etcdOptions(parseEtcdAddress(this.etcd.journal), {})) })
+    const { ca: caFile, cert: certFile, key: keyFile } = this.etcd.tls.files
+    return openEtcdStore({ etcd: openEtcd(etcdOptions(parseEtcdAddress(this.etcd.journal), { caFile, certFile, keyFile })) })
   }
 
   async leader(): Promise<StatusView['leader'] & { host: number }> {

@@ -1,9 +1,11 @@
-// Owns three etcd members on hosts of their own: started, killed, stopped, asked as an administrator would.
+// Owns three etcd members on hosts of their own, with mutual TLS: started, killed, stopped, asked as an administrator would.
 // Must not know of Coxswain.
-import { type ChildProcess, execFileSync } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
+import { Agent, request } from 'node:https'
 import { join } from 'node:path'
+import { type Certificates, makeCertificates } from '../../test/services/certificates.ts'
 import { findEtcd } from '../../test/services/etcd.ts'
 import { pauseMs } from '../run.ts'
 import type { Hosts } from './network.ts'
@@ -22,30 +24,38 @@ export class HostEtcd {
   readonly #hosts: Hosts
   readonly #folder: string
   readonly #processes = new Map<number, ChildProcess>()
+  readonly #agent: Agent
+  /** What its clients show and trust. */
+  readonly tls: Certificates
 
   constructor(hosts: Hosts, folder: string) {
     this.#hosts = hosts
     this.#folder = folder
+    this.tls = makeCertificates(join(folder, 'etcd-tls'), etcdHosts.map(host => `IP:${hosts.address(host)}`).join())
+    this.#agent = new Agent({ ca: this.tls.ca, cert: this.tls.cert, key: this.tls.key })
   }
 
   /** The address of the journal in it. */
   get journal(): string {
-    return `etcd://${etcdHosts.map(host => `${this.#hosts.address(host)}:${clientPort}`).join(',')}/hosts`
+    return `etcds://${etcdHosts.map(host => `${this.#hosts.address(host)}:${clientPort}`).join(',')}/hosts`
   }
 
   #url(host: number, port: number): string {
-    return `http://${this.#hosts.address(host)}:${port}`
+    return `https://${this.#hosts.address(host)}:${port}`
   }
 
   /** Starts a member, also again on what it kept. */
   start(host: number): void {
     const log = openSync(join(this.#folder, `etcd-${host}.txt`), 'a')
     const cluster = etcdHosts.map(one => `member${one}=${this.#url(one, peerPort)}`).join(',')
+    const { ca, serverCert, serverKey } = this.tls.files
     const args = [
       ...['--name', `member${host}`, '--data-dir', join(this.#folder, `etcd-${host}`), '--log-level', 'warn', '--unsafe-no-fsync'],
       ...['--listen-client-urls', this.#url(host, clientPort), '--advertise-client-urls', this.#url(host, clientPort)],
       ...['--listen-peer-urls', this.#url(host, peerPort), '--initial-advertise-peer-urls', this.#url(host, peerPort)],
-      ...['--initial-cluster', cluster, '--initial-cluster-state', 'new'],
+      ...['--initial-cluster', cluster, '--initial-cluster-state', 'new', '--client-cert-auth', '--peer-client-cert-auth'],
+      ...['--trusted-ca-file', ca, '--cert-file', serverCert, '--key-file', serverKey],
+      ...['--peer-trusted-ca-file', ca, '--peer-cert-file', serverCert, '--peer-key-file', serverKey],
     ]
     const env = { ...process.env, GOMAXPROCS: '2' }
     this.#processes.set(host, this.#hosts.spawn(host, findEtcd()!, args, { stdio: ['ignore', log, log], env }))
@@ -67,12 +77,21 @@ export class HostEtcd {
   }
 
   /** Asks a member over its JSON gateway. */
-  async ask(host: number, path: string, body: object = {}): Promise<Record<string, unknown>> {
-    const init = { method: 'POST', body: JSON.stringify(body), signal: AbortSignal.timeout(askWithinMs) }
-    const answer = await fetch(`${this.#url(host, clientPort)}${path}`, path.startsWith('/v3') ? init : { signal: init.signal })
-    const text = await answer.text()
-    if (!answer.ok) throw new Error(`${path} of member ${host}: ${answer.status} ${text}`)
-    return JSON.parse(text) as Record<string, unknown>
+  ask(host: number, path: string, body: object = {}): Promise<Record<string, unknown>> {
+    const method = path.startsWith('/v3') ? 'POST' : 'GET'
+    return new Promise((resolve, reject) => {
+      const asked = request(`${this.#url(host, clientPort)}${path}`, { method, agent: this.#agent, timeout: askWithinMs }, response => {
+        let text = ''
+        response.setEncoding('utf8').on('data', piece => (text += String(piece)))
+        response.on('error', reject).on('end', () => {
+          if (response.statusCode === 200) resolve(JSON.parse(text) as Record<string, unknown>)
+          else reject(new Error(`${path} of member ${host}: ${response.statusCode} ${text}`))
+        })
+      })
+      asked.on('timeout', () => asked.destroy(new Error(`${path} of member ${host}: no answer`)))
+      asked.on('error', reject)
+      asked.end(method === 'POST' ? JSON.stringify(body) : undefined)
+    })
   }
 
   /** Resolves when these members answer linearizable reads. */
@@ -111,20 +130,7 @@ export class HostEtcd {
   }
 
   async close(): Promise<void> {
+    this.#agent.destroy()
     for (const host of this.#processes.keys()) await this.kill(host)
   }
-}
-
-/** Whether a tool of etcd is beside it or on the PATH, to be skipped loudly otherwise. */
-export function etcdTool(name: string): string | undefined {
-  const beside = findEtcd()?.replace(/etcd$/, name)
-  for (const path of beside === undefined ? [name] : [beside, name]) {
-    try {
-      execFileSync(path, ['version'], { stdio: 'ignore' })
-      return path
-    } catch {
-      // It is not there.
-    }
-  }
-  return undefined
 }

@@ -2,7 +2,7 @@
 // Must not count a run in which the fault did not happen, and must not pass silently where there can be no hosts.
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { findEtcd } from '../../test/services/etcd.ts'
+import { whyNoEtcd } from '../../test/services/etcd.ts'
 import { type RowOutcome, verdict } from '../row.ts'
 import { asked, help } from './arguments.ts'
 import { clientHost, hostCount } from './cluster.ts'
@@ -76,7 +76,7 @@ async function main(): Promise<number> {
   }
   const name = process.env[insideVariable]
   if (name !== undefined) return inside(name, wanted.rows, wanted.rounds)
-  const why = whyNoHosts() ?? (findEtcd() === undefined ? 'there is no etcd: name its binary in COX_TEST_ETCD' : undefined)
+  const why = whyNoHosts() ?? whyNoEtcd({ tls: true })
   if (why !== undefined) {
     process.stdout.write(`∅ SKIPPED: NOTHING OF test:hosts WAS RUN: ${why}\n`)
     return 0
