@@ -158,6 +158,22 @@ describe('a leader that is deposed', () => {
     assert.match(house.ended!, /^FENCED: A peer has seen epoch 9/)
   })
 
+  it('sends everybody away although the store does not answer, and ends when it does', async () => {
+    const { house, client } = await House.ready()
+    house.disk.hold()
+    await house.submit(client, 'never kept', 1)
+    const peer = await house.client()
+    await peer.connect(house.address, { epochSeen: 9 })
+    await house.world.advance(199)
+    assert.equal(client.closed, undefined)
+    await house.world.advance(1)
+    assert.notEqual(client.closed, undefined)
+    assert.equal(house.ended, undefined)
+    house.disk.release()
+    await house.world.calm()
+    assert.match(house.ended!, /^FENCED/)
+  })
+
   it('by the store ends, without a word to anyone', async () => {
     const house = await House.open()
     const old = house.leader
