@@ -100,16 +100,17 @@ export class HostRun {
     if (processState(pid) === 'T') this.fault('SIGSTOP', target, `pid ${pid} is in state T`)
   }
 
-  /** Makes a cut at a host while `during` runs, heals it, and proves that it was felt by the packets that were dropped there. */
-  async whileCut(host: number, what: string, cut: () => void, during: () => Promise<void>): Promise<void> {
-    const before = this.hosts.dropped(host)
+  /** Makes a cut at hosts while `during` runs, heals it, and proves that it was felt by the packets that were dropped there. */
+  async whileCut(at: number | readonly number[], what: string, cut: () => void, during: () => Promise<void>): Promise<void> {
+    const count = (): number => [at].flat().reduce((sum, host) => sum + this.hosts.dropped(host), 0)
+    const before = count()
     cut()
     try {
       await during()
     } finally {
-      const dropped = this.hosts.dropped(host) - before
+      const dropped = count() - before
       this.hosts.heal()
-      if (dropped > 0) this.fault('cut', what, `${dropped} packets dropped at host ${host}`)
+      if (dropped > 0) this.fault('cut', what, `${dropped} packets dropped at host ${[at].flat().join()}`)
       else this.problem(`${what}: no packet was dropped`)
     }
   }

@@ -4,6 +4,7 @@ import type { HostRow } from '../row.ts'
 import { leaderRows } from './leader.ts'
 import { storeRows } from './store.ts'
 import { trustRows } from './trust.ts'
+import { workerRows } from './workers.ts'
 
 /** Every row. */
-export const hostRows: readonly HostRow[] = [...leaderRows, ...storeRows, ...trustRows]
+export const hostRows: readonly HostRow[] = [...leaderRows, ...workerRows, ...storeRows, ...trustRows]

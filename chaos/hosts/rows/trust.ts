@@ -69,8 +69,8 @@ async function strangers(run: HostRun): Promise<void> {
     else run.fault('stranger', cluster.nameOf(host), 'a certificate of another authority was shown, and refused')
   }
   // The same question with a right certificate is answered: it was the certificate that was refused.
-  const [address, port] = cluster.address(workerHosts[1]!).split(':') as [string, string]
-  if (!(await accepted(address, Number(port), { cert: own, key: own }))) run.problem('a worker refuses the certificate of another worker')
+  const [address, port] = cluster.address(candidateHosts[0]!).split(':') as [string, string]
+  if (!(await accepted(address, Number(port), { cert: own, key: own }))) run.problem('a candidate refuses the certificate of a worker')
 }
 
 async function authorityChanged(run: HostRun, rounds: number): Promise<void> {
