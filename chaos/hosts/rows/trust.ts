@@ -14,7 +14,8 @@ import { type HostRun, onlyTheLost, underHosts } from '../run.ts'
 const refusedBarMs = 2000
 const answerWithinMs = 5000
 const expiresMs = 1000
-const unauthorized = 401
+/** Nothing was shown; what was shown is no capability. */
+const refusedStatuses: readonly number[] = [401, 403]
 const refusedCodes: readonly string[] = ['UNAUTHENTICATED', 'FORBIDDEN']
 
 async function revoked(run: HostRun): Promise<void> {
@@ -158,9 +159,9 @@ async function badTokens(run: HostRun): Promise<void> {
       else run.fault('token', cluster.nameOf(host), `token ${what}: ${code}`)
     }
     for (const host of workerHosts) {
-      // Blocks are for nodes, by their certificates: no token of a user opens them, the good one neither.
+      // Blocks are for those who have a capability of the leader: no token of a user opens them, the good one neither.
       const status = await statusFor(cluster, host, `/blocks/${'0'.repeat(64)}`, token)
-      if (status !== unauthorized) run.problem(`the blocks of ${cluster.nameOf(host)}, token ${what}: ${status}`)
+      if (!refusedStatuses.includes(status)) run.problem(`the blocks of ${cluster.nameOf(host)}, token ${what}: ${status}`)
       else run.fault('token', `blocks of ${cluster.nameOf(host)}`, `token ${what}: ${status}`)
     }
   }
