@@ -15,7 +15,7 @@ import { quickStart } from './quick-start.ts'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<string, unknown> & { version: string }
 /** A command that takes longer is ended; the test then fails with what it wrote. */
-const commandTimeoutMs = 120_000
+const commandTimeoutMs = 300_000
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'coxswain-pack-')))
 const home = join(folder, 'state')
