@@ -3,7 +3,7 @@
 import type { Bar, Bench, Figure } from '../bar.ts'
 import { repeated, sized } from '../bar.ts'
 import { callsPerSecond, oneByOne } from '../load.ts'
-import { EtcdServers, oneTransaction } from '../peers/etcd-server.ts'
+import { EtcdServers, oneTransaction, whyNoEtcd } from '../peers/etcd-server.ts'
 import { GrpcClient } from '../peers/grpc.ts'
 import { figureText, median, percentile } from '../statistics.ts'
 import { noop } from '../tasks.ts'
@@ -23,8 +23,21 @@ function rawClient(servers: EtcdServers): { grpc: GrpcClient; call(): Promise<vo
   return { grpc, call: () => oneTransaction(grpc, `raw/${process.pid}/${next++}`, value) }
 }
 
-function throughputOn(members: number, bar: number): Bar {
+/** The bar where there is an etcd; without one a line says loudly that nothing was measured, and nothing else is said. */
+function withEtcd(bar: Bar): Bar {
   return {
+    ...bar,
+    async measure(bench) {
+      const why = await whyNoEtcd(bench.smoke)
+      if (why === undefined) return bar.measure(bench)
+      process.stderr.write(`SKIPPED, not measured: ${bar.name}: ${why}\n`)
+      return []
+    },
+  }
+}
+
+function throughputOn(members: number, bar: number): Bar {
+  return withEtcd({
     name: `etcd-${members}`,
     title: `durable no-op tasks, journal in etcd with ${members} member${members === 1 ? '' : 's'}, one client, \`map\`, 2 executors`,
     async measure(bench: Bench): Promise<Figure[]> {
@@ -50,7 +63,7 @@ function throughputOn(members: number, bar: number): Bar {
         },
       ]
     },
-  }
+  })
 }
 
 /** One member. */
@@ -58,7 +71,7 @@ export const etcdOne: Bar = throughputOn(1, 50_000)
 /** Three members. */
 export const etcdThree: Bar = throughputOn(3, 30_000)
 
-export const etcdRoundTrip: Bar = {
+export const etcdRoundTrip: Bar = withEtcd({
   name: 'etcd-round-trip',
   title: '`run` round trip, durable, journal in etcd with one member',
   async measure(bench) {
@@ -84,9 +97,9 @@ export const etcdRoundTrip: Bar = {
       },
     ]
   },
-}
+})
 
-export const etcdFailover: Bar = {
+export const etcdFailover: Bar = withEtcd({
   name: 'etcd-failover',
   title: 'SIGKILL of the leader under load to the next acknowledged write, journal in etcd with 3 members (`cox drill`, 10 kills a round)',
   async measure(bench) {
@@ -104,4 +117,4 @@ export const etcdFailover: Bar = {
     const reports = await drills(bench, 'kills', cluster, sized(bench, 10, 1))
     return [...gapFigures('kill', gapsOf(reports), { p99Ms: 3000 }), ...promiseFigures(reports)]
   },
-}
+})

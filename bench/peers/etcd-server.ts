@@ -9,6 +9,7 @@ import { cacheFolder } from './packages.ts'
 import { answers, dataFolder, freePort, Service } from './service.ts'
 
 const version = '3.6.16'
+const noProgram = 'etcd is not built yet, and there is no Go on the PATH to build it with (1.26 or newer)'
 const buildTimeoutMs = 600_000
 
 /** `go install` refuses etcd, because its go.mod has replace lines: so it is built as a part of this. */
@@ -25,9 +26,13 @@ func main() {
 }
 `
 
+function builtPath(): string {
+  return join(cacheFolder('etcd'), `etcd-${version}`)
+}
+
 /** The program, built from its Go module where it is not there yet; undefined where there is no Go to build it with. */
 async function program(): Promise<string | undefined> {
-  const path = join(cacheFolder('etcd'), `etcd-${version}`)
+  const path = builtPath()
   if (existsSync(path)) return path
   try {
     await runProgram('go', ['version'])
@@ -49,6 +54,16 @@ async function program(): Promise<string | undefined> {
   return path
 }
 
+/** Why there can be no etcd here, or undefined; builds it where it is not built yet, but not for a smoke. */
+export async function whyNoEtcd(smoke: boolean): Promise<string | undefined> {
+  if (smoke && !existsSync(builtPath())) return 'etcd is not built yet, and a smoke does not build it'
+  try {
+    return (await program()) === undefined ? noProgram : undefined
+  } catch (error) {
+    return `etcd could not be built: ${(error as Error).message.split('\n', 1)[0]}`
+  }
+}
+
 /** Running members of one cluster. */
 export class EtcdServers implements AsyncDisposable {
   /** Such as `http://127.0.0.1:2379`, one for each member. */
@@ -63,7 +78,7 @@ export class EtcdServers implements AsyncDisposable {
   /** Starts so many; rejects with what to install. */
   static async start(count: number): Promise<EtcdServers> {
     const path = await program()
-    if (path === undefined) throw new Error('etcd is not built yet, and there is no Go on the PATH to build it with (1.26 or newer)')
+    if (path === undefined) throw new Error(noProgram)
     const places: { name: string; client: string; peer: string }[] = []
     for (let member = 0; member < count; member++)
       places.push({ name: `member${member}`, client: `http://127.0.0.1:${await freePort()}`, peer: `http://127.0.0.1:${await freePort()}` })
