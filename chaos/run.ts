@@ -39,6 +39,20 @@ export function pauseMs(ms: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, ms))
 }
 
+/** Kills a process; resolves with the proof that it is gone. */
+export async function killed(pid: number): Promise<string> {
+  process.kill(pid, 'SIGKILL')
+  while (alive(pid)) await pauseMs(lookEveryMs)
+  return `pid ${pid} is gone`
+}
+
+/** Stops a process; resolves with the proof, or undefined where it ended instead. */
+export async function stopped(pid: number): Promise<string | undefined> {
+  process.kill(pid, 'SIGSTOP')
+  while (alive(pid) && processState(pid) !== 'T') await pauseMs(lookEveryMs)
+  return processState(pid) === 'T' ? `pid ${pid} is in state T` : undefined
+}
+
 /** A cluster under load. */
 export class ChaosRun {
   readonly cluster: FaultCluster
@@ -95,16 +109,13 @@ export class ChaosRun {
 
   /** Kills a process, and proves it. */
   async kill(pid: number, target: string): Promise<void> {
-    process.kill(pid, 'SIGKILL')
-    while (alive(pid)) await pauseMs(lookEveryMs)
-    this.fault('SIGKILL', target, `pid ${pid} is gone`)
+    this.fault('SIGKILL', target, await killed(pid))
   }
 
   /** Stops a process, and proves it. */
   async stop(pid: number, target: string): Promise<void> {
-    process.kill(pid, 'SIGSTOP')
-    while (alive(pid) && processState(pid) !== 'T') await pauseMs(lookEveryMs)
-    if (processState(pid) === 'T') this.fault('SIGSTOP', target, `pid ${pid} is in state T`)
+    const proof = await stopped(pid)
+    if (proof !== undefined) this.fault('SIGSTOP', target, proof)
   }
 
   /** Ends the load and the cluster, and holds what was traced to all rules. */

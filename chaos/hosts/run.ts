@@ -3,10 +3,10 @@
 import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { alive, until } from '../../test/faults/harness.ts'
+import { until } from '../../test/faults/harness.ts'
 import { Load } from '../load/load.ts'
 import type { RowOutcome } from '../row.ts'
-import { pauseMs, processState } from '../run.ts'
+import { killed, stopped } from '../run.ts'
 import { checkTrace, type Demands, type TraceReport } from '../trace/check.ts'
 import { mergedTraces, Trace } from '../trace/events.ts'
 import { Watcher } from '../trace/watcher.ts'
@@ -18,7 +18,6 @@ import { timesText } from './row.ts'
 export const onlyTheLost: Demands = { againMax: 0, againAssigned: true }
 
 const problemsTold = 8
-const lookEveryMs = 5
 
 /** A cluster on hosts under load. */
 export class HostRun {
@@ -88,16 +87,13 @@ export class HostRun {
 
   /** Kills a process, and proves it. */
   async kill(pid: number, target: string): Promise<void> {
-    process.kill(pid, 'SIGKILL')
-    while (alive(pid)) await pauseMs(lookEveryMs)
-    this.fault('SIGKILL', target, `pid ${pid} is gone`)
+    this.fault('SIGKILL', target, await killed(pid))
   }
 
   /** Stops a process, and proves it. */
   async stop(pid: number, target: string): Promise<void> {
-    process.kill(pid, 'SIGSTOP')
-    while (alive(pid) && processState(pid) !== 'T') await pauseMs(lookEveryMs)
-    if (processState(pid) === 'T') this.fault('SIGSTOP', target, `pid ${pid} is in state T`)
+    const proof = await stopped(pid)
+    if (proof !== undefined) this.fault('SIGSTOP', target, proof)
   }
 
   /** Makes a cut at hosts while `during` runs, heals it, and proves that it was felt by the packets that were dropped there. */

@@ -2,7 +2,7 @@
 // Must stay light: it is bundled into every program. No sockets, no bundler, no files.
 import { pathToFileURL } from 'node:url'
 import { getCallSites } from 'node:util'
-import { CoxswainError, limits, type Resources, type RetryPolicy } from '../protocol/index.ts'
+import { CoxswainError, isSecretName, limits, type Resources, type RetryPolicy } from '../protocol/index.ts'
 import { type Duration, durationMs, parseResources, type ResourceOptions } from './amounts.ts'
 import type { TaskContext } from './context.ts'
 import type { SchemaInput, SchemaOutput, StandardSchema } from './schema.ts'
@@ -129,11 +129,9 @@ export function task(
   })
 }
 
-const secretPattern = /^[A-Za-z_][\w.-]*$/
-
 function secretsOf(name: string, secrets: unknown): string[] {
   if (secrets === undefined) return []
-  const wrong = Array.isArray(secrets) ? secrets.find(one => typeof one !== 'string' || !secretPattern.test(one)) : secrets
+  const wrong = Array.isArray(secrets) ? secrets.find(one => typeof one !== 'string' || !isSecretName(one)) : secrets
   if (wrong !== undefined)
     throw new CoxswainError(
       'INVALID_TASK',

@@ -92,3 +92,45 @@ export function corruptHistory(job: JobId): CoxswainError {
 export function historyChecksum({ number, place, job, name, state, labels, submittedAtMs, payloads, body }: HistoryRow): number {
   return crc32(body, crc32(JSON.stringify([number, place, job, name, state, labels, submittedAtMs, payloads])))
 }
+
+/** A row as tables of databases keep it: the state by its position, lists as JSON. */
+export interface HistoryColumns {
+  number: number
+  place: number
+  job: string
+  name: string
+  state: number
+  labels: string
+  submittedAtMs: number
+  payloads: string
+  body: Uint8Array
+  checksum: number
+}
+
+/** The row in these columns; `nameOf` reads its name, where that is not kept as it is. Throws JOURNAL_CORRUPT where it is not what was written. */
+export function rowFromColumns(kept: HistoryColumns, nameOf: (kept: string) => string = name => name): HistoryRow {
+  const { checksum, state, name, labels, payloads, ...rest } = kept
+  try {
+    const row: HistoryRow = {
+      ...rest,
+      name: nameOf(name),
+      state: endStates[state]!,
+      labels: JSON.parse(labels),
+      payloads: JSON.parse(payloads),
+    }
+    if (historyChecksum(row) === checksum) return row
+  } catch {
+    // Damage may leave anything.
+  }
+  throw corruptHistory(kept.job)
+}
+
+/** By what a name, a label, or both together are found. */
+export function historyKey({ label, name }: Pick<HistoryQuery, 'label' | 'name'>): string {
+  return JSON.stringify({ label, name })
+}
+
+/** All keys of a row, each once. */
+export function historyKeys({ name, labels }: Pick<HistoryRow, 'name' | 'labels'>): string[] {
+  return [historyKey({ name }), ...[...new Set(labels)].flatMap(label => [historyKey({ label }), historyKey({ label, name })])]
+}

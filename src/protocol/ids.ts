@@ -53,3 +53,10 @@ export function blockHolding(block: BlockId, holder: WorkerId): string {
 export function taskText(job: JobId, stage: number, index: number, stages = 1): string {
   return stages === 1 ? `${job}/${index}` : `${job}/${stage}/${index}`
 }
+
+const secretNamePattern = /^[A-Za-z_][\w.-]*$/
+
+/** True for a text that can be the name of a secret. */
+export function isSecretName(name: string): boolean {
+  return secretNamePattern.test(name)
+}

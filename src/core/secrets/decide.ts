@@ -1,16 +1,15 @@
 // Owns whether a secret can be set or deleted, and who may have it. Must not write state, and never sees what is in one.
-import { CoxswainError, OverloadedError, limits as wire } from '../../protocol/index.ts'
+import { CoxswainError, isSecretName, OverloadedError, limits as wire } from '../../protocol/index.ts'
 import { answer, type CommandOf, type Decision, refuse } from '../commands.ts'
 import type { CoreLimits } from '../limits.ts'
 import type { State } from '../state.ts'
 import { mayHave, type Secret } from './state.ts'
 
 const retryAfterMs = 1000
-const namePattern = /^[A-Za-z_][\w.-]*$/
 
 export function decideSetSecret(state: State, { secret, sealed, jobs }: CommandOf<'setSecret'>, limits: CoreLimits): Decision {
   const { byName } = state.secrets
-  if (!namePattern.test(secret))
+  if (!isSecretName(secret))
     return refuse(
       new CoxswainError(
         'INVALID_ARGUMENT',

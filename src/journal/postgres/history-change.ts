@@ -2,54 +2,42 @@
 // Must not talk to the database: what goes is read by the caller.
 import { createHash } from 'node:crypto'
 import type { PayloadId } from '../../protocol/index.ts'
-import { corruptHistory, endStates, type HistoryChange, type HistoryQuery, type HistoryRow, historyChecksum } from '../history.ts'
+import {
+  endStates,
+  type HistoryChange,
+  type HistoryColumns,
+  type HistoryQuery,
+  type HistoryRow,
+  historyChecksum,
+  historyKey,
+  historyKeys,
+  rowFromColumns,
+} from '../history.ts'
 import type { Bytes } from './batch.ts'
 
 const keyBytes = 16
 
-/** By what a name, a label, or both together are found. As a digest: an index of a database has room for short keys only. */
-export function keyOf({ label, name }: Pick<HistoryQuery, 'label' | 'name'>): Buffer {
-  return createHash('sha256').update(JSON.stringify({ label, name })).digest().subarray(0, keyBytes)
+/** The key as its digest: an index of a database has room for short keys only. */
+function digestOf(key: string): Buffer {
+  return createHash('sha256').update(key).digest().subarray(0, keyBytes)
+}
+
+/** By what a name, a label, or both together are found. */
+export function keyOf(query: Pick<HistoryQuery, 'label' | 'name'>): Buffer {
+  return digestOf(historyKey(query))
 }
 
 /** All keys of a row, each once. */
-export function keysOf({ name, labels }: Pick<HistoryRow, 'name' | 'labels'>): Buffer[] {
-  return [keyOf({ name }), ...[...new Set(labels)].flatMap(label => [keyOf({ label }), keyOf({ label, name })])]
+export function keysOf(row: Pick<HistoryRow, 'name' | 'labels'>): Buffer[] {
+  return historyKeys(row).map(digestOf)
 }
 
-/** A row of the table, as it is read. */
-export interface KeptHistory {
-  number: number
-  place: number
-  job: string
-  name: string
-  state: number
-  labels: string
-  submittedAtMs: number
-  payloads: string
-  body: Uint8Array
-  checksum: number
-}
-
-/** The columns of `KeptHistory`. */
+/** The columns of a row. */
 export const historyColumns = 'number, place, job, name, state, labels, submitted_ms AS "submittedAtMs", payloads, body, checksum'
 
-/** The row in these columns, checked. */
-export function historyRowFrom(kept: KeptHistory): HistoryRow {
-  const { checksum, state, name, labels, payloads, ...rest } = kept
-  try {
-    const row: HistoryRow = {
-      ...rest,
-      name: JSON.parse(name),
-      state: endStates[state]!,
-      labels: JSON.parse(labels),
-      payloads: JSON.parse(payloads),
-    }
-    if (historyChecksum(row) === checksum) return row
-  } catch {
-    // Damage may leave anything.
-  }
-  throw corruptHistory(kept.job)
+/** The row in these columns, checked; its name is kept as JSON. */
+export function historyRowFrom(kept: HistoryColumns): HistoryRow {
+  return rowFromColumns(kept, JSON.parse)
 }
 
 /** What the function in the database is told, and the payloads that go with the rows. */

@@ -5,13 +5,14 @@ import {
   endStates,
   type History,
   type HistoryChange,
+  type HistoryColumns,
   type HistoryPage,
   type HistoryQuery,
   type HistoryRow,
   matches,
   rowsLookedAtMax,
 } from '../history.ts'
-import { type Going, goingIn, historyColumns, historyRowFrom, type KeptHistory, keyOf, keysOf } from './history-change.ts'
+import { type Going, goingIn, historyColumns, historyRowFrom, keyOf, keysOf } from './history-change.ts'
 import type { Reader } from './reader.ts'
 import type { Session, Statement } from './session.ts'
 
@@ -25,7 +26,7 @@ const prefixRowsMax = 5000
 const rowsPerCheck = 500
 const numberMax = Number.MAX_SAFE_INTEGER
 
-type Head = Pick<KeptHistory, 'number' | 'job' | 'name' | 'state' | 'labels' | 'submittedAtMs'> & { bytes: number }
+type Head = Pick<HistoryColumns, 'number' | 'job' | 'name' | 'state' | 'labels' | 'submittedAtMs'> & { bytes: number }
 
 /** True if the row is one of those asked for. What cannot be read is: then its damage is met. */
 function isAsked({ job, name, state, labels, submittedAtMs }: Head, query: HistoryQuery): boolean {
@@ -66,13 +67,13 @@ export class HistoryShelf implements History {
       bytes += head.bytes
     }
     const text = `SELECT ${historyColumns} FROM ${this.#schema}.history WHERE number = ANY ($1) ORDER BY number DESC`
-    const kept = chosen.length === 0 ? [] : await this.#reader.ask<KeptHistory>({ name: 'history rows', text }, [chosen])
+    const kept = chosen.length === 0 ? [] : await this.#reader.ask<HistoryColumns>({ name: 'history rows', text }, [chosen])
     return { rows: kept.map(historyRowFrom), next }
   }
 
   async row(job: JobId): Promise<HistoryRow | undefined> {
     const text = `SELECT ${historyColumns} FROM ${this.#schema}.history WHERE job = $1`
-    const [kept] = await this.#reader.ask<KeptHistory>({ name: 'history row', text }, [job])
+    const [kept] = await this.#reader.ask<HistoryColumns>({ name: 'history row', text }, [job])
     return kept && historyRowFrom(kept)
   }
 
@@ -84,7 +85,7 @@ export class HistoryShelf implements History {
       const found = new Map<number, { number: number; place: number; row: HistoryRow | undefined }>()
       for (const { first, count } of ranges) {
         const text = `SELECT ${historyColumns} FROM ${this.#schema}.history WHERE place >= $1 AND place < $2`
-        for (const kept of await this.#reader.ask<KeptHistory>({ name: 'history places', text }, [first, first + count]))
+        for (const kept of await this.#reader.ask<HistoryColumns>({ name: 'history places', text }, [first, first + count]))
           found.set(kept.number, { number: kept.number, place: kept.place, row: this.#believed(kept) })
       }
       const own = change.rows.map(row => ({ number: row.number, place: row.place, row }))
@@ -105,7 +106,7 @@ export class HistoryShelf implements History {
     let rows = 0
     let keys = 0
     for (let after = 0; ; ) {
-      const some = await session.query<KeptHistory>(page, [after])
+      const some = await session.query<HistoryColumns>(page, [after])
       if (some.length === 0) break
       after = some.at(-1)!.number
       rows += some.length
@@ -120,7 +121,7 @@ export class HistoryShelf implements History {
     return problems
   }
 
-  #checkOne(kept: KeptHistory, known: ReadonlySet<string>, problems: string[]): number {
+  #checkOne(kept: HistoryColumns, known: ReadonlySet<string>, problems: string[]): number {
     try {
       const row = historyRowFrom(kept)
       const keys = keysOf(row)
@@ -134,7 +135,7 @@ export class HistoryShelf implements History {
     }
   }
 
-  #believed(kept: KeptHistory): HistoryRow | undefined {
+  #believed(kept: HistoryColumns): HistoryRow | undefined {
     try {
       return historyRowFrom(kept)
     } catch (error) {

@@ -3,14 +3,17 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { JobId, PayloadId } from '../../protocol/index.ts'
 import {
-  corruptHistory,
   endStates,
   type HistoryChange,
+  type HistoryColumns,
   type HistoryPage,
   type HistoryQuery,
   type HistoryRow,
   historyChecksum,
+  historyKey,
+  historyKeys,
   matches,
+  rowFromColumns,
   rowsLookedAtMax,
 } from '../history.ts'
 import type { Log } from './ledger.ts'
@@ -37,43 +40,7 @@ const pageBytesMax = 4 << 20
 /** Ids with one beginning that are sorted by their numbers; beyond that they are looked for among what else is asked for. */
 const prefixRowsMax = 5_000
 
-/** By what a name, a label, or both together are found. */
-function keyOf({ label, name }: Pick<HistoryQuery, 'label' | 'name'>): string {
-  return JSON.stringify({ label, name })
-}
-
-/** All keys of a row, each once. */
-function keysOf({ name, labels }: Pick<HistoryRow, 'name' | 'labels'>): string[] {
-  return [keyOf({ name }), ...[...new Set(labels)].flatMap(label => [keyOf({ label }), keyOf({ label, name })])]
-}
-
 const columns = 'number, place, job, name, state, labels, submitted_ms AS submittedAtMs, payloads, body, checksum'
-
-/** A row of the table, as `columns` names it. */
-interface KeptColumns {
-  number: number
-  place: number
-  job: string
-  name: string
-  state: number
-  labels: string
-  submittedAtMs: number
-  payloads: string
-  body: Uint8Array
-  checksum: number
-}
-
-/** The row in these columns, checked. */
-function rowFrom(kept: KeptColumns): HistoryRow {
-  const { checksum, state, labels, payloads, ...rest } = kept
-  try {
-    const row: HistoryRow = { ...rest, state: endStates[state]!, labels: JSON.parse(labels), payloads: JSON.parse(payloads) }
-    if (historyChecksum(row) === checksum) return row
-  } catch {
-    // Damage may leave anything.
-  }
-  throw corruptHistory(kept.job)
-}
 
 /** What an append did to the history: rows more or less, and the payloads that went with them. */
 export interface HistoryEffect {
@@ -119,16 +86,16 @@ export class HistoryLedger {
     const state = endStates.indexOf(row.state)
     const lists = [JSON.stringify(labels), JSON.stringify(payloads)] as const
     this.#insert.run(number, place, job, name, state, lists[0], submittedAtMs, lists[1], body, historyChecksum(row))
-    for (const key of keysOf(row)) this.#insertKey.run(key, state, number)
+    for (const key of historyKeys(row)) this.#insertKey.run(key, state, number)
   }
 
   #letGo(place: number, whole: boolean, effect: HistoryEffect): void {
     // A table made STRICT keeps the types of its columns.
-    const kept = this.#at.get(place) as unknown as KeptColumns | undefined
+    const kept = this.#at.get(place) as unknown as HistoryColumns | undefined
     if (kept === undefined) return
     let row: HistoryRow | undefined
     try {
-      row = rowFrom(kept)
+      row = rowFromColumns(kept)
     } catch (error) {
       // What a damaged row names may be another's: its payloads stay.
       this.#log('error', 'history-damaged', { job: kept.job, message: String(error) })
@@ -137,7 +104,7 @@ export class HistoryLedger {
     if (whole) {
       this.#delete.run(kept.number)
       effect.rows--
-      for (const key of row ? keysOf(row) : []) this.#deleteKey.run(key, kept.state, kept.number)
+      for (const key of row ? historyKeys(row) : []) this.#deleteKey.run(key, kept.state, kept.number)
     } else if (row && row.payloads.length > 0) this.#empty.run(historyChecksum({ ...row, payloads: [] }), kept.number)
   }
 }
@@ -189,11 +156,11 @@ export class HistoryShelf {
     let rows = 0
     let keys = 0
     // As above.
-    for (const kept of this.#run(`SELECT ${columns} FROM history`).iterate() as unknown as Iterable<KeptColumns>) {
+    for (const kept of this.#run(`SELECT ${columns} FROM history`).iterate() as unknown as Iterable<HistoryColumns>) {
       rows++
       try {
-        const row = rowFrom(kept)
-        for (const key of keysOf(row)) {
+        const row = rowFromColumns(kept)
+        for (const key of historyKeys(row)) {
           keys++
           if (hasKey.get(key, kept.state, kept.number) === undefined) yield `Job ${row.job} is not found by ${key}.`
         }
@@ -220,14 +187,14 @@ export class HistoryShelf {
 
   #one(sql: string, key: number | string): HistoryRow | undefined {
     // A table made STRICT keeps the types of its columns.
-    const kept = this.#run(sql).get(key) as unknown as KeptColumns | undefined
-    return kept && rowFrom(kept)
+    const kept = this.#run(sql).get(key) as unknown as HistoryColumns | undefined
+    return kept && rowFromColumns(kept)
   }
 
   /** True if the row is one of those asked for. What cannot be read is: then its damage is met. */
   #matches(number: number, query: HistoryQuery): boolean {
     const kept = this.#run('SELECT job, name, state, labels, submitted_ms AS submittedAtMs FROM history WHERE number = ?').get(number) as
-      | Pick<KeptColumns, 'job' | 'name' | 'state' | 'labels' | 'submittedAtMs'>
+      | Pick<HistoryColumns, 'job' | 'name' | 'state' | 'labels' | 'submittedAtMs'>
       | undefined
     if (kept === undefined) return false
     try {
@@ -252,7 +219,7 @@ export class HistoryShelf {
   #withKey(query: HistoryQuery, below: number, from: number): Iterable<number> {
     const state = query.state === undefined ? [] : [endStates.indexOf(query.state)]
     if (query.label !== undefined || query.name !== undefined)
-      return numbersIn(this.#run(state.length > 0 ? ofKey.one : ofKey.each), [below, from, keyOf(query), ...state])
+      return numbersIn(this.#run(state.length > 0 ? ofKey.one : ofKey.each), [below, from, historyKey(query), ...state])
     const sql = `SELECT number FROM history WHERE ${state.length > 0 ? 'state = ?3 AND ' : ''}number < ?1 AND number >= ?2`
     return numbersIn(this.#run(`${sql} ORDER BY number DESC LIMIT ${rowsLookedAtMax + 1}`), [below, from, ...state])
   }
